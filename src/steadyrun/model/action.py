@@ -1,0 +1,16 @@
+"""What the guard can do to a load. A closed set; `guard/machine.py` asks, `guard/loop.py` does."""
+
+from enum import Enum
+
+
+class Action(Enum):
+    """One deed. Everything that tightens never waits for the disk."""
+
+    FREEZE = "freeze"
+    THAW = "thaw"
+    TERM = "term"
+    """Ask the load's leaders to end (SIGTERM, thawed first: a frozen process cannot hear it)."""
+    KILL = "kill"
+    """Kill everything in the containment."""
+    FINISH = "finish"
+    """The load is over and nothing is left: read the last counters, remove, report."""

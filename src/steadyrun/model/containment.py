@@ -1,0 +1,113 @@
+"""Where a load is held, as data: what the journal writes before the deed and recovery undoes."""
+
+from enum import Enum
+from typing import NamedTuple
+
+from steadyrun.model.sample import CgroupId
+
+
+class BackendName(Enum):
+    """The four containments."""
+
+    SYSTEMD = "systemd"
+    CGROUP2 = "cgroup2"
+    CGROUP1 = "cgroup1"
+    POLL = "poll"
+
+
+class Capability(Enum):
+    """What a backend can promise on this machine, declared before it is used."""
+
+    GUARANTEED = "guaranteed"
+    """The kernel holds the limits; a polled containment never declares this."""
+    MEMORY_MAX = "memory-max"
+    MEMORY_HIGH = "memory-high"
+    SWAP_MAX = "swap-max"
+    CPU_MAX = "cpu-max"
+    CPU_WEIGHT = "cpu-weight"
+    TASKS_MAX = "tasks-max"
+    IO_MAX = "io-max"
+    IO_WEIGHT = "io-weight"
+    FREEZE = "freeze"
+    KILL = "kill"
+    """Kill is fork-safe: nobody gets away by forking."""
+    OOM_GROUP = "oom-group"
+    """The kernel kills the whole load or nobody."""
+    MEMORY_PEAK = "memory-peak"
+    PSI = "psi"
+    IO_COUNTERS = "io-counters"
+    STOPPED_BY_OTHERS = "stopped-by-others"
+    """Somebody else (systemd) may end the containment; `Containment.gone()` can become true."""
+
+
+class ContainmentPlan(NamedTuple):
+    """Where a containment will be, before it is made. Written to the journal as the intent."""
+
+    backend: BackendName
+    name: str
+    """`<run id>-<serial>`: holds the run's random id, so it is nobody else's."""
+    parent: str
+    """What we made it in, for people (`/sys/fs/cgroup/memory/steadyrun`, `steadyrun.slice`)."""
+    directories: tuple[str, ...]
+    """Every cgroup directory that will be made, ours alone, children after parents. Empty: poll."""
+    kill_file: str | None
+    """A `cgroup.kill` that ends everything in it."""
+    freeze_file: str | None
+    """A `cgroup.freeze` (write 0/1) or v1 `freezer.state` (write THAWED/FROZEN)."""
+    procs_files: tuple[str, ...]
+    """`cgroup.procs` files that together name every process in it."""
+    unit: str | None = None
+    """The systemd unit, where there is one."""
+    marker: str | None = None
+    """`NAME=value` in the environment of every process of it (poll alone)."""
+
+
+class ContainmentMade(NamedTuple):
+    """A containment that is there: the plan, and the inode of each directory, same order."""
+
+    plan: ContainmentPlan
+    identities: tuple[CgroupId, ...]
+
+
+class Obstacle(NamedTuple):
+    """Why one backend cannot be used here, and the command that mends it."""
+
+    backend: BackendName
+    reason: str
+    remedy: str
+
+
+class CgroupMount(NamedTuple):
+    """One mounted cgroup hierarchy."""
+
+    path: str
+    """Mount point."""
+    root: str
+    """The cgroup that is mounted there (field 4 of mountinfo)."""
+    controllers: tuple[str, ...]
+    """v1: those of the hierarchy. v2: those in `cgroup.controllers` of the root."""
+    unified: bool
+    writable: bool
+
+
+class ContainmentFacts(NamedTuple):
+    """What `contain.choose` decides from. Read by `contain.facts`, never by `choose`."""
+
+    mounts: tuple[CgroupMount, ...]
+    own: tuple[tuple[str, str], ...]
+    """(controller, path) of this process from /proc/self/cgroup; controller `""` is unified."""
+    euid: int
+    systemd_running: bool
+    """/run/systemd/system exists (sd_booted(3))."""
+    creatable: tuple[str, ...]
+    """Mount points below which a child cgroup could be made just now (tried, and removed)."""
+    kill_supported: bool
+    """`cgroup.kill` is there (kernel >= 5.14)."""
+    psi_supported: bool
+
+
+class Choice(NamedTuple):
+    """The backend to use, and why not the better ones."""
+
+    backend: BackendName
+    obstacles: tuple[Obstacle, ...]

@@ -1,0 +1,40 @@
+"""The largest limits proven safe here for a kind of load."""
+
+from typing import NamedTuple
+
+from steadyrun.model.limits import Limits
+from steadyrun.units import Bytes, Seconds
+
+
+class Envelope(NamedTuple):
+    """What a passed ramp proved. Valid while the machine's facts are the same."""
+
+    kind: str
+    """What was proven with: `storm`, or the first word of the user's command (`pytest`)."""
+    limits: Limits
+    peak: Bytes | None
+    """The most memory the load really used."""
+    proven_wall: Seconds
+    run_id: str
+    effective_ram: Bytes | None
+    cores: int
+    kernel: str
+
+
+STORM = "storm"
+_INTERPRETERS = ("python", "python3", "sh", "bash", "env", "node", "ruby", "perl", "sudo", "nice", "time")
+
+
+def kind_of(argv: tuple[str, ...]) -> str:
+    """Name the kind of load: `pytest` for `python3 -m pytest tests`, `storm` for the built-in one."""
+    words = [word for word in argv if not word.startswith("-")]
+    if not words:
+        return STORM if not argv else _basename(argv[0])
+    first = _basename(words[0])
+    if first.rstrip("0123456789.") in _INTERPRETERS and len(words) > 1:
+        return _basename(words[1])
+    return first
+
+
+def _basename(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]

@@ -1,0 +1,232 @@
+"""The record of a run: what the journal keeps, what the report is rendered from.
+
+One `RunRecord` holds everything a report says; rendering it again gives the same words.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+from steadyrun.model.containment import BackendName
+from steadyrun.model.desktop import DesktopView
+from steadyrun.model.envelope import Envelope
+from steadyrun.model.event import Acted
+from steadyrun.model.finding import Finding
+from steadyrun.model.limits import Limits, ReadBack
+from steadyrun.model.machine import MachineFacts, Reserve
+from steadyrun.model.outcome import LoadOutcome
+from steadyrun.model.plan import Phase, Plan
+from steadyrun.model.sample import Frames, HostSample
+from steadyrun.model.verdict import Answer, Check, Verdict
+from steadyrun.units import Bytes, Ratio, Seconds
+
+
+class RunKind(Enum):
+    """Which command made the record."""
+
+    RAMP = "ramp"
+    RUN = "run"
+    DOCTOR = "doctor"
+
+
+class RunHeader(NamedTuple):
+    """What is known when a run begins."""
+
+    run_id: str
+    kind: RunKind
+    version: str
+    """Of steadyrun."""
+    started_wall: Seconds
+    boot_id: str
+    pid: int
+    """Of the process that owns the run: the conductor of a ramp, the guard of a `run`."""
+    pid_started: int
+    """Start time of that process in clock ticks since boot (field 22 of /proc/PID/stat)."""
+    uid: int
+    user: str
+    argv: tuple[str, ...]
+    """The user's command after `--`; empty: the built-in storm."""
+    cwd: str
+    report_dir: str | None
+    backend: BackendName
+    weak: bool
+    """The containment is not guaranteed by the kernel, and the user accepted that."""
+    machine: MachineFacts
+    reserve: Reserve | None
+    plan: Plan | None
+    limits: Limits | None
+    """Of a `run`; `None` for a ramp."""
+    problem: str | None
+    goal: str | None
+    resumed_from: str | None = None
+    """The run this one goes on from."""
+
+
+class Observation(NamedTuple):
+    """The machine at one border of a phase."""
+
+    host: HostSample
+    frames: Frames | None
+    desktop: DesktopView
+    boot_id: str
+
+
+class Baseline(NamedTuple):
+    """Phase 0: medians over the samples, the session as it was."""
+
+    started_wall: Seconds
+    ended_wall: Seconds
+    uptime: Seconds | None
+    load1: float | None
+    mem_used: Bytes | None
+    """Effective RAM less available memory."""
+    mem_available: Bytes | None
+    swap_used: Bytes | None
+    processes: int | None
+    psi_memory_some: Ratio | None
+    """Share of the baseline's time stalled, 0 to 1, from the totals."""
+    psi_io_some: Ratio | None
+    psi_io_full: Ratio | None
+    frames: Frames | None
+    canary_cpu: Ratio | None
+    """Of one core."""
+    samples: int
+    disk_free: Bytes | None
+    on_battery: bool | None
+    desktop: DesktopView
+    checks: tuple[Check, ...]
+    healthy: Answer
+
+
+class Proof(NamedTuple):
+    """One containment proof, with what was seen."""
+
+    name: str
+    what: str
+    answer: Answer
+    evidence: str
+    took: Seconds
+
+
+class Worst(NamedTuple):
+    """The worst figures of the time a load ran."""
+
+    load1: float | None
+    mem_available: Bytes | None
+    """Lowest."""
+    mem_used: Bytes | None
+    """Highest."""
+    swap_used: Bytes | None
+    runnable: int | None
+    psi_memory_some: Ratio | None
+    """Of the worst second."""
+    psi_memory_full: Ratio | None
+    psi_io_full: Ratio | None
+    psi_cpu_some: Ratio | None
+    frames_p99_ms: float | None
+    """Worst window."""
+    frames_gap_ms: float | None
+    frames_silent: Seconds | None
+    load_memory: Bytes | None
+    """Highest usage of the containment seen in a sample (the kernel's own peak is in the outcome)."""
+    tasks: int | None
+    samples: int
+    dropped: int
+    """Samples of the guard that were not kept."""
+
+
+class Evidence(NamedTuple):
+    """All that a phase is judged from. `ramp/judge.py` takes this and the baseline."""
+
+    before: Observation
+    after: Observation
+    worst: Worst
+    during: tuple[DesktopView, ...]
+    """The session, looked at while the load ran."""
+    outcome: LoadOutcome | None
+    """`None`: the guard never told (it was killed)."""
+    readback: tuple[ReadBack, ...]
+    actions: tuple[Acted, ...]
+    recovery: Seconds | None
+    """From the load's end until the machine was back near its baseline; `None`: not within the limit."""
+    recovery_limit: Seconds
+    suspended: Seconds
+    """Time the machine slept during the phase (CLOCK_BOOTTIME less CLOCK_MONOTONIC)."""
+    clock_jump: Seconds
+    """Wall clock less monotonic clock, from before to after: what somebody set it by."""
+    oom_kills_outside: int | None
+    guard_cpu: Ratio | None
+    """Of one core, while the load ran."""
+    output_tail: str
+    """The last lines the load wrote."""
+    output_bytes: int
+    output_dropped: int
+    work: str | None
+    """What a built-in load says it did (`reached 524288000 of 524288000 bytes, ...`)."""
+    work_done: bool | None
+    """A built-in load reached what it was to reach; `None` for a user's command."""
+
+
+class State(Enum):
+    """Where an attempt stands."""
+
+    READY = "READY"
+    RUNNING = "RUNNING"
+    RECOVERING = "RECOVERING"
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    DEGRADED = "DEGRADED"
+    """The host was worse than it should be, without losing anything; repeated."""
+    UNKNOWN = "UNKNOWN"
+    INVALID = "INVALID"
+    """A suspend or a clock jump; says nothing about the machine."""
+    CRASHED = "CRASHED (machine)"
+    INTERRUPTED = "INTERRUPTED"
+    STOPPED = "STOPPED"
+
+
+class Attempt(NamedTuple):
+    """One try of one phase."""
+
+    serial: int
+    """Of all attempts of the run, from 1."""
+    phase: Phase
+    label: str
+    """`5`, `5.2`, ..."""
+    limits: Limits
+    boot_id: str
+    state: State
+    announcement: str
+    """Why this try has these limits, said before it began; may be empty."""
+    started_wall: Seconds | None
+    ended_wall: Seconds | None
+    evidence: Evidence | None
+    host: Verdict | None
+    job: Verdict | None
+    findings: tuple[Finding, ...]
+    observation: str
+    """One sentence about the figures; may be empty."""
+
+
+class RunEnd(NamedTuple):
+    """How a run ended."""
+
+    wall: Seconds
+    exit_code: int
+    reason: str
+
+
+class RunRecord(NamedTuple):
+    """Everything."""
+
+    header: RunHeader
+    baseline: Baseline | None
+    proofs: tuple[Proof, ...]
+    attempts: tuple[Attempt, ...]
+    findings: tuple[Finding, ...]
+    """Of the run as a whole."""
+    status: str
+    """`Ready for Phase 2`, `Phase 3 is running`, ... ; kept current."""
+    envelope: Envelope | None
+    tomorrow: str | None
+    """The exact command for daily work; `None` until a ramp has passed."""
+    end: RunEnd | None

@@ -1,0 +1,103 @@
+"""Raw counters at a time: of the machine, of one containment, of the canary's frames.
+
+A sample never holds a rate; `rates.py` makes rates out of two samples.
+"""
+
+from typing import NamedTuple
+
+from steadyrun.units import Bytes, Microseconds, Ratio, Seconds
+
+
+class Psi(NamedTuple):
+    """One pressure file (Documentation/accounting/psi.rst)."""
+
+    some_total: Microseconds
+    full_total: Microseconds | None
+    """`None` where the kernel has no such line (CPU of the whole machine before 5.13)."""
+    some_avg10: Ratio
+    """0 to 1 (the file gives percent). For people to read; decisions use the totals."""
+
+
+class HostSample(NamedTuple):
+    """The whole machine at one moment. A field is `None` when it could not be read."""
+
+    at: Seconds
+    """CLOCK_MONOTONIC."""
+    wall: Seconds
+    """Unix time."""
+    mem_total: Bytes | None
+    """Effective RAM: MemTotal, never more than any ancestor cgroup's limit."""
+    mem_available: Bytes | None
+    """Available memory: MemAvailable, never more than an ancestor's limit less its working set."""
+    swap_total: Bytes | None
+    swap_free: Bytes | None
+    load1: float | None
+    load5: float | None
+    load15: float | None
+    runnable: int | None
+    processes: int | None
+    """Entries of /proc that are processes; `None` where they were not counted this time."""
+    psi_memory: Psi | None
+    psi_io: Psi | None
+    psi_cpu: Psi | None
+    swap_in_pages: int | None
+    """`pswpin` of /proc/vmstat, since boot."""
+    swap_out_pages: int | None
+    oom_kills: int | None
+    """`oom_kill` of /proc/vmstat, since boot, every cgroup counted."""
+
+
+class CgroupId(NamedTuple):
+    """A cgroup's identity: the path alone may be another cgroup by now."""
+
+    path: str
+    inode: int
+
+
+class CgroupSample(NamedTuple):
+    """One containment at one moment. A field is `None` when its backend cannot give it."""
+
+    at: Seconds
+    identity: CgroupId | None
+    memory: Bytes | None
+    """Usage, page cache included."""
+    memory_peak: Bytes | None
+    working_set: Bytes | None
+    """Usage less the cache that reclaim can take at once (inactive file pages)."""
+    swap: Bytes | None
+    cpu_time: Microseconds | None
+    cpu_throttled: Microseconds | None
+    tasks: int | None
+    tasks_peak: int | None
+    oom_kills: int | None
+    io_read: Bytes | None
+    io_write: Bytes | None
+    psi_memory: Psi | None
+    psi_io: Psi | None
+    psi_cpu: Psi | None
+    frozen: bool | None
+
+
+class Frames(NamedTuple):
+    """The canary's frames over a window that ends now. Lateness is behind the 60 Hz schedule."""
+
+    window: Seconds
+    shown: int
+    """Frames finished in the window."""
+    p50_ms: float | None
+    """`None` with no frame in the window."""
+    p99_ms: float | None
+    worst_ms: float | None
+    """Longest gap between two frames less the 16.7 ms there should be."""
+    silent: Seconds
+    """Time since the last frame."""
+
+
+class Reading(NamedTuple):
+    """Everything the guard knows at one tick: what its decisions are made from."""
+
+    seq: int
+    host: HostSample
+    load: CgroupSample
+    frames: Frames | None
+    """`None`: there is no canary to read."""
