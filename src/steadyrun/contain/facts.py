@@ -1,0 +1,79 @@
+"""Reads what `choose` decides from: mounts, our own cgroups, and whether a child can be made.
+
+Making a child is really tried, with a random name, and undone at once: a writable mount says little
+(containers mount hierarchies writable that refuse every mkdir, and the other way round).
+"""
+
+from __future__ import annotations
+
+import os
+
+from steadyrun.errors import FormatError
+from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
+from steadyrun.kernel.mountinfo import parse_cgroup_mounts
+from steadyrun.kernel.reader import read_text
+from steadyrun.model.containment import CgroupMount, ContainmentFacts
+
+PROBE = "steadyrun-probe"
+
+
+def read_facts(root: str = "/") -> ContainmentFacts:
+    """Read the facts of this machine.
+
+    Args:
+        root: Where `/proc`, `/sys` and `/run` are looked for; tests give a tree of their own.
+
+    What cannot be read is left empty: `choose` then has fewer backends, never a wrong one.
+    """
+    before = root.rstrip("/")
+    mounts = _read_mounts(before)
+    facts = ContainmentFacts(
+        mounts=mounts,
+        own=_read_own(before),
+        euid=os.geteuid(),
+        systemd_running=os.path.isdir(f"{before}/run/systemd/system"),
+        creatable=(),
+        kill_supported=False,
+        psi_supported=any(m.unified and os.path.exists(f"{before}{m.path}/memory.pressure") for m in mounts),
+    )
+    return _try_children(facts, before)
+
+
+def _read_mounts(before: str) -> tuple[CgroupMount, ...]:
+    try:
+        mounts = parse_cgroup_mounts(read_text(f"{before}/proc/self/mountinfo") or "")
+    except FormatError:
+        return ()
+    return tuple(
+        m._replace(controllers=tuple((read_text(f"{before}{m.path}/cgroup.controllers") or "").split()))
+        if m.unified
+        else m
+        for m in mounts
+    )
+
+
+def _read_own(before: str) -> tuple[tuple[str, str], ...]:
+    source = f"{before}/proc/self/cgroup"
+    try:
+        return parse_proc_cgroup(read_text(source) or "", source=source)
+    except FormatError:
+        return ()
+
+
+def _try_children(facts: ContainmentFacts, before: str) -> ContainmentFacts:
+    """Make and remove a child at each place we would use."""
+    from steadyrun.contain.cgroup1_placement import places
+
+    name = f"{PROBE}-{os.urandom(6).hex()}"
+    creatable: list[str] = []
+    kill = False
+    for place in places(facts, root=before):
+        directory = f"{before}{place.base}/{name}"
+        try:
+            os.mkdir(directory)
+        except OSError:
+            continue
+        creatable.append(place.mount.path)
+        kill = kill or (place.mount.unified and os.path.exists(f"{directory}/cgroup.kill"))
+        os.rmdir(directory)
+    return facts._replace(creatable=tuple(creatable), kill_supported=kill)

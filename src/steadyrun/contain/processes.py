@@ -1,0 +1,103 @@
+"""Single processes by pid: are they alive, where are they, end them, without hitting a stranger.
+
+A pid is reused as soon as its process was reaped. Whoever sends a signal here takes a descriptor of
+the process first (pidfd_open(2)) and looks once more whether it is the right one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from steadyrun.errors import FormatError
+from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
+from steadyrun.kernel.proc import PidStat, parse_pid_stat
+from steadyrun.kernel.reader import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_ENDED = frozenset("ZXx")
+
+
+def stat_of(pid: int) -> PidStat | None:
+    """Return what /proc/PID/stat says; `None` when there is no such process."""
+    source = f"/proc/{pid}/stat"
+    text = read_text(source)
+    if text is None:
+        return None
+    try:
+        return parse_pid_stat(text, source=source)
+    except FormatError:
+        return None
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs, sleeps or is stopped.
+
+    A leader that ended while its other threads run is a zombie by its state, and alive: its
+    directory of threads has others (proc_pid_task(5)).
+    """
+    stat = stat_of(pid)
+    if stat is None:
+        return False
+    return stat.state not in _ENDED or _has_other_threads(pid)
+
+
+def _has_other_threads(pid: int) -> bool:
+    try:
+        return len(os.listdir(f"/proc/{pid}/task")) > 1
+    except OSError:
+        return False
+
+
+def cgroups_of(pid: int) -> dict[str, str]:
+    """Return the cgroup path in each hierarchy, by controller; empty when there is no such process."""
+    return _cgroups(f"/proc/{pid}/cgroup")
+
+
+def cgroups_of_threads(pid: int) -> Iterator[dict[str, str]]:
+    """Give the cgroups of each thread of a process.
+
+    On legacy hierarchies each thread has its own, and a leader that ended before the others reads as
+    being at the top (proc_cgroup_show in kernel/cgroup/cgroup.c).
+    """
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return
+    for thread in threads:
+        yield _cgroups(f"/proc/{pid}/task/{thread}/cgroup")
+
+
+def _cgroups(source: str) -> dict[str, str]:
+    text = read_text(source)
+    if text is None:
+        return {}
+    try:
+        return dict(parse_proc_cgroup(text, source=source))
+    except FormatError:
+        return {}
+
+
+def signal_verified(pid: int, number: int, is_ours: Callable[[int], bool]) -> bool:
+    """Send a signal to the process if `is_ours` says so while its descriptor is held.
+
+    Returns:
+        Whether the signal was sent. Never raises for a process that is gone.
+    """
+    from signal import pidfd_send_signal
+
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if not is_ours(pid):
+            return False
+        pidfd_send_signal(fd, number)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
