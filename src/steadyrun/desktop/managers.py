@@ -1,0 +1,107 @@
+"""The display manager (the login screen's service) and the user manager, from /proc and /run/systemd.
+
+systemd shows the InvocationID of each unit that is up as the target of the symbolic link
+/run/systemd/units/invocation:UNIT (unit_export_invocation_id() in systemd/systemd src/core/unit.c);
+it is another one after each start of the unit. Nothing is written, no bus is asked.
+"""
+
+from __future__ import annotations
+
+import os
+
+from steadyrun.desktop.looks import Asked, absent, present, unknown
+from steadyrun.desktop.processes import Found, processes_named, sees_all, started_wall
+from steadyrun.desktop.session import read_sessions, watched
+from steadyrun.kernel.reader import read_text
+from steadyrun.model.desktop import Probe, ProbeName
+
+DISPLAY_MANAGERS = frozenset(
+    {
+        *("lightdm", "gdm3", "gdm", "sddm", "xdm", "wdm", "lxdm", "lxdm-binary", "ly", "ly-dm", "slim"),
+        *("greetd", "nodm", "plasmalogin", "cosmic-greeter", "emptty", "lemurs"),
+    }
+)
+UNITS = "/run/systemd/units"
+ALIAS = "/etc/systemd/system/display-manager.service"
+DEBIAN_DEFAULT = "/etc/X11/default-display-manager"
+
+
+def probe_display_manager(asked: Asked) -> Probe:
+    """Look for a display manager that runs as root."""
+    name = ProbeName.DISPLAY_MANAGER
+    running = [one for one in processes_named(DISPLAY_MANAGERS, asked.root) if one.uid in (0, None)]
+    invocation = _invocation(asked, running[0].comm if running else None)
+    if running:
+        return _running(asked, running[0], invocation)
+    seen = sees_all(asked.root)
+    unit = display_manager_name(asked.root)
+    if invocation is not None and (not seen or unit not in DISPLAY_MANAGERS):
+        evidence = f"its unit is up, invocation {invocation}"
+        label = unit or "display manager"
+        return present(name, identity=f"invocation {invocation}", label=label, evidence=evidence)
+    if seen or os.path.isdir(asked.path(UNITS)):
+        return absent(name, "none of the known ones runs" + (f"; configured: {unit}" if unit else ""))
+    return unknown(name, "other users' processes are hidden (hidepid), and no systemd unit tells")
+
+
+def display_manager_name(root: str = "/") -> str | None:
+    """Return the name of the configured display manager; `None`: none, or it cannot be told.
+
+    The alias that systemd starts, else Debian's file (Debian: /etc/X11/default-display-manager).
+    """
+    before = root.rstrip("/")
+    try:
+        return os.path.basename(os.readlink(before + ALIAS)).removesuffix(".service")
+    except OSError:
+        pass
+    text = (read_text(before + DEBIAN_DEFAULT) or "").strip()
+    return os.path.basename(text) or None
+
+
+def probe_user_manager(asked: Asked) -> Probe:
+    """Look for the `systemd --user` of the person whose graphical session is watched.
+
+    Only of a graphical session: without one the manager ends with the last login, and a person who
+    logs out of a terminal has lost nothing (loginctl(1), `enable-linger`).
+    """
+    name = ProbeName.USER_MANAGER
+    sessions = read_sessions(asked.root)
+    session = watched(sessions, asked.uid, asked.root)
+    if session is None or session.uid is None:
+        if sessions.complete:
+            return absent(name, "no graphical session whose manager could be watched")
+        return unknown(name, "it could not be told whose graphical session there is")
+    running = processes_named(frozenset({"systemd"}), asked.root)
+    manager = next((p for p in running if p.uid == session.uid and p.pid != 1), None)
+    if manager is not None:
+        evidence = f"systemd of uid {session.uid} runs as pid {manager.pid}"
+        since = started_wall(manager.start_ticks, asked.root)
+        label = f"systemd --user of uid {session.uid}"
+        return present(name, identity=manager.identity(), label=label, since=since, evidence=evidence)
+    if not sees_all(asked.root):
+        return unknown(name, f"processes of uid {session.uid} are hidden (hidepid)")
+    return absent(name, f"uid {session.uid} runs no systemd --user")
+
+
+def _running(asked: Asked, one: Found, invocation: str | None) -> Probe:
+    evidence = f"{one.comm} runs as pid {one.pid}"
+    if invocation is not None:
+        evidence += f", invocation {invocation}"
+    return present(
+        ProbeName.DISPLAY_MANAGER,
+        identity=one.identity() if invocation is None else f"invocation {invocation}",
+        label=one.comm,
+        since=started_wall(one.start_ticks, asked.root),
+        evidence=evidence,
+    )
+
+
+def _invocation(asked: Asked, comm: str | None) -> str | None:
+    """Return the InvocationID of the display manager's unit; `None`: no such unit is up, or no systemd."""
+    names = [display_manager_name(asked.root), comm, "gdm" if comm == "gdm3" else None, "display-manager"]
+    for name in filter(None, names):
+        try:
+            return os.readlink(asked.path(f"{UNITS}/invocation:{name}.service"))
+        except OSError:
+            continue
+    return None
