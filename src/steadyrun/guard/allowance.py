@@ -1,0 +1,111 @@
+"""How much memory a new load may be promised: what is available, less the reserve, less promises.
+
+Limits for each of several runs are no limit for all of them together (four capped runs still
+livelocked a machine): the sum of all hard limits given out never exceeds available memory less the
+reserve. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from steadyrun.errors import UsageError
+from steadyrun.model.envelope import Envelope
+from steadyrun.model.limits import CPU_WEIGHT_LOWEST, Limits
+from steadyrun.model.machine import Reserve
+from steadyrun.units import MIB, Bytes, format_size, size_argument
+
+DEFAULT_TASKS = 4096
+"""Stops a fork bomb long before the machine's own limit of tasks; far above what builds use."""
+
+
+class Promise(NamedTuple):
+    """One load that runs now: what it may still take beyond what it already has."""
+
+    limit: Bytes
+    usage: Bytes
+
+
+def room_for_new(available: Bytes, reserve: Reserve, promises: tuple[Promise, ...]) -> Bytes:
+    """Return what may be promised now, in bytes, rounded down to MiB; 0 when nothing may."""
+    promised = sum(max(0, p.limit - p.usage) for p in promises)
+    return Bytes(max(0, available - reserve.reserve - promised) // MIB * MIB)
+
+
+class Chosen(NamedTuple):
+    """Limits for a `run`, and where they came from, in words."""
+
+    limits: Limits
+    why: str
+    """Empty when all of it was asked for."""
+
+
+def choose_limits(
+    asked: Limits,
+    envelope: Envelope | None,
+    *,
+    room: Bytes,
+    ceiling: Bytes,
+) -> Chosen:
+    """Fill in what was not asked for: from the envelope, else from the machine.
+
+    Args:
+        asked: From the command line and the settings.
+        envelope: The newest that fits this machine and kind of load.
+        room: What may be promised now.
+        ceiling: Effective RAM less the reserve: what may ever be promised here.
+
+    Raises:
+        UsageError: More memory was asked for than there is, or there is no room now.
+    """
+    if asked.memory_max is not None:
+        _check(asked.memory_max, room, ceiling)
+        return Chosen(_filled(asked, asked.memory_max), "")
+    if room < MIB:
+        raise UsageError(
+            "memory: expected some to be free, found all of it in use or promised to other runs",
+            hint="end something first; `steadyrun history` shows what runs",
+        )
+    if envelope is not None and envelope.limits.memory_max is not None:
+        proven = envelope.limits
+        memory = Bytes(min(proven.memory_max or room, room))
+        why = f"{format_size(memory)} of memory, proven by ramp {envelope.run_id}"
+        if memory < (proven.memory_max or memory):
+            why = (
+                f"{format_size(memory)} of memory: less than ramp {envelope.run_id} proved, more is not free"
+            )
+        return Chosen(_filled(_prefer(asked, proven), memory), why)
+    why = (
+        f"{format_size(room)} of memory, what is available less the machine's reserve; no ramp has passed yet"
+    )
+    return Chosen(_filled(asked, room), why)
+
+
+def _check(memory: Bytes, room: Bytes, ceiling: Bytes) -> None:
+    if memory > ceiling:
+        raise UsageError(
+            f"--memory: expected at most {format_size(ceiling)} (this machine less its reserve), "
+            f"found {format_size(memory)}",
+            hint=f"use --memory {size_argument(ceiling // MIB * MIB)} or less",
+        )
+    if memory > room:
+        raise UsageError(
+            f"--memory: expected at most the {format_size(room)} that are free now and not promised to "
+            f"another run, found {format_size(memory)}",
+            hint=f"close something, or use --memory {size_argument(room)}",
+        )
+
+
+def _prefer(asked: Limits, proven: Limits) -> Limits:
+    """Take every limit that was asked for, else the proven one; wall time is the user's alone."""
+    given = {name: value for name, value in asked._asdict().items() if value is not None}
+    given["swap_max"] = asked.swap_max or proven.swap_max
+    return proven._replace(**{**given, "wall_time": asked.wall_time, "output_max": None})
+
+
+def _filled(limits: Limits, memory: Bytes) -> Limits:
+    return limits._replace(
+        memory_max=memory,
+        cpu_weight=CPU_WEIGHT_LOWEST if limits.cpu_weight is None else limits.cpu_weight,
+        tasks_max=DEFAULT_TASKS if limits.tasks_max is None else limits.tasks_max,
+    )

@@ -1,0 +1,178 @@
+r"""`steadyrun run`: the guard as the front process of the load's own process group.
+
+As if nothing stood between the terminal and the command: streams, working directory, environment
+and the foreground process group are the load's as they are ours. Ctrl-C and Ctrl-\ reach the load
+from the terminal itself, so they are ignored here; TERM and HUP, which a person or a supervisor
+sends to this process alone, are passed on; Ctrl-Z stops both and `fg` continues both. A process
+group of the load's own with `tcsetpgrp` was tried and stops a reader of the terminal behind a
+pipe, so the group is shared.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from steadyrun.guard import machine
+from steadyrun.guard.hold import Hold, Streams
+from steadyrun.guard.loop import Emit, Loop
+from steadyrun.guard.machine import Rules, Stage
+from steadyrun.model.outcome import Ending, LoadOutcome
+
+STOP_SIGNAL = signal.SIGRTMIN + 1
+"""What `steadyrun stop` sends: unlike TERM it is not passed on but ends the load, with a grace."""
+FORWARDED = (signal.SIGTERM, signal.SIGHUP)
+IGNORED = (signal.SIGINT, signal.SIGQUIT)
+PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}
+"""Ignored by the interpreter itself at start; the load gets their defaults."""
+HANDLED = (*FORWARDED, signal.SIGTSTP, signal.SIGCONT, STOP_SIGNAL)
+
+
+class Signals:
+    """This process's signal handling while it is in front; put back with `restore`."""
+
+    def __init__(self) -> None:
+        """Ignore what the terminal gives the load itself; collect the rest through a pipe."""
+        self.fd, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._before: dict[int, Any] = {}
+        others = signal.valid_signals() - PYTHON_IGNORES
+        self.ignored = tuple(int(s) for s in others if signal.getsignal(s) is signal.SIG_IGN)
+        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for each in IGNORED:
+            self._set(each, signal.SIG_IGN)
+        for number in HANDLED:
+            # What our parent ignored (nohup: HUP) stays ignored, for us and for the load.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._set(number, lambda _number, _frame: None)
+
+    def _set(self, number: int, handler: Any) -> None:
+        self._before[number] = signal.signal(number, handler)
+
+    def arrived(self) -> bytes:
+        """Return the numbers of the signals that came, in their order."""
+        try:
+            return os.read(self.fd, 4096)
+        except BlockingIOError:
+            return b""
+
+    def restore(self) -> None:
+        """Put every handler back."""
+        signal.set_wakeup_fd(self._wakeup)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self.fd)
+        os.close(self._write)
+
+
+class Terminal:
+    """The terminal's settings before the load, put back when a kill left them changed."""
+
+    def __init__(self, fd: int = 0) -> None:
+        """Remember the settings; a standard input that is no terminal has none."""
+        self._fd = fd
+        self._saved: list[Any] | None = None
+        if os.isatty(fd):
+            import termios
+
+            self._saved = termios.tcgetattr(fd)
+
+    def restore(self) -> None:
+        """Put the settings back, only from the foreground (else SIGTTOU would stop us)."""
+        if self._saved is None:
+            return
+        import termios
+
+        try:
+            if os.tcgetpgrp(self._fd) == os.getpgrp():
+                termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)
+        except (OSError, termios.error):
+            pass  # the terminal is gone; nothing to restore
+
+
+def guard_in_front(
+    make_hold: Callable[[Streams], Hold],
+    rules_for: Callable[[Hold], Rules],
+    before_release: Callable[[Hold], None],
+    emit: Emit,
+    *,
+    others: tuple[int, ...] = (),
+) -> LoadOutcome:
+    """Hold one command in front of the terminal until it is over.
+
+    Args:
+        make_hold: Makes the containment and puts the waiting command into it.
+        rules_for: Gives the rules once the limits are read back.
+        before_release: The last deed before the command runs (the journal's intent).
+        emit: Hears every event.
+        others: Descriptors above 2 that the caller meant for the command.
+    """
+    terminal = Terminal()
+    signals = Signals()
+    try:
+        hold = make_hold(Streams(others=others, ignored=signals.ignored))
+        loop = Loop(hold, rules_for(hold), emit)
+        try:
+            before_release(hold)
+        except BaseException:
+            loop.stop(Ending.NOT_STARTED, "not released", now=True)
+            loop.run()
+            raise
+        loop.watch(signals.fd, lambda: _hear(signals, loop))
+        loop.release()
+        outcome = loop.run()
+    finally:
+        signals.restore()
+    if outcome.ending is not Ending.EXITED or outcome.signal is not None:
+        terminal.restore()
+    return outcome
+
+
+def _hear(signals: Signals, loop: Loop) -> None:
+    for number in signals.arrived():
+        if number in FORWARDED:
+            _forward(loop, number)
+        elif number == STOP_SIGNAL:
+            loop.stop(Ending.STOPPED, "asked to stop")
+        elif number == signal.SIGTSTP:
+            _stop_with_the_load(loop)
+
+
+def _forward(loop: Loop, number: int) -> None:
+    """Pass a signal on to the command itself; a stopped one is woken to hear it."""
+    for pid in list(loop.hold.members):
+        for each in (number, signal.SIGCONT):
+            try:
+                os.kill(pid, each)
+            except ProcessLookupError:
+                break
+
+
+def _stop_with_the_load(loop: Loop) -> None:
+    """Freeze the load, stop ourselves as the shell expects, and go on when it continues us."""
+    if loop.held.stage is Stage.OVER:
+        return
+    loop.give(machine.Paused(loop.now()))
+    loop.hold.keeper.pause()
+    os.kill(os.getpid(), signal.SIGSTOP)
+    loop.hold.keeper.beat(loop.now())
+    loop.give(machine.Continued(loop.now()))
+    loop.resumed()
+    # The shell's CONT reached the whole process group; a load that left the group gets its own.
+    _forward(loop, signal.SIGCONT)
+
+
+def die_like(number: int) -> None:
+    """End this process by the signal that ended the load, so that our caller sees the same."""
+    import resource
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        signal.signal(number, signal.SIG_DFL)
+    except (OSError, ValueError):
+        pass  # KILL and STOP have no handler to reset
+    os.kill(os.getpid(), number)

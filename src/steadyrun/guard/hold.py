@@ -1,0 +1,168 @@
+"""A load in its containment: made, filled behind the barrier, killed, removed. The guard's hands.
+
+Carries out single deeds; when and why is `machine.py`'s to say.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from time import monotonic, sleep
+from typing import NamedTuple
+
+from steadyrun.contain.base import Backend, Containment
+from steadyrun.contain.spawn import Waiting, marker_environment, spawn_member
+from steadyrun.errors import SteadyrunError
+from steadyrun.guard.keeping import Keeper
+from steadyrun.model.containment import ContainmentPlan
+from steadyrun.model.limits import Limits, ReadBack
+from steadyrun.model.outcome import MemberExit
+from steadyrun.model.plan import Member, RunAs
+from steadyrun.model.sample import CgroupSample
+from steadyrun.units import Seconds
+
+REMOVE_WITHIN = Seconds(5.0)
+"""A cgroup of dead processes may stay busy for a moment while the kernel lets go of them."""
+
+
+class Streams(NamedTuple):
+    """The load's standard streams (`None`: the guard's own), and what else it inherits."""
+
+    stdin: int | None = None
+    stdout: int | None = None
+    stderr: int | None = None
+    others: tuple[int, ...] = ()
+    """Descriptors above 2 that the caller meant for the command (a jobserver's pipes)."""
+    ignored: tuple[int, ...] = ()
+    """Signals that the caller had ignored (`nohup`)."""
+
+
+class Hold:
+    """One load. Make it with `prepare`; in the end `remove` leaves nothing."""
+
+    def __init__(self, containment: Containment, readback: tuple[ReadBack, ...]) -> None:
+        """Hold a containment that has no member yet."""
+        self.containment = containment
+        self.readback = readback
+        self.keeper = Keeper(containment.made)
+        self.members: dict[int, Waiting] = {}
+        """The members that live, by pid."""
+        self.start_errno: int | None = None
+        self.cpu = Seconds(0.0)
+        """Of the members reaped and what they waited for; for containments that count none."""
+
+    def fill(
+        self, members: tuple[Member, ...], streams: Streams, *, run_as: RunAs | None, new_session: bool
+    ) -> None:
+        """Fork the members behind their barrier, move each in and verify it."""
+        extra = marker_environment(self.containment.made.plan)
+        for member in members:
+            waiting = spawn_member(
+                member,
+                run_as=run_as,
+                stdin=streams.stdin,
+                stdout=streams.stdout,
+                stderr=streams.stderr,
+                new_session=new_session,
+                extra_env=extra,
+                keep_fds=streams.others,
+                keep_ignored=streams.ignored,
+            )
+            self.members[waiting.pid] = waiting
+            self.containment.admit(waiting.pid)
+
+    def release(self) -> None:
+        """Let every member go."""
+        for waiting in self.members.values():
+            waiting.release()
+
+    def reap(self, pid: int) -> MemberExit | None:
+        """Collect a member that ended; `None` while it lives."""
+        found, status, usage = os.wait4(pid, os.WNOHANG)
+        if found == 0:
+            return None
+        waiting = self.members.pop(pid)
+        failed = waiting.exec_error()
+        if failed is not None:
+            self.start_errno = failed
+        waiting.close()
+        self.cpu = Seconds(self.cpu + usage.ru_utime + usage.ru_stime)
+        code = os.waitstatus_to_exitcode(status)
+        return MemberExit(pid, code if code >= 0 else None, -code if code < 0 else None)
+
+    def term(self) -> None:
+        """Ask everything in it to end; a stopped process is woken so that it hears it."""
+        for pid in self.containment.pids():
+            for number in (signal.SIGTERM, signal.SIGCONT):
+                try:
+                    os.kill(pid, number)
+                except ProcessLookupError:
+                    break
+
+    def kill(self) -> None:
+        """Kill everything in it, and the members wherever they are."""
+        self.containment.kill()
+        for waiting in self.members.values():
+            try:
+                signal.pidfd_send_signal(waiting.pidfd, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def left(self) -> int:
+        """Count what lives in it."""
+        return len(self.containment.pids())
+
+    def last_sample(self) -> CgroupSample:
+        """Read the final counters; must come before `remove` (containers/conmon#426)."""
+        return self.containment.sample(Seconds(monotonic()))
+
+    def remove(self) -> bool:
+        """Remove the containment and dismiss the keeper; False when it stayed busy."""
+        until = monotonic() + REMOVE_WITHIN
+        pause = 0.001
+        while not (gone := self.containment.remove()) and monotonic() < until:
+            self.containment.kill()
+            sleep(pause)
+            pause = min(pause * 2, 0.05)
+        self.containment.close()
+        self.keeper.dismiss()
+        return gone
+
+    def abandon(self) -> None:
+        """Undo a preparation that failed: nothing was released, nothing stays."""
+        self.kill()
+        for pid, waiting in self.members.items():
+            os.waitpid(pid, 0)
+            waiting.close()
+        self.members.clear()
+        self.remove()
+
+
+def prepare(
+    backend: Backend,
+    plan: ContainmentPlan,
+    limits: Limits,
+    members: tuple[Member, ...],
+    streams: Streams,
+    *,
+    run_as: RunAs | None,
+    new_session: bool,
+) -> Hold:
+    """Make the containment, set and read back its limits, and put the waiting members into it.
+
+    Raises:
+        SteadyrunError: It could not be made or a member is not in it. Nothing ran, nothing is left.
+    """
+    containment = backend.create(plan)
+    try:
+        hold = Hold(containment, containment.apply(limits))
+    except BaseException:
+        containment.remove()
+        containment.close()
+        raise
+    try:
+        hold.fill(members, streams, run_as=run_as, new_session=new_session)
+    except (SteadyrunError, OSError):
+        hold.abandon()
+        raise
+    return hold

@@ -1,0 +1,212 @@
+"""The keeper: when the guard dies or gives no sign of life, thaw, kill and remove the load's cgroups.
+
+Run as a file of its own (`python -I -S keeper.py ...`): it imports nothing of steadyrun and reads
+no setting, so that it stays small (a bare interpreter) and cannot fail for the reasons the guard
+failed for. It does nothing else and writes nowhere else. A guard that has nothing left to keep kills it.
+
+The pipe on standard input carries the guard's words, one byte each; its end (EOF) is the guard's
+death, whatever it died of.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+
+BEAT = b"."
+PAUSE = b"p"
+"""The guard is about to be stopped by its terminal: silence is no sign of death."""
+
+SILENCE_S = 3.0
+OVERSLEPT_S = 1.0
+"""A wait this much longer than asked: we slept as well (suspend, a paused VM). Discarded once."""
+GIVE_UP_S = 60.0
+LOOK_EVERY_S = 0.02
+
+
+def main(argv: list[str]) -> int:
+    """Wait for the guard's end or silence, then clean up."""
+    words = _parse(argv)
+    _raise_own_priority()
+    _wait_for_guards_end()
+    _end_load(words)
+    return 0
+
+
+def _parse(argv: list[str]) -> dict[str, list[str]]:
+    """Read `name value` pairs: kill, freeze, procs (files), dir (`inode:path`), marker, unit."""
+    words: dict[str, list[str]] = {"kill": [], "freeze": [], "procs": [], "dir": [], "marker": []}
+    for name, value in zip(argv[::2], argv[1::2], strict=True):
+        words[name].append(value)
+    return words
+
+
+def _raise_own_priority() -> None:
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except OSError:
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, -20)
+        except OSError:
+            pass
+    _write("/proc/self/oom_score_adj", "-900")
+
+
+def _wait_for_guards_end() -> None:
+    """Return when the guard died or went silent. A guard that has finished kills us instead."""
+    from time import monotonic
+
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    paused = False
+    overslept = False
+    while True:
+        asked = None if paused else SILENCE_S
+        before = monotonic()
+        ready = poll.poll(None if asked is None else asked * 1000)
+        if not ready:
+            slept = monotonic() - before > SILENCE_S + OVERSLEPT_S
+            if slept and not overslept:
+                overslept = True
+                continue
+            return
+        overslept = False
+        word = os.read(0, 4096)
+        if not word:
+            return
+        paused = word.endswith(PAUSE)
+
+
+def _end_load(words: dict[str, list[str]]) -> None:
+    """Kill until nobody is left and every directory is removed; give up after a minute.
+
+    The kernel's limits still hold after that, and the next start of steadyrun recovers.
+    """
+    from time import monotonic, sleep
+
+    ours = [path for inode, _, path in (d.partition(":") for d in words["dir"]) if _inode(path) == inode]
+    until = monotonic() + GIVE_UP_S
+    while monotonic() < until:
+        _kill_once(words, ours)
+        left = [path for path in ours if not _remove(path)]
+        if not left and not _marked(words["marker"]):
+            for path in ours:
+                _remove_parent(path)
+            return
+        sleep(LOOK_EVERY_S)
+
+
+def _kill_once(words: dict[str, list[str]], ours: list[str]) -> None:
+    for path in words["kill"]:
+        if _below(path, ours):
+            _write(path, "1")
+    for path in words["procs"]:
+        if _below(path, ours):
+            _kill_tree(os.path.dirname(path))
+    _kill_all(_marked(words["marker"]))
+    for path in words["freeze"]:
+        if _below(path, ours):
+            _write(path, "THAWED" if path.endswith("freezer.state") else "0")
+
+
+def _kill_tree(directory: str) -> None:
+    """Kill what is in a cgroup and in those that the load itself made below it."""
+    _kill_all(_read(f"{directory}/cgroup.procs").split())
+    try:
+        below = [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return
+    for path in below:
+        _kill_tree(path)
+
+
+def _below(path: str, ours: list[str]) -> bool:
+    return os.path.dirname(path) in ours
+
+
+def _kill_all(pids: list[str]) -> None:
+    for pid in pids:
+        try:
+            os.kill(int(pid), 9)
+        except OSError:
+            pass
+
+
+def _marked(markers: list[str]) -> list[str]:
+    """Find the living processes with one of these `NAME=value` in their environment."""
+    found: list[str] = []
+    for marker in markers:
+        wanted = marker.encode()
+        for pid in filter(str.isdecimal, os.listdir("/proc")):
+            if wanted in _read_bytes(f"/proc/{pid}/environ").split(b"\0"):
+                found.append(pid)
+    return found
+
+
+def _remove(path: str) -> bool:
+    """Remove a cgroup and the ones below it; True when it is gone."""
+    try:
+        for entry in os.scandir(path):
+            if entry.is_dir(follow_symlinks=False):
+                _remove(entry.path)
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _remove_parent(path: str) -> None:
+    """Remove the shared `steadyrun` cgroup when we were the last in it."""
+    parent = os.path.dirname(path)
+    if os.path.basename(parent) == "steadyrun":
+        try:
+            os.rmdir(parent)
+        except OSError:
+            pass
+
+
+def _inode(path: str) -> str:
+    try:
+        return str(os.stat(path).st_ino)
+    except OSError:
+        return "gone"
+
+
+def _read(path: str) -> str:
+    return _read_bytes(path).decode("ascii", "replace")
+
+
+def _read_bytes(path: str) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        chunks = []
+        while chunk := os.read(fd, 65536):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.write(fd, text.encode("ascii"))
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,263 @@
+"""The guard's loop: reads the world at each tick, asks the machine, carries out what it says.
+
+One thread, one `poll`. It never writes to disk and never waits for anything but its own poll. The
+same loop serves a ramp's guard (`process.py`) and `steadyrun run` (`front.py`): they differ in who
+listens to the events and in where requests come from.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from functools import partial
+from time import monotonic, time
+
+from steadyrun.guard import law, machine
+from steadyrun.guard.frames import FramesReader
+from steadyrun.guard.hold import Hold
+from steadyrun.guard.keeping import Keeper
+from steadyrun.guard.machine import Decision, Held, Input, Rules, Stage
+from steadyrun.guard.outcome import outcome_of
+from steadyrun.kernel.reader import HostReader
+from steadyrun.model.action import Action
+from steadyrun.model.event import Acted, Ended, Event, Released, Sampled, Troubled
+from steadyrun.model.finding import Finding, Severity
+from steadyrun.model.outcome import Ending, LoadOutcome
+from steadyrun.model.sample import Reading
+from steadyrun.units import Seconds
+
+FRAMES_WINDOW = Seconds(1.0)
+SAMPLE_EVERY = Seconds(0.1)
+"""Readings are passed on at most this often, and whenever one changed the machine's state, however
+fast the guard looks: what was passed on is enough to replay every decision."""
+CONFIRM_WITHIN = Seconds(1.0)
+"""Freezing is asynchronous; after this long without `frozen 1` it is reported as it is."""
+RECOUNT_FIRST, RECOUNT_LAST = Seconds(0.001), Seconds(0.05)
+GONE_EVERY = Seconds(1.0)
+
+Emit = Callable[[Event], None]
+
+
+class Loop:
+    """Guards one prepared load until nothing of it is left."""
+
+    def __init__(self, hold: Hold, rules: Rules, emit: Emit, frames: FramesReader | None = None) -> None:
+        """Take a prepared hold. Nothing runs before `release`."""
+        self.hold = hold
+        self.rules = rules
+        self.held = Held()
+        self._emit = emit
+        self._frames = frames
+        self._host = HostReader()
+        self._poll = select.poll()
+        self._watched: dict[int, Callable[[], None]] = {}
+        self._seq = 0
+        self._last_tick = self.now()
+        self._interval = rules.thresholds.tick
+        self._passed_on = Seconds(0.0)
+        self._recount: Seconds | None = None
+        self._recount_at = Seconds(0.0)
+        self._confirm: tuple[Decision, Seconds] | None = None
+        self._gone_at = self.now()
+        self.left_behind = 0
+        for waiting in hold.members.values():
+            self.watch(waiting.pidfd, partial(self._member_ready, waiting.pid))
+        self._watch_keeper()
+
+    def watch(self, fd: int, ready: Callable[[], None], mask: int = select.POLLIN) -> None:
+        """Call `ready` whenever the descriptor has something."""
+        self._watched[fd] = ready
+        self._poll.register(fd, mask)
+
+    def forget(self, fd: int) -> None:
+        """Stop watching a descriptor."""
+        if self._watched.pop(fd, None) is not None:
+            self._poll.unregister(fd)
+
+    def release(self) -> None:
+        """Let the members run."""
+        self.hold.release()
+        at = self.now()
+        self.give(machine.Freed(at))
+        self._emit(Released(at, Seconds(time())))
+        self._tick(at)
+
+    def give(self, given: Input) -> None:
+        """Hand an input to the machine and carry out what it decides."""
+        self.held, decisions = machine.step(self.held, given, self.rules)
+        for decision in decisions:
+            self._do(decision)
+
+    def stop(self, ending: Ending, cause: str, *, now: bool = False) -> None:
+        """Pass on somebody's wish that the load ends."""
+        self.give(machine.StopAsked(self.now(), ending, cause, now))
+
+    def run(self, each_turn: Callable[[], None] | None = None) -> LoadOutcome:
+        """Guard until nothing is left; remove the containment; say how it ended."""
+        while self.held.stage is not Stage.OVER:
+            self.turn()
+            if each_turn is not None:
+                each_turn()
+        return self._finish()
+
+    def turn(self) -> None:
+        """Wait for the next event or tick, once."""
+        now = self.now()
+        self.hold.keeper.beat(now)
+        for fd, _ in self._poll.poll(max(0.0, self._next_at(now) - now) * 1000):
+            ready = self._watched.get(fd)
+            if ready is not None:
+                ready()
+        now = self.now()
+        if self._recount is not None and now >= self._recount_at:
+            self._count()
+        self._confirm_freeze(now)
+        if now - self._last_tick >= self._interval:
+            self._tick(now)
+
+    def now(self) -> Seconds:
+        """Read CLOCK_MONOTONIC, the guard's one clock."""
+        return Seconds(monotonic())
+
+    def resumed(self) -> None:
+        """Forget the time this process was stopped: the next tick is not a late one."""
+        self._last_tick = self.now()
+
+    def _next_at(self, now: Seconds) -> float:
+        times = [self._last_tick + self._interval]
+        if self._recount is not None:
+            times.append(self._recount_at)
+        if self._confirm is not None:
+            times.append(now + 0.001)
+        return min(times)
+
+    def _tick(self, now: Seconds) -> None:
+        late = law.is_late(self._interval, Seconds(now - self._last_tick))
+        self._last_tick = now
+        reading = self._read(now)
+        self._interval = law.next_tick(reading, self.rules.thresholds)
+        before = self.held
+        self.give(machine.Ticked(now, reading, late))
+        if self.held != before or now - self._passed_on >= SAMPLE_EVERY:
+            self._passed_on = now
+            self._seq += 1
+            self._emit(Sampled(reading))
+        if now - self._gone_at >= GONE_EVERY:
+            self._gone_at = now
+            if self.held.stage is not Stage.OVER and self.hold.containment.gone():
+                self.stop(Ending.CONTAINMENT_GONE, "somebody else removed its containment", now=True)
+
+    def _read(self, now: Seconds) -> Reading:
+        host = self._host.sample(at=now, wall=Seconds(time()))
+        load = self.hold.containment.sample(now)
+        frames = None if self._frames is None else self._frames.read(now, FRAMES_WINDOW)
+        return Reading(self._seq, host, load, frames)
+
+    def _do(self, decision: Decision) -> None:
+        began = self.now()
+        match decision.action:
+            case Action.FREEZE:
+                self.hold.containment.freeze()
+                self._confirm = (decision, began)
+                return
+            case Action.THAW:
+                self._confirm = None
+                self.hold.containment.thaw()
+            case Action.TERM:
+                self.hold.term()
+            case Action.KILL:
+                self.hold.kill()
+                self._count_soon()
+            case Action.FINISH:
+                return
+        self._report(decision, began)
+
+    def _report(self, decision: Decision, began: Seconds) -> None:
+        took = Seconds(self.now() - began)
+        self._emit(Acted(began, Seconds(time()), decision.seq, decision.action, decision.cause, took))
+
+    def _confirm_freeze(self, now: Seconds) -> None:
+        if self._confirm is None:
+            return
+        decision, began = self._confirm
+        if self.hold.containment.is_frozen():
+            self._confirm = None
+            self._report(decision, began)
+        elif now - began > CONFIRM_WITHIN:
+            self._confirm = None
+            self._trouble(
+                "freeze-unconfirmed",
+                "The load was told to freeze and is not wholly frozen",
+                f"no `frozen 1` within {CONFIRM_WITHIN:.0f} s; {decision.cause}",
+                "A process in uninterruptible sleep cannot freeze; look at it with `ps -eo pid,stat,wchan`.",
+            )
+
+    def _member_ready(self, pid: int) -> None:
+        waiting = self.hold.members.get(pid)
+        if waiting is None:
+            return
+        pidfd = waiting.pidfd
+        ended = self.hold.reap(pid)
+        if ended is None:
+            return
+        self.forget(pidfd)
+        self.give(machine.MemberEnded(self.now(), ended))
+        self._count()
+
+    def _count_soon(self) -> None:
+        if self._recount is None:
+            self._recount = RECOUNT_FIRST
+        else:
+            self._recount = Seconds(min(self._recount * 2, RECOUNT_LAST))
+        self._recount_at = Seconds(self.now() + self._recount)
+
+    def _count(self) -> None:
+        left = self.hold.left()
+        kills = self.hold.containment.sample(self.now()).oom_kills
+        if not self.hold.members and self.held.stage is not Stage.KILLING:
+            self.left_behind = left
+        self.give(machine.Counted(self.now(), left, kills))
+        if self.held.stage is not Stage.KILLING:
+            self._recount = None
+
+    def _watch_keeper(self) -> None:
+        keeper = self.hold.keeper
+
+        def died() -> None:
+            self.forget(keeper.pidfd)
+            keeper.dismiss()
+            self.hold.keeper = Keeper(self.hold.containment.made)
+            self._watch_keeper()
+            self._trouble(
+                "keeper-died",
+                "The keeper died while the load ran",
+                f"pid {keeper.pid} ended",
+                "",
+                done=f"started another one, pid {self.hold.keeper.pid}",
+            )
+
+        self.watch(keeper.pidfd, died)
+
+    def _trouble(self, code: str, title: str, evidence: str, remedy: str, *, done: str = "") -> None:
+        finding = Finding(code, Severity.WARNING, title, evidence, remedy, done)
+        self._emit(Troubled(Seconds(time()), finding))
+
+    def _finish(self) -> LoadOutcome:
+        self._emit(Sampled(self._read(self.now())))  # also a load of milliseconds has a last reading
+        last = self.hold.last_sample()
+        survivors = self.hold.left()
+        self.forget(self.hold.keeper.pidfd)
+        removed = self.hold.remove()
+        self._host.close()
+        outcome = outcome_of(
+            self.held,
+            self.now(),
+            last,
+            cpu_of_members=self.hold.cpu,
+            start_errno=self.hold.start_errno,
+            survivors=survivors,
+            left_behind=self.left_behind,
+            removed=removed,
+        )
+        self._emit(Ended(Seconds(time()), outcome))
+        return outcome

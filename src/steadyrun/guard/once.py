@@ -1,0 +1,273 @@
+"""One `steadyrun run`: facts, limits, intent, guard in front, summary.
+
+It has no conductor. The journal gets one intent before the command is released and one summary
+after; a journal that cannot be written is a warning here, because the command runs contained all
+the same.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from steadyrun import __version__
+from steadyrun.contain.choose import choose
+from steadyrun.contain.facts import read_facts
+from steadyrun.contain.open import open_backend
+from steadyrun.contain.promises import promised_here
+from steadyrun.contain.spawn import inheritable_fds
+from steadyrun.errors import CannotContainError, SteadyrunError
+from steadyrun.guard.allowance import Promise, choose_limits, room_for_new
+from steadyrun.guard.exitcode import exit_code
+from steadyrun.guard.front import guard_in_front
+from steadyrun.guard.hold import Hold, Streams, prepare
+from steadyrun.guard.identity import new_run_id
+from steadyrun.guard.panic import expect_no_panic
+from steadyrun.guard.priority import come_first
+from steadyrun.guard.rules import rules_of
+from steadyrun.kernel.reader import HostReader, boot_id, pid_started
+from steadyrun.model.action import Action
+from steadyrun.model.containment import BackendName, ContainmentPlan
+from steadyrun.model.envelope import kind_of
+from steadyrun.model.event import Acted, Event, Thresholds, Troubled
+from steadyrun.model.limits import Limits, ReadBack
+from steadyrun.model.machine import reserve_of
+from steadyrun.model.outcome import LoadOutcome
+from steadyrun.model.plan import Member, RunAs
+from steadyrun.units import Bytes, Seconds
+
+if TYPE_CHECKING:
+    from steadyrun.journal.write import Journal
+    from steadyrun.model.envelope import Envelope
+    from steadyrun.model.record import RunHeader
+
+
+class Request(NamedTuple):
+    """What the user asked for."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    env: dict[str, str]
+    asked: Limits
+    run_as: RunAs | None
+
+
+class Finished(NamedTuple):
+    """How it went."""
+
+    run_id: str
+    backend: BackendName
+    limits: Limits
+    outcome: LoadOutcome
+    readback: tuple[ReadBack, ...]
+    guard_pid: int
+    keeper_pid: int
+
+
+Say = Callable[[str], None]
+
+
+def run_once(request: Request, *, say: Say, warn: Say) -> Finished:
+    """Run one command in a containment and return how it ended.
+
+    Args:
+        request: What to run, and within which limits.
+        say: Hears what a person may want to know.
+        warn: Hears what a person should know.
+
+    Raises:
+        SteadyrunError: It could not be contained as asked; nothing ran.
+    """
+    others = inheritable_fds()
+    run = _Run(request, say, warn)
+    try:
+        outcome = run.carry_out(others)
+    finally:
+        run.close()
+    return Finished(
+        run.run_id, run.backend.name, run.limits, outcome, run.readback, os.getpid(), run.keeper_pid
+    )
+
+
+class _Run:
+    """One run while it lasts."""
+
+    def __init__(self, request: Request, say: Say, warn: Say) -> None:
+        self.request, self._say, self._warn = request, say, warn
+        self.run_id = new_run_id()
+        self.readback: tuple[ReadBack, ...] = ()
+        self.keeper_pid = 0
+        self._frozen = False
+        expect_no_panic()
+        facts = read_facts()
+        choice = choose(facts)
+        self.backend = open_backend(choice.backend, facts)
+        if choice.backend is BackendName.POLL:
+            warn("no cgroup to be had here: limits are polled, not enforced; `steadyrun doctor` says why")
+        self._journal = self._open_journal()
+        self.limits = self._limits()
+
+    def carry_out(self, others: tuple[int, ...]) -> LoadOutcome:
+        plan = self.backend.plan(f"{self.run_id}-1")
+        intent = self._begin(plan)
+        come_first(lock=False)
+        outcome = guard_in_front(
+            lambda streams: self._make(plan, streams),
+            lambda hold: rules_of(Thresholds.of(self._reserve), self.limits, 1, hold.readback),
+            lambda hold: self._note(intent, hold),
+            self._hear,
+            others=others,
+        )
+        self._end(intent, outcome)
+        return outcome
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    def _make(self, plan: ContainmentPlan, streams: Streams) -> Hold:
+        request = self.request
+        member = Member(request.argv, request.cwd, request.env)
+        hold = prepare(
+            self.backend, plan, self.limits, (member,), streams, run_as=request.run_as, new_session=False
+        )
+        self.readback, self.keeper_pid = hold.readback, hold.keeper.pid
+        missed = [r for r in hold.readback if not r.held]
+        if missed:
+            self._warn("not in force here: " + "; ".join(f"{r.name} ({r.found})" for r in missed))
+        return hold
+
+    def _limits(self) -> Limits:
+        host = HostReader()
+        sample = host.sample(at=0.0, wall=0.0)
+        host.close()
+        if sample.mem_total is None or sample.mem_available is None:
+            raise CannotContainError("/proc/meminfo: expected MemTotal and MemAvailable, found none")
+        self._effective_ram = sample.mem_total
+        self._reserve = reserve_of(sample.mem_total)
+        promises = tuple(Promise(Bytes(a), Bytes(b)) for a, b in promised_here(self.backend))
+        chosen = choose_limits(
+            self.request.asked,
+            self._envelope(),
+            room=room_for_new(sample.mem_available, self._reserve, promises),
+            ceiling=Bytes(sample.mem_total - self._reserve.reserve),
+        )
+        if chosen.why:
+            self._say(f"limits: {chosen.why}")
+        return chosen.limits
+
+    def _envelope(self) -> Envelope | None:
+        """Return what a ramp proved for this kind of load on this machine as it is now."""
+        if self._journal is None or self.request.asked.memory_max is not None:
+            return None
+        found = self._journal.envelope(kind_of(self.request.argv))
+        same = found is not None and found.effective_ram == self._effective_ram
+        return found if same else None
+
+    # The journal: one intent before the release, one summary after
+
+    def _open_journal(self) -> Journal | None:
+        from steadyrun.journal.place import state_dir
+        from steadyrun.journal.write import open_journal
+
+        try:
+            directory = state_dir(os.environ, os.geteuid())
+            journal = open_journal(directory, boot_id=boot_id())
+            for finding in journal.findings:
+                self._warn(finding.title)
+            self._recover(journal)
+        except SteadyrunError as error:
+            self._warn(f"{error.message}; the run is contained and leaves no record")
+            return None
+        return journal
+
+    def _recover(self, journal: Journal) -> None:
+        if not journal.open_runs() and not journal.open_intents():
+            return
+        from steadyrun.guard.recovery import recover
+
+        recovered = recover(journal)
+        for line in (*recovered.told, *recovered.done):
+            self._say(f"recovered: {line}")
+        for line in recovered.failed:
+            self._warn(line)
+
+    def _begin(self, plan: ContainmentPlan) -> int | None:
+        from steadyrun.journal.rows import IntentKind
+
+        if self._journal is None:
+            return None
+        try:
+            self._journal.begin_run(self._header())
+            return self._journal.intend(self.run_id, IntentKind.CONTAINMENT, plan)
+        except SteadyrunError as error:
+            self._give_up_journal(error)
+            return None
+
+    def _note(self, intent: int | None, hold: Hold) -> None:
+        if self._journal is None or intent is None:
+            return
+        try:
+            self._journal.note(intent, hold.containment.made)
+        except SteadyrunError as error:
+            self._give_up_journal(error)
+
+    def _end(self, intent: int | None, outcome: LoadOutcome) -> None:
+        from steadyrun.model.codec import encode
+        from steadyrun.model.record import RunEnd
+
+        if self._journal is None:
+            return
+        try:
+            if intent is not None and outcome.removed:
+                self._journal.fulfil(intent, "removed")
+            self._journal.add_events(self.run_id, 0, [(time.time(), encode(outcome))])
+            end = RunEnd(Seconds(time.time()), exit_code(outcome), outcome.cause or outcome.ending.value)
+            self._journal.end_run(self.run_id, end)
+        except SteadyrunError as error:
+            self._give_up_journal(error)
+
+    def _give_up_journal(self, error: SteadyrunError) -> None:
+        self._warn(f"{error.message}; the run is contained and goes on without a record")
+        if self._journal is not None:
+            self._journal.close()
+        self._journal = None
+
+    def _header(self) -> RunHeader:
+        from steadyrun.desktop.facts import quick_facts
+        from steadyrun.model.record import RunHeader, RunKind
+
+        return RunHeader(
+            run_id=self.run_id,
+            kind=RunKind.RUN,
+            version=__version__,
+            started_wall=Seconds(time.time()),
+            boot_id=boot_id(),
+            pid=os.getpid(),
+            pid_started=pid_started(os.getpid()) or 0,
+            uid=os.geteuid(),
+            user=self.request.env.get("USER", str(os.geteuid())),
+            argv=self.request.argv,
+            cwd=self.request.cwd,
+            report_dir=None,
+            backend=self.backend.name,
+            weak=self.backend.name is BackendName.POLL,
+            machine=quick_facts(),
+            reserve=self._reserve,
+            plan=None,
+            limits=self.limits,
+            problem=None,
+            goal=None,
+        )
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Troubled):
+            self._warn(event.finding.title)
+        elif isinstance(event, Acted) and event.action is Action.FREEZE:
+            self._frozen = True
+            self._warn(f"the command is frozen: {event.cause}")
+        elif isinstance(event, Acted) and event.action is Action.THAW and self._frozen:
+            self._frozen = False
+            self._warn(f"the command goes on: {event.cause}")

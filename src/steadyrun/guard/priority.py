@@ -1,0 +1,66 @@
+"""Making the guard come first: real time, memory lock, OOM score. Each is tried, none is needed."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+
+class Priority(NamedTuple):
+    """What was granted."""
+
+    realtime: bool
+    """SCHED_FIFO 1 (sched(7)); else the best nice value allowed."""
+    locked: bool
+    oom_score_adj: int | None
+
+
+def come_first(*, lock: bool) -> Priority:
+    """Take the best scheduling and protection this process may have.
+
+    SCHED_RESET_ON_FORK keeps the load out of it. Where RT_GROUP_SCHED is on, SCHED_FIFO is EPERM
+    inside a child of a v1 cpu cgroup (Documentation/scheduler/sched-rt-group.rst); nice is tried
+    then. Memory is locked only where the whole of it may be (CAP_IPC_LOCK or no limit): with a
+    small RLIMIT_MEMLOCK later allocations would fail instead (mlockall(2)).
+    """
+    return Priority(_take_realtime(), _lock_memory() if lock else False, _lower_oom_score())
+
+
+def _take_realtime() -> bool:
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+        return True
+    except OSError:
+        pass
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+    except OSError:
+        pass
+    return False
+
+
+def _lock_memory() -> bool:
+    import ctypes
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if os.geteuid() != 0 and limit != resource.RLIM_INFINITY:
+        return False
+    mcl_current, mcl_future, mcl_onfault = 1, 2, 4
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.mlockall(mcl_current | mcl_future | mcl_onfault) == 0)
+
+
+def _lower_oom_score() -> int | None:
+    """Ask for -900: below every ordinary process, still above what the administrator exempted."""
+    for score in (-900, 0):
+        try:
+            fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, str(score).encode())
+            finally:
+                os.close(fd)
+            return score
+        except OSError:
+            continue
+    return None

@@ -1,0 +1,146 @@
+"""The guard of a ramp as a process of its own, at the other end of the conductor's socket pair.
+
+    conductor                         guard
+       | Order                          |
+       |------------------------------->| makes the containment, forks, admits, verifies
+       | Prepared (or Refused)          |
+       |<-------------------------------|
+       | (writes the inodes, fsync)     |
+       | RELEASE                        |
+       |------------------------------->| lets the load go
+       | Released, Sampled, Acted, ...  |
+       |<-------------------------------|
+       | Ended                          |
+
+When the conductor goes, the load is killed: nobody is left to judge it. Standard library alone.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import sys
+
+from steadyrun.contain.facts import read_facts
+from steadyrun.contain.open import open_backend
+from steadyrun.errors import SteadyrunError
+from steadyrun.guard.channel import Channel
+from steadyrun.guard.frames import FramesReader
+from steadyrun.guard.hold import Hold, Streams, prepare
+from steadyrun.guard.loop import Loop
+from steadyrun.guard.priority import Priority, come_first
+from steadyrun.guard.rules import rules_of
+from steadyrun.model.codec import decode
+from steadyrun.model.event import Control, Ended, Event, Order, Prepared, Refused
+from steadyrun.model.outcome import Ending
+
+
+def main(argv: list[str]) -> int:
+    """Guard one load; `argv` is the number of the inherited socket."""
+    channel = Channel(int(argv[0]))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    gc.disable()
+    priority = come_first(lock=True)
+    order = _first_order(channel)
+    if order is None:
+        return 0
+    try:
+        hold = _prepare(order)
+    except (SteadyrunError, OSError) as error:
+        channel.emit(_refused(error))
+        _send_the_rest(channel)
+        return 0
+    frames = None if order.frames_fd is None else FramesReader(order.frames_fd)
+    rules = rules_of(order.thresholds, order.limits, len(order.members), hold.readback)
+    loop = Loop(hold, rules, lambda event: _emit(channel, event), frames)
+    channel.emit(_prepared(hold, priority))
+    _serve(channel, loop)
+    _send_the_rest(channel)
+    return 0
+
+
+def _emit(channel: Channel, event: Event) -> None:
+    channel.emit(event._replace(dropped=channel.dropped) if isinstance(event, Ended) else event)
+
+
+def _first_order(channel: Channel) -> Order | None:
+    poll = select.poll()
+    poll.register(channel.fd, select.POLLIN)
+    while channel.open:
+        poll.poll()
+        for message in channel.receive():
+            return decode(Order, message)
+    return None
+
+
+def _prepare(order: Order) -> Hold:
+    backend = open_backend(order.plan.backend, read_facts())
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        streams = Streams(nothing, order.stdout_fd, order.stderr_fd)
+        return prepare(
+            backend,
+            order.plan,
+            order.limits,
+            order.members,
+            streams,
+            run_as=order.run_as,
+            new_session=True,
+        )
+    finally:
+        for fd in {nothing, order.stdout_fd, order.stderr_fd}:
+            os.close(fd)
+
+
+def _refused(error: SteadyrunError | OSError) -> Refused:
+    if isinstance(error, SteadyrunError):
+        return Refused(error.message, error.hint, error.exit_code)
+    return Refused(f"the containment could not be prepared: {error}", None, 3)
+
+
+def _prepared(hold: Hold, priority: Priority) -> Prepared:
+    return Prepared(
+        made=hold.containment.made,
+        readback=hold.readback,
+        pids=tuple(hold.members),
+        guard_pid=os.getpid(),
+        keeper_pid=hold.keeper.pid,
+        realtime=priority.realtime,
+        locked=priority.locked,
+    )
+
+
+def _serve(channel: Channel, loop: Loop) -> None:
+    """Obey the conductor until the load is over."""
+
+    def hear() -> None:
+        for message in channel.receive():
+            match Control(message):
+                case Control.RELEASE:
+                    loop.release()
+                case Control.STOP:
+                    loop.stop(Ending.STOPPED, "asked to stop")
+                case Control.KILL:
+                    loop.stop(Ending.STOPPED, "asked to stop at once", now=True)
+        if not channel.open:
+            loop.forget(channel.fd)
+            loop.stop(Ending.CONDUCTOR_GONE, "the conductor is gone", now=True)
+
+    loop.watch(channel.fd, hear)
+    loop.run(each_turn=channel.flush)
+
+
+def _send_the_rest(channel: Channel) -> None:
+    """Wait until the conductor has read everything or is gone: events are never dropped."""
+    poll = select.poll()
+    poll.register(channel.fd, select.POLLOUT)
+    while channel.unsent():
+        poll.poll()
+        channel.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
