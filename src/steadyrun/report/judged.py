@@ -1,0 +1,125 @@
+"""How a load ended, and how that was judged, in words: shared by the page and the plain lines. Pure."""
+
+from __future__ import annotations
+
+from steadyrun.model.outcome import Ending, LoadOutcome
+from steadyrun.model.record import Attempt, Evidence, State
+from steadyrun.model.verdict import Answer, Verdict
+from steadyrun.report import words
+from steadyrun.report.figures import count, lasted, memory_size, plural
+from steadyrun.report.lines import with_word
+from steadyrun.report.totals import is_passed
+
+
+def peak_words(attempt: Attempt, outcome: LoadOutcome | None) -> str:
+    """Return the load's peak against its hard limit."""
+    limit = attempt.limits.memory_max
+    peak = outcome.memory_peak if outcome else None
+    if limit is None:
+        return f"{memory_size(peak)} (no limit was asked for)"
+    text = f"{memory_size(peak)} of {memory_size(limit)}"
+    if peak is None:
+        return text
+    room = limit - peak
+    return with_word(
+        text, f"headroom {memory_size(room)}" if room >= 0 else f"OVER its limit by {memory_size(-room)}"
+    )
+
+
+def recovery_words(seen: Evidence) -> str:
+    """Return how long the machine took to be itself again."""
+    if seen.recovery is None:
+        return f"❌ not back near the baseline within {lasted(seen.recovery_limit)}"
+    word = words.recovery_word(seen.recovery)
+    return with_word(
+        f"back near the baseline after {lasted(seen.recovery)}", f"{word}, by itself" if word else ""
+    )
+
+
+def completed_words(attempt: Attempt) -> str:
+    """Return whether the load did its work, how it ended, and what is left of it."""
+    seen = attempt.evidence
+    outcome = seen.outcome if seen else None
+    if seen is None or outcome is None:
+        return "unknown: the guard never told how the load ended"
+    parts = [_finished_words(seen, outcome), ending_words(attempt, outcome)]
+    parts += [seen.work] if seen.work else []
+    parts.append(f"{lasted(outcome.wall)} wall time, {lasted(outcome.cpu)} CPU time")
+    if outcome.survivors is None:
+        parts.append("whether a process was left is unknown")
+    else:
+        parts.append(f"{plural(outcome.survivors, 'process', 'processes')} left behind")
+    return "; ".join(parts)
+
+
+def _finished_words(seen: Evidence, outcome: LoadOutcome) -> str:
+    if outcome.ending is Ending.EXITED and outcome.exit_code == 0 and seen.work_done is not False:
+        return "✅ successfully"
+    return "⚠️ unknown" if outcome.ending is Ending.UNKNOWN else "❌ not successfully"
+
+
+def ending_words(attempt: Attempt, outcome: LoadOutcome) -> str:
+    """Return how the load ended, with the limit or the code that says so."""
+    text = words.ENDING_WORDS[outcome.ending]
+    if outcome.ending is Ending.EXITED:
+        how = (
+            f"signal {outcome.signal}"
+            if outcome.signal is not None
+            else f"exit code {count(outcome.exit_code)}"
+        )
+        return f"{text}, {how}"
+    if outcome.ending is Ending.MEMORY_LIMIT:
+        text += f" of {memory_size(attempt.limits.memory_max)}"
+    if outcome.ending is Ending.WALL_TIME and attempt.limits.wall_time is not None:
+        text += f" of {lasted(attempt.limits.wall_time)}"
+    reason = outcome.start_error if outcome.ending is Ending.NOT_STARTED else outcome.cause
+    return f"{text} ({reason})" if reason else text
+
+
+def state_heading(attempt: Attempt) -> str:
+    """Return the state as it stands in a heading; PASSED with a verdict against it is no success."""
+    if attempt.state is State.PASSED and not is_passed(attempt):
+        return "NOT ALL PASSED ⚠️"
+    return words.STATE_HEADING[attempt.state]
+
+
+def status_words(attempt: Attempt) -> str:
+    """Return the state with both verdicts, and what kept each from being yes."""
+    text = words.STATE_WORDS[attempt.state]
+    if attempt.state is State.PASSED and not is_passed(attempt):
+        text = "⚠️ NOT ALL PASSED"
+    if attempt.host is None and attempt.job is None:
+        return text
+    return f"{text}: {_host_words(attempt.host)}; {_job_words(attempt)}"
+
+
+def _host_words(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "the host was not judged"
+    held = {
+        Answer.YES: "the machine held (host verdict: yes)",
+        Answer.NO: "the machine did not hold (host verdict: no)",
+        Answer.UNKNOWN: "whether the machine held is not known (host verdict: unknown)",
+        Answer.NOT_APPLICABLE: "nothing about the machine could be judged (host verdict: not applicable)",
+    }[verdict.answer]
+    return held + _because(verdict)
+
+
+def _job_words(attempt: Attempt) -> str:
+    if attempt.job is None:
+        return "the load was not judged"
+    did = {
+        Answer.YES: "the load did its work (job verdict: yes)",
+        Answer.NO: "the load did not do its work (job verdict: no)",
+        Answer.UNKNOWN: "whether the load did its work is not known (job verdict: unknown)",
+        Answer.NOT_APPLICABLE: "there was no work to judge (job verdict: not applicable)",
+    }[attempt.job.answer]
+    outcome = attempt.evidence.outcome if attempt.evidence else None
+    if attempt.job.answer is Answer.NO and outcome is not None:
+        return f"{did}: {ending_words(attempt, outcome)}"
+    return did + _because(attempt.job)
+
+
+def _because(verdict: Verdict) -> str:
+    failed = verdict.failed()
+    return f": {', '.join(c.name for c in failed)}" if failed and verdict.answer is not Answer.YES else ""

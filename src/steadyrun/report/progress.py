@@ -1,0 +1,93 @@
+"""Renders PROGRESS.md from one RunRecord. Pure: the same record gives the same words.
+
+What stands where is in `templates/progress.md.j2`; what is said is in the modules beside this
+one. Everything that the template writes is made safe for Markdown unless it is an `Md` already,
+so a section that forgets to escape is ugly, not dangerous.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from steadyrun.model.record import RunRecord
+from steadyrun.report import attempt, final, opening, summary
+from steadyrun.report.escape import Md, fill, inline
+from steadyrun.report.lines import TO_BE_FILLED, WEAK, clock_of, finding_lines
+from steadyrun.report.totals import attempts_of, phases_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from steadyrun.model.plan import Phase
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("steadyrun.report"),
+        autoescape=False,  # HTML's rules are not Markdown's; `finalize` does it
+        undefined=StrictUndefined,
+        finalize=lambda value: inline(value) if isinstance(value, str) else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["safe_md"] = Md
+    environment.filters["lead"] = lambda text: Md(f" {inline(text)}") if text else Md("")
+    return environment
+
+
+def render_progress(record: RunRecord) -> str:
+    """Return the whole page, ending in a newline."""
+    early, late = summary.split(record)
+    ended = record.end is not None
+    issues = (*finding_lines(record.findings), *summary.run_issues(record))
+    return (
+        _environment()
+        .get_template("progress.md.j2")
+        .render(
+            preface=_preface(record),
+            system=opening.system_lines(record),
+            baseline_heading=opening.baseline_heading(record),
+            baseline=opening.baseline_lines(record),
+            baseline_rows=opening.baseline_rows(record),
+            proofs=opening.proof_rows(record.proofs),
+            results=summary.testing_results(record),
+            issues=issues,
+            no_issues="none" if ended else TO_BE_FILLED,
+            solutions=summary.run_solutions(record),
+            no_solutions="none" if ended else TO_BE_FILLED,
+            strategy=opening.strategy(phases_of(record)),
+            status=record.status or "unknown",
+            early=_sections(record, early),
+            summary=summary.progress_summary(record),
+            late=_sections(record, late),
+            final=final.final_results(record),
+            missing="not done" if ended else TO_BE_FILLED,
+        )
+    )
+
+
+def _preface(record: RunRecord) -> Md:
+    header = record.header
+    text = fill("Written by steadyrun {}, run {}.", header.version, header.run_id)
+    if header.resumed_from:
+        text = fill("{} It goes on from run {}.", text, header.resumed_from)
+    if record.end is None:
+        text = fill("{} The ramp is not over: this page grows as it runs.", text)
+    if header.weak:
+        text = fill("{}\n\n⚠️ **" + WEAK + "**: without cgroups the kernel does not hold these limits.", text)
+    zone = clock_of(record).zone
+    return text if zone.resolved else fill("{} Times are in UTC.", text)
+
+
+def _sections(record: RunRecord, phases: tuple[Phase, ...]) -> tuple[attempt.Section, ...]:
+    """Return the sections of some phases, every try of each in its order."""
+    sections: list[attempt.Section] = []
+    for phase in phases:
+        tries = attempts_of(record, phase)
+        sections += [attempt.section(record, a) for a in tries] or [attempt.untried(record, phase)]
+    return tuple(sections)
