@@ -1,0 +1,1 @@
+"""The ramp: default plan, schedule and judge (pure), the conductor that carries them out, the loads."""

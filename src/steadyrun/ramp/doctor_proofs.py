@@ -1,0 +1,153 @@
+"""Carries out the containment proofs for the doctor and writes them into the journal, where there is one.
+
+Without a journal the proofs run all the same: they are tiny and end within seconds. Where an OOM
+kill would panic the machine they do not run at all.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+from steadyrun import __version__
+from steadyrun.contain.base import Backend
+from steadyrun.contain.open import open_backend
+from steadyrun.desktop.facts import quick_facts
+from steadyrun.errors import EXIT_CANNOT_CONTAIN, EXIT_OK, SteadyrunError
+from steadyrun.guard.identity import new_run_id
+from steadyrun.guard.recovery import recover
+from steadyrun.journal.write import Journal
+from steadyrun.kernel.reader import boot_id, pid_started
+from steadyrun.model.containment import ContainmentMade, ContainmentPlan
+from steadyrun.model.record import Proof, RunEnd, RunHeader, RunKind
+from steadyrun.model.verdict import Answer
+from steadyrun.ramp.conductor import intent_hook
+from steadyrun.ramp.doctor import can_contain, unsafe_to_prove
+from steadyrun.ramp.doctor_facts import DoctorFacts
+from steadyrun.ramp.doctor_rung import Level, Rung
+from steadyrun.ramp.proofs import IntentHook, prove
+from steadyrun.units import Seconds
+
+INTERRUPTED = 130
+
+
+class Proved(NamedTuple):
+    """What the proofs said, and whether they could be written down."""
+
+    proofs: tuple[Proof, ...]
+    journal: Rung
+    exit_code: int
+
+
+def prove_here(facts: DoctorFacts, open_journal: Callable[[], Journal]) -> Proved:
+    """Run the proofs and return what they said; every way out leaves no containment behind.
+
+    Args:
+        facts: What the machine is.
+        open_journal: Opens the caller's journal; its error becomes a rung.
+    """
+    try:
+        journal = open_journal()
+    except SteadyrunError as error:
+        proofs = _proofs(facts, new_run_id(), _write_nothing)
+        return Proved(proofs, journal_lacks(error), exit_code(facts, proofs))
+    with closing(journal):
+        try:
+            return _recorded(facts, journal)
+        except SteadyrunError as error:  # it opened and could then not be written
+            proofs = _proofs(facts, new_run_id(), _write_nothing)
+            return Proved(proofs, journal_lacks(error), exit_code(facts, proofs))
+
+
+def journal_lacks(error: SteadyrunError) -> Rung:
+    """Return the rung of a journal that cannot be written."""
+    said = f"{error.message}: a crash could not be recovered from, `steadyrun ramp` will not start"
+    return Rung("journal", Level.MISSING, said, error.hint or "export STEADYRUN_STATE_DIR=~/steadyrun-state")
+
+
+def exit_code(facts: DoctorFacts, proofs: tuple[Proof, ...]) -> int:
+    """Return 0 when the kernel enforces and every proof held, else 3. Unknown is not held."""
+    held = bool(proofs) and all(p.answer is Answer.YES for p in proofs)
+    return EXIT_OK if held and can_contain(facts) else EXIT_CANNOT_CONTAIN
+
+
+def _recorded(facts: DoctorFacts, journal: Journal) -> Proved:
+    recovered = recover(journal)
+    run_id, code = new_run_id(), INTERRUPTED
+    proofs: tuple[Proof, ...] = ()
+    backend = open_backend(facts.choice.backend, facts.containment)
+    journal.begin_run(_header(run_id, backend, weak=not can_contain(facts)))
+    try:
+        proofs = _proofs(facts, run_id, intent_hook(journal, run_id))
+        for proof in proofs:
+            journal.add_proof(run_id, proof)
+        code = exit_code(facts, proofs)
+    finally:
+        reason = "interrupted" if code == INTERRUPTED else f"{len(proofs)} proofs carried out"
+        journal.end_run(run_id, RunEnd(Seconds(time.time()), code, reason))
+    return Proved(proofs, _journal_rung(journal.path, recovered.done, recovered.failed), code)
+
+
+def _journal_rung(path: str, done: tuple[str, ...], failed: tuple[str, ...]) -> Rung:
+    if failed:
+        said = f"{path}; an earlier run left what could not be ended: {'; '.join(failed)}"
+        return Rung("journal", Level.DEGRADED, said, "steadyrun recover")
+    said = f"{path}; ended what an earlier run left: {'; '.join(done)}" if done else path
+    return Rung("journal", Level.OK, said, "")
+
+
+def _proofs(facts: DoctorFacts, run_id: str, intent: IntentHook) -> tuple[Proof, ...]:
+    """Return the proofs; one that could not even be made answers no, and ends them."""
+    unsafe = unsafe_to_prove(facts)
+    if unsafe is not None:
+        return (Proof("not carried out", "", Answer.UNKNOWN, unsafe, Seconds(0.0)),)
+    backend = open_backend(facts.choice.backend, facts.containment)
+    return tuple(_until_error(prove(backend, f"{run_id}-proof", intent)))
+
+
+def _until_error(proofs: Iterator[Proof]) -> Iterator[Proof]:
+    try:
+        yield from proofs
+    except SteadyrunError as error:
+        said = error.message
+        yield Proof("containment", "a containment can be made", Answer.NO, said, Seconds(0.0))
+
+
+def _write_nothing(plan: ContainmentPlan) -> Callable[[ContainmentMade], Callable[[str], None]]:
+    """Take the place of the journal's hook."""
+    return lambda made: lambda how: None
+
+
+def _header(run_id: str, backend: Backend, *, weak: bool) -> RunHeader:
+    return RunHeader(
+        run_id=run_id,
+        kind=RunKind.DOCTOR,
+        version=__version__,
+        started_wall=Seconds(time.time()),
+        boot_id=boot_id(),
+        pid=os.getpid(),
+        pid_started=pid_started(os.getpid()) or 0,
+        uid=os.geteuid(),
+        user=os.environ.get("USER", str(os.geteuid())),
+        argv=(),
+        cwd=_cwd() or "/",
+        report_dir=None,
+        backend=backend.name,
+        weak=weak,
+        machine=quick_facts(),
+        reserve=None,
+        plan=None,
+        limits=None,
+        problem=None,
+        goal=None,
+    )
+
+
+def _cwd() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None

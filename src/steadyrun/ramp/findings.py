@@ -1,0 +1,285 @@
+"""What the reader of an attempt should know: each as a value, with evidence, remedy, what was done.
+
+Pure. `done` says what steadyrun itself did about it and fills "Solutions Applied"; a finding never
+changes a verdict.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from steadyrun.model.action import Action
+from steadyrun.model.desktop import ProbeName
+from steadyrun.model.finding import Finding, Severity
+from steadyrun.model.limits import Limits, ReadBack
+from steadyrun.model.outcome import Ending, LoadOutcome
+from steadyrun.model.record import Evidence
+from steadyrun.model.verdict import Answer, Check, Verdict
+from steadyrun.ramp import checks_host
+from steadyrun.ramp.checks_job import SOFT, not_held
+from steadyrun.units import MIB, Bytes, Ratio, Seconds, format_duration, format_size
+
+RECOVERY_SLOW = Seconds(10.0)
+"""A hand-written ramp began its next phase after 9 to 40 s; slower than this is worth a line."""
+SWAP_GROWTH_LEAST = Bytes(16 * MIB)
+"""Less is the kernel tidying idle pages away, with or without a load."""
+FUTILE_FRACTION = Ratio(0.25)
+"""A load that stalls on memory as a whole for a quarter of its time reclaims its own working set."""
+SUSPEND_NOTED = Seconds(1.0)
+CLOCK_JUMP_NOTED = Seconds(5.0)
+NO_SPACE = "No space left on device"
+"""strerror(ENOSPC), as programs print it."""
+
+
+def findings_of(
+    limits: Limits,
+    evidence: Evidence,
+    host: Verdict,
+    *,
+    weak: bool = False,
+    troubles: tuple[Finding, ...] = (),
+    told: frozenset[str] = frozenset(),
+) -> tuple[Finding, ...]:
+    """Return everything worth saying about an attempt, the guard's own findings first.
+
+    Args:
+        limits: What the load was given.
+        evidence: All that was seen.
+        host: The host verdict, for what became of the session.
+        weak: The containment is not guaranteed by the kernel.
+        troubles: What the guard and the conductor found while it ran.
+        told: Codes of notes that the run has told already: a note is told once a run.
+    """
+    found = [
+        *troubles,
+        *_of_host(host),
+        *_of_machine(evidence),
+        *_of_limits(evidence, weak=weak),
+        *_of_guard(evidence),
+    ]
+    if evidence.outcome is not None:
+        found += _of_load(evidence.outcome, evidence, limits)
+    return tuple(f for f in found if f.severity is not Severity.NOTE or f.code not in told)
+
+
+def _of_host(host: Verdict) -> Iterator[Finding]:
+    probes = {name.value for name in ProbeName}
+    for check in host.failed():
+        if check.name in probes:
+            yield _session(check)
+        elif check.name == checks_host.BOOT and check.answer is Answer.NO:
+            yield Finding(
+                "machine-restarted",
+                Severity.PROBLEM,
+                "The machine restarted during the phase",
+                f"boot id {check.before} before, {check.after} after",
+                "steadyrun recover",
+            )
+        elif check.name in (checks_host.FRAMES_LATE, checks_host.FRAMES_GAP) and check.answer is Answer.NO:
+            yield Finding(
+                "frames-late",
+                Severity.WARNING,
+                "The desktop's frames came late",
+                f"{check.name}: {check.before} before, {check.worst} at worst; {check.why}",
+                "give the load fewer CPUs, for example: steadyrun run --cpus 1 -- COMMAND",
+            )
+        elif check.name == checks_host.RESERVE and check.answer is Answer.NO:
+            yield Finding(
+                "memory-under-reserve",
+                Severity.PROBLEM,
+                "The machine's available memory fell below what a load never gets",
+                f"{check.worst} at worst; {check.why}",
+                "close other programs, or lower memory_max of this phase",
+            )
+
+
+def _session(check: Check) -> Finding:
+    lost = check.answer is Answer.NO
+    return Finding(
+        "session-lost" if lost else "session-unknown",
+        Severity.PROBLEM if lost else Severity.WARNING,
+        f"{check.name[0].upper()}{check.name[1:]} "
+        + ("did not stay as it was" if lost else "could not be watched all the time"),
+        f"{check.before} before, {check.worst or 'not looked at'} at worst, {check.after} after: {check.why}",
+        "journalctl -b --since -10min" if lost else "steadyrun doctor",
+    )
+
+
+def _of_machine(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.suspended > SUSPEND_NOTED:
+        yield Finding(
+            "suspend-detected",
+            Severity.WARNING,
+            "The machine slept during the phase",
+            f"{format_duration(evidence.suspended)} of sleep",
+            "keep it awake: systemd-inhibit --what=sleep:idle steadyrun ramp",
+            "did not count this try",
+        )
+    if abs(evidence.clock_jump) > CLOCK_JUMP_NOTED:
+        yield Finding(
+            "clock-jump",
+            Severity.WARNING,
+            "The clock was set during the phase",
+            f"by {evidence.clock_jump:+.1f} s",
+            "timedatectl timesync-status",
+            "did not count this try",
+        )
+    yield from _of_oom_outside(evidence)
+    yield from _of_swap(evidence)
+    yield from _of_recovery(evidence)
+
+
+def _of_oom_outside(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.oom_kills_outside:
+        yield Finding(
+            "oom-kill-outside",
+            Severity.PROBLEM,
+            "The kernel killed processes that are not the load's",
+            f"{evidence.oom_kills_outside} OOM kills outside the containment",
+            "see who it was: journalctl -k -g 'Out of memory|oom-kill'",
+        )
+
+
+def _of_swap(evidence: Evidence) -> Iterator[Finding]:
+    host, worst = evidence.before.host, evidence.worst.swap_used
+    if worst is None or host.swap_total is None or host.swap_free is None:
+        return
+    grown = worst - (host.swap_total - host.swap_free)
+    if grown > SWAP_GROWTH_LEAST:
+        yield Finding(
+            "swap-used",
+            Severity.WARNING,
+            "The machine moved memory to swap during the phase",
+            f"{format_size(grown)} more than before; the load's own swap limit is in its limits",
+            "lower memory_max of this phase, or close other programs",
+        )
+
+
+def _of_recovery(evidence: Evidence) -> Iterator[Finding]:
+    took = evidence.recovery
+    if took is not None and took <= RECOVERY_SLOW:
+        return
+    yield Finding(
+        "recovery-slow",
+        Severity.WARNING if took is None else Severity.NOTE,
+        "The machine took long to recover",
+        f"not within {format_duration(evidence.recovery_limit)}" if took is None else format_duration(took),
+        "see what still holds memory: ps -eo rss,pid,comm --sort=-rss | head" if took is None else "",
+        "waited before the next phase",
+    )
+
+
+def _of_limits(evidence: Evidence, *, weak: bool) -> Iterator[Finding]:
+    for limit in not_held(evidence):
+        if limit.name == "memory_high":
+            yield Finding(
+                "memory-high-missing",
+                Severity.NOTE,
+                "There is no throttle limit (memory.high) here",
+                f"asked {limit.asked}; {limit.found or 'not there'} ({limit.source})",
+                "",
+                "held the load by its hard limit and by freezing alone",
+            )
+        else:
+            yield _not_applied(limit, weak=weak)
+
+
+def _not_applied(limit: ReadBack, *, weak: bool) -> Finding:
+    soft = weak or limit.name in SOFT
+    return Finding(
+        "limit-not-applied",
+        Severity.WARNING if soft else Severity.PROBLEM,
+        f"{limit.name} was asked for and is not enforced",
+        f"asked {limit.asked}, found {limit.found or 'unreadable'} ({limit.source})",
+        "steadyrun doctor",
+    )
+
+
+def _of_guard(evidence: Evidence) -> Iterator[Finding]:
+    freezes = tuple(a for a in evidence.actions if a.action is Action.FREEZE)
+    kills = tuple(a for a in evidence.actions if a.action is Action.KILL and a.seq >= 0)
+    if freezes:
+        frozen = None if evidence.outcome is None else evidence.outcome.frozen
+        yield Finding(
+            "load-frozen",
+            Severity.WARNING,
+            "The guard had to hold the load to keep the machine well",
+            freezes[0].cause,
+            "lower memory_max, or give the machine more room",
+            f"froze the load {_times(len(freezes))}, {format_duration(frozen)} in all",
+        )
+    if kills:
+        yield Finding(
+            "load-killed",
+            Severity.PROBLEM,
+            "The guard killed the load",
+            kills[0].cause,
+            "",
+            "killed everything in the containment and removed it",
+        )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _of_load(outcome: LoadOutcome, evidence: Evidence, limits: Limits) -> Iterator[Finding]:
+    yield from _of_ending(outcome, limits)
+    if outcome.survivors:
+        yield Finding(
+            "survivors",
+            Severity.PROBLEM,
+            "Processes of the load outlived its end",
+            f"{outcome.survivors} found alive after the kill",
+            "steadyrun recover",
+        )
+    stalled = outcome.psi_memory_full
+    if stalled is not None and outcome.wall > 0 and stalled / outcome.wall > FUTILE_FRACTION:
+        yield Finding(
+            "futile-reclaim",
+            Severity.WARNING,
+            "The load spent its time reclaiming its own memory",
+            f"stalled on memory (PSI full) {stalled / outcome.wall:.0%} of {format_duration(outcome.wall)}",
+            "give it more memory (memory_max), or fewer workers",
+        )
+    if evidence.output_dropped:
+        yield Finding(
+            "output-dropped",
+            Severity.NOTE,
+            "The load wrote more than is kept",
+            f"{format_size(evidence.output_dropped)} of {format_size(evidence.output_bytes)} dropped",
+            "raise output_max of the phase",
+            f"kept {format_size(limits.output_max)} and let the load go on",
+        )
+    if NO_SPACE in evidence.output_tail or outcome.start_errno == errno.ENOSPC:
+        yield Finding(
+            "disk-full",
+            Severity.PROBLEM,
+            "The disk is full",
+            NO_SPACE,
+            "df -h",
+        )
+
+
+def _of_ending(outcome: LoadOutcome, limits: Limits) -> Iterator[Finding]:
+    if outcome.ending is Ending.MEMORY_LIMIT or outcome.oom_kills:
+        kills = outcome.oom_kills
+        yield Finding(
+            "oom-kill-inside",
+            Severity.WARNING,
+            "The kernel killed the load at its memory limit",
+            f"{'some' if kills is None else kills} OOM kills inside, peak {format_size(outcome.memory_peak)}"
+            f" of {format_size(limits.memory_max)}",
+            "give it more memory (memory_max), or fewer workers",
+            "ended the whole load; nothing outside it was touched",
+        )
+    if outcome.ending is Ending.WALL_TIME:
+        yield Finding(
+            "wall-time-reached",
+            Severity.WARNING,
+            "The load ran into its wall-time limit",
+            f"{format_duration(outcome.wall)} of {format_duration(limits.wall_time)}",
+            "raise wall_time of the phase",
+            "asked it to end, then killed what was left",
+        )

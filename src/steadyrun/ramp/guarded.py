@@ -1,0 +1,204 @@
+"""One load under one guard process, seen from the conductor.
+
+Starts the guard, gives it the order, writes the inodes down before it says RELEASE, passes
+requests to stop on, and collects every event until the guard has ended. Judges nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+from collections.abc import Callable
+from time import monotonic
+from typing import NamedTuple
+
+from steadyrun.errors import SteadyrunError
+from steadyrun.guard.channel import Channel
+from steadyrun.guard.start import python_command
+from steadyrun.kernel.proc import parse_pid_stat
+from steadyrun.model.codec import decode_event, encode
+from steadyrun.model.event import (
+    Acted,
+    Control,
+    Ended,
+    Event,
+    Order,
+    Prepared,
+    Refused,
+    Released,
+    Sampled,
+    Troubled,
+)
+from steadyrun.model.finding import Finding
+from steadyrun.model.limits import ReadBack
+from steadyrun.model.outcome import LoadOutcome
+from steadyrun.model.sample import Reading
+from steadyrun.ramp.stopping import StopRequests
+from steadyrun.units import Ratio
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Guarded(NamedTuple):
+    """What came of one guarded load."""
+
+    outcome: LoadOutcome | None
+    """`None`: the guard died before it could tell."""
+    refused: Refused | None
+    readback: tuple[ReadBack, ...]
+    actions: tuple[Acted, ...]
+    findings: tuple[Finding, ...]
+    samples: int
+    dropped: int
+    """Readings the guard could not pass on."""
+    guard_cpu: Ratio | None
+    realtime: bool
+
+
+class GuardedLoad:
+    """A guard process and what it has told so far."""
+
+    def __init__(
+        self,
+        order: Order,
+        *,
+        stop: StopRequests,
+        guard_log: int,
+        on_prepared: Callable[[Prepared], None],
+        on_reading: Callable[[Reading], None],
+        on_event: Callable[[Event], None],
+        on_turn: Callable[[], None],
+    ) -> None:
+        """Start the guard with this order; nothing of the load runs before `follow`.
+
+        The order's descriptors are passed on to the guard; the caller closes its own copies.
+
+        Args:
+            order: Its `stdout_fd`, `stderr_fd` and `frames_fd` are open here.
+            stop: Requests to stop; passed on as they come.
+            guard_log: Where the guard's own standard error goes.
+            on_prepared: Called before RELEASE; the load waits until it returns.
+            on_reading: Called for each reading.
+            on_event: Called for every other event.
+            on_turn: Called several times a second.
+        """
+        self._stop, self._on_prepared = stop, on_prepared
+        self._on_reading, self._on_event, self._on_turn = on_reading, on_event, on_turn
+        ours, theirs = socket.socketpair()
+        fds = {theirs.fileno(), order.stdout_fd, order.stderr_fd}
+        if order.frames_fd is not None:
+            fds.add(order.frames_fd)
+        with theirs:
+            self.process = subprocess.Popen(
+                python_command("steadyrun.guard.process", str(theirs.fileno()), bare=True),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=guard_log,
+                pass_fds=tuple(fds),
+                start_new_session=True,
+                env={"PATH": os.environ.get("PATH", os.defpath)},
+            )
+        self._socket = ours
+        self._channel = Channel(ours.fileno())
+        self._channel.send(encode(order))
+        self._prepared: Prepared | None = None
+        self._outcome: LoadOutcome | None = None
+        self._refused: Refused | None = None
+        self._actions: list[Acted] = []
+        self._findings: list[Finding] = []
+        self._samples = 0
+        self._released_at: float | None = None
+        self._cpu: tuple[float, float] | None = None
+        self._told_stop = 0
+        self._dropped = 0
+        self._last_cpu = (0.0, 0.0)
+
+    def follow(self) -> Guarded:
+        """Follow the load to its end, whatever happens to its guard."""
+        poll = select.poll()
+        poll.register(self._channel.fd, select.POLLIN)
+        poll.register(self._stop.fd, select.POLLIN)
+        while self._channel.open:
+            poll.poll(1000)
+            for message in self._channel.receive():
+                self._hear(decode_event(message))
+            self._pass_on_stop()
+            self._on_turn()
+            self._channel.flush()
+        self._socket.close()
+        self.process.wait()
+        return self._result()
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case Sampled(reading):
+                self._samples += 1
+                self._note_cpu()
+                self._on_reading(reading)
+                return
+            case Prepared():
+                self._prepared = event
+                self._release(event)
+            case Released():
+                self._released_at = monotonic()
+                self._cpu = None
+            case Acted():
+                self._actions.append(event)
+            case Troubled():
+                self._findings.append(event.finding)
+            case Ended():
+                self._outcome, self._dropped = event.outcome, event.dropped
+            case Refused():
+                self._refused = event
+        self._on_event(event)
+
+    def _release(self, prepared: Prepared) -> None:
+        """Write the identities down, then let go; what cannot be written down is not let go."""
+        try:
+            self._on_prepared(prepared)
+        except SteadyrunError:
+            self._channel.send(Control.KILL.value)
+            raise
+        self._channel.send(Control.RELEASE.value)
+
+    def _pass_on_stop(self) -> None:
+        asked = self._stop.count()
+        if asked > self._told_stop:
+            self._told_stop = asked
+            self._channel.send((Control.STOP if asked == 1 else Control.KILL).value)
+
+    def _note_cpu(self) -> None:
+        """Note the guard's own CPU time at its first and latest reading."""
+        if self._released_at is None:
+            return
+        try:
+            with open(f"/proc/{self.process.pid}/stat", encoding="ascii", errors="replace") as file:
+                stat = parse_pid_stat(file.read())
+        except (OSError, SteadyrunError):
+            return
+        used = (stat.utime + stat.stime) / _TICKS_PER_S
+        first = (monotonic(), used) if self._cpu is None else self._cpu
+        self._cpu = first
+        self._last_cpu = (monotonic(), used)
+
+    def _guard_cpu(self) -> Ratio | None:
+        if self._cpu is None:
+            return None
+        seconds = self._last_cpu[0] - self._cpu[0]
+        return Ratio((self._last_cpu[1] - self._cpu[1]) / seconds) if seconds > 1 else None
+
+    def _result(self) -> Guarded:
+        prepared = self._prepared
+        return Guarded(
+            outcome=self._outcome,
+            refused=self._refused,
+            readback=() if prepared is None else prepared.readback,
+            actions=tuple(self._actions),
+            findings=tuple(self._findings),
+            samples=self._samples,
+            dropped=self._dropped,
+            guard_cpu=self._guard_cpu(),
+            realtime=prepared is not None and prepared.realtime,
+        )

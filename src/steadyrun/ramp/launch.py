@@ -1,0 +1,52 @@
+"""Starting a ramp: the canary in the user's own cgroup, the conductor in a session of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import NamedTuple
+
+from steadyrun.guard.frames import make_frames, start_canary
+from steadyrun.guard.start import python_command
+from steadyrun.model.codec import encode
+from steadyrun.ramp.order import RampOrder
+
+
+class Launched(NamedTuple):
+    """A ramp that has been started."""
+
+    run_id: str
+    report_dir: str
+    conductor: subprocess.Popen[bytes]
+
+
+def launch(order: RampOrder) -> Launched:
+    """Start the canary and the conductor; the order's descriptors are filled in here.
+
+    Both survive this process: the conductor has a session of its own, and the canary lives as long
+    as the conductor holds the pipe it watches.
+    """
+    frames_fd = make_frames()
+    canary = start_canary(frames_fd)
+    order = order._replace(frames_fd=frames_fd, canary_pid=canary.pid, canary_pipe=canary.pipe)
+    log = os.open(
+        os.path.join(order.report_dir, "conductor.log"),
+        os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW,
+        0o644,
+    )
+    conductor = subprocess.Popen(
+        python_command("steadyrun.ramp.process", bare=False),
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        pass_fds=(frames_fd, canary.pipe, order.lock_fd),
+        start_new_session=True,
+    )
+    os.close(log)
+    assert conductor.stdin is not None
+    with conductor.stdin as pipe:
+        pipe.write(json.dumps(encode(order)).encode())
+    os.close(frames_fd)
+    canary.leave()
+    return Launched(order.run_id, order.report_dir, conductor)

@@ -1,0 +1,137 @@
+"""The record of a running ramp: one value that grows, kept by the journal, the report and the feed.
+
+Every change goes through here, so that the three can never tell different stories. What loosens
+(a phase that begins) is in the journal before it happens; the report is written by a thread of its
+own and waited for at the borders of phases, never longer than its deadline.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from steadyrun.journal.write import Journal
+from steadyrun.model.codec import encode
+from steadyrun.model.envelope import Envelope
+from steadyrun.model.finding import Finding
+from steadyrun.model.record import Attempt, Baseline, Proof, RunEnd, RunHeader, RunRecord
+from steadyrun.model.sample import Reading
+from steadyrun.ramp.feed import Feed
+from steadyrun.report.writer import ReportWriter
+
+BORDER_DEADLINE_S = 10.0
+"""A disk that is stalled longer than this does not hold up the ramp; the next border catches up."""
+SAMPLES_PER_COMMIT = 10
+
+
+class Ledger:
+    """The record and everybody who keeps a copy of it."""
+
+    def __init__(
+        self,
+        header: RunHeader,
+        *,
+        journal: Journal,
+        feed: Feed,
+        owner: tuple[int, int] | None,
+        carried: tuple[Attempt, ...],
+    ) -> None:
+        """Begin the run in the journal.
+
+        `carried` are the attempts of the run it goes on from: one record tells one story.
+
+        Raises:
+            JournalUnwritableError: It is not in the journal; nothing may begin.
+        """
+        self.record = RunRecord(header, None, (), (), (), "Baseline is being taken", None, None, None)
+        self.run_id = header.run_id
+        self._journal, self._feed = journal, feed
+        self._troubles: deque[Finding] = deque()
+        self._writer = ReportWriter(header.report_dir or ".", owner=owner, on_trouble=self._troubles.append)
+        self.carried = carried
+        self._samples: list[tuple[int, float, Any]] = []
+        journal.begin_run(header)
+        for attempt in carried:
+            self.attempt(attempt)
+        self._change()
+        self.border()
+
+    def own_attempts(self) -> tuple[Attempt, ...]:
+        """Return the attempts of this run alone."""
+        return self.record.attempts[len(self.carried) :]
+
+    def close(self) -> None:
+        """Write the last report and end the writing thread."""
+        self._writer.close()
+
+    def status(self, text: str) -> None:
+        """Say where the ramp stands."""
+        self._journal.set_status(self.run_id, text)
+        self._change(status=text)
+
+    def baseline(self, baseline: Baseline) -> None:
+        """Keep phase 0."""
+        self._journal.set_baseline(self.run_id, baseline)
+        self._change(baseline=baseline)
+        self.border()
+
+    def proof(self, proof: Proof) -> None:
+        """Keep one containment proof."""
+        self._journal.add_proof(self.run_id, proof)
+        self._change(proofs=(*self.record.proofs, proof))
+
+    def finding(self, *findings: Finding) -> None:
+        """Keep findings of the run as a whole, each once."""
+        new = [each for each in findings if each not in self.record.findings]
+        for each in new:
+            self._journal.add_finding(self.run_id, each)
+        if new:
+            self._change(findings=(*self.record.findings, *new))
+
+    def attempt(self, attempt: Attempt, *, status: str | None = None) -> None:
+        """Keep the newest state of an attempt, durably, before anything is made of it."""
+        self._journal.put_attempt(self.run_id, attempt)
+        others = tuple(a for a in self.record.attempts if a.serial != attempt.serial)
+        self._change(attempts=(*others, attempt))
+        if status is not None:
+            self.status(status)
+
+    def reading(self, serial: int, reading: Reading, *, show: bool) -> None:
+        """Keep one reading of the guard; samples may be lost by a crash, decisions never."""
+        self._samples.append((reading.seq, reading.host.wall, encode(reading)))
+        if len(self._samples) >= SAMPLES_PER_COMMIT:
+            self.flush_samples(serial)
+        if show:
+            self._feed.publish("reading", encode(reading))
+
+    def flush_samples(self, serial: int) -> None:
+        """Hand the collected readings to the journal."""
+        if self._samples:
+            self._journal.add_samples(self.run_id, serial, self._samples)
+            self._samples = []
+
+    def event(self, serial: int, wall: float, payload: Any) -> None:
+        """Keep one event of the guard."""
+        self._journal.add_events(self.run_id, serial, [(wall, payload)])
+
+    def envelope(self, envelope: Envelope, tomorrow: str) -> None:
+        """Keep what the ramp proved."""
+        self._journal.store_envelope(envelope)
+        self._change(envelope=envelope, tomorrow=tomorrow)
+
+    def end(self, end: RunEnd, status: str) -> None:
+        """End the run in the journal and write the last report."""
+        self._journal.end_run(self.run_id, end, tomorrow=self.record.tomorrow)
+        self._change(end=end, status=status)
+        self.border()
+
+    def border(self) -> None:
+        """Have the report on disk as it is now, or go on without after the deadline."""
+        self._writer.flush(durable=True, timeout=BORDER_DEADLINE_S)
+        while self._troubles:
+            self.finding(self._troubles.popleft())
+
+    def _change(self, **changes: Any) -> None:
+        self.record = self.record._replace(**changes)
+        self._writer.submit(self.record)
+        self._feed.publish_record(encode(self.record))

@@ -1,0 +1,1 @@
+"""The built-in loads: what a ramp runs when it brings its own, and how it reads what they report."""

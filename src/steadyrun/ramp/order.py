@@ -1,0 +1,35 @@
+"""What the client of a ramp hands to its conductor: everything that was decided before it began."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from steadyrun.model.containment import BackendName
+from steadyrun.model.machine import MachineFacts
+from steadyrun.model.plan import Plan, RunAs
+
+
+class RampOrder(NamedTuple):
+    """One ramp. Paths are absolute; descriptors are inherited."""
+
+    run_id: str
+    plan: Plan
+    argv: tuple[str, ...]
+    cwd: str
+    env: dict[str, str]
+    user: str
+    report_dir: str
+    """Of this run; it exists."""
+    state_dir: str
+    backend: BackendName
+    weak: bool
+    force: bool
+    """Go on although the baseline is not healthy."""
+    run_as: RunAs | None
+    machine: MachineFacts
+    resumed_from: str | None
+    frames_fd: int
+    canary_pid: int
+    canary_pipe: int
+    """As long as it is open somewhere, the canary goes on."""
+    lock_fd: int

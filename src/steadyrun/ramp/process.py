@@ -1,0 +1,116 @@
+"""The conductor as a process: started by `steadyrun ramp` in a session of its own.
+
+Reads its order from standard input, holds the machine's ramp lock (an inherited descriptor), and
+goes on when the terminal it was started from is closed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from steadyrun import __version__
+from steadyrun.contain.facts import read_facts
+from steadyrun.contain.open import open_backend
+from steadyrun.errors import EXIT_BUG, SteadyrunError
+from steadyrun.journal.write import Journal, open_journal
+from steadyrun.kernel.reader import boot_id, pid_started
+from steadyrun.model.codec import decode
+from steadyrun.model.machine import reserve_of
+from steadyrun.model.record import Attempt, RunHeader, RunKind
+from steadyrun.ramp.conductor import Conductor
+from steadyrun.ramp.feed import Feed, MachineLock
+from steadyrun.ramp.ledger import Ledger
+from steadyrun.ramp.order import RampOrder
+from steadyrun.ramp.stopping import StopRequests
+from steadyrun.units import Seconds
+
+
+def main(_argv: list[str]) -> int:
+    """Conduct one ramp and return its exit code."""
+    stop = StopRequests()
+    order = decode(RampOrder, json.load(sys.stdin))
+    lock = MachineLock(order.lock_fd)
+    allowed = {0, os.geteuid()} | ({order.run_as.uid} if order.run_as else set())
+    feed = Feed(order.run_id, allowed_uids=frozenset(allowed))
+    try:
+        code = _conduct(order, stop, feed)
+    except SteadyrunError as error:
+        code = error.exit_code
+        feed.publish("failure", {"message": error.message, "hint": error.hint})
+        _note(f"steadyrun: {error.message}")
+    except Exception as error:
+        import traceback
+
+        code = EXIT_BUG
+        feed.publish("failure", {"message": f"a bug of steadyrun: {error!r}", "hint": None})
+        _note(traceback.format_exc())
+    finally:
+        feed.close()
+        lock.close()
+    return code
+
+
+def _note(text: str) -> None:
+    """Write to conductor.log; a full disk must not change the exit code."""
+    try:
+        os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
+    except OSError:
+        pass
+
+
+def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
+    machine = order.machine
+    if machine.effective_ram is None:
+        raise SteadyrunError("/proc/meminfo: expected MemTotal, found nothing; a reserve cannot be kept")
+    owner = None if order.run_as is None else (order.run_as.uid, order.run_as.gid)
+    with open_journal(order.state_dir, boot_id=boot_id()) as journal:
+        carried = _carried(journal, order.resumed_from)
+        ledger = Ledger(_header(order), journal=journal, feed=feed, owner=owner, carried=carried)
+        ledger.finding(*journal.findings)
+        conductor = Conductor(
+            order,
+            backend=open_backend(order.backend, read_facts()),
+            journal=journal,
+            ledger=ledger,
+            stop=stop,
+            reserve=reserve_of(machine.effective_ram),
+            effective_ram=machine.effective_ram,
+        )
+        try:
+            return conductor.run()
+        finally:
+            ledger.close()
+
+
+def _carried(journal: Journal, run_id: str | None) -> tuple[Attempt, ...]:
+    return () if run_id is None else journal.record(run_id).attempts
+
+
+def _header(order: RampOrder) -> RunHeader:
+    machine = order.machine
+    return RunHeader(
+        run_id=order.run_id,
+        kind=RunKind.RAMP,
+        version=__version__,
+        started_wall=Seconds(time.time()),
+        boot_id=boot_id(),
+        pid=os.getpid(),
+        pid_started=pid_started(os.getpid()) or 0,
+        uid=os.geteuid(),
+        user=order.user,
+        argv=order.argv,
+        cwd=order.cwd,
+        report_dir=order.report_dir,
+        backend=order.backend,
+        weak=order.weak,
+        machine=machine,
+        reserve=None if machine.effective_ram is None else reserve_of(machine.effective_ram),
+        plan=order.plan,
+        limits=None,
+        problem=order.plan.problem,
+        goal=order.plan.goal,
+        resumed_from=order.resumed_from,
+    )
