@@ -1,0 +1,137 @@
+"""Following a ramp from a terminal: its own client's and `steadyrun watch`'s view of the feed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from steadyrun.cli.live import LiveView
+from steadyrun.cli.plain import line_for
+from steadyrun.cli.settings import Settings
+from steadyrun.guard.exitcode import SIGNAL_BASE
+from steadyrun.model.codec import decode
+from steadyrun.model.limits import Limits
+from steadyrun.model.record import RunRecord
+from steadyrun.model.sample import Reading
+from steadyrun.ramp.feed import listen
+from steadyrun.ramp.launch import Launched
+
+CONNECT_WITHIN_S = 15.0
+CI_VARIABLES = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "JENKINS_URL")
+
+
+def progress_mode(args: argparse.Namespace, settings: Settings) -> str:
+    """Return `bar`, `text` or `none`: what was asked, else a live view on a terminal alone, never in CI."""
+    if args.quiet:
+        return "none"
+    asked = args.progress or settings.text("progress") or "auto"
+    if asked != "auto":
+        return str(asked)
+    dumb = os.environ.get("TERM", "dumb") == "dumb" or any(os.environ.get(name) for name in CI_VARIABLES)
+    return "text" if dumb or not sys.stdout.isatty() else "bar"
+
+
+class Show:
+    """Shows records and readings as they come, in one of the three ways."""
+
+    def __init__(self, mode: str, stop_hint: str) -> None:
+        self.record: RunRecord | None = None
+        self.failure: dict[str, str | None] | None = None
+        """What ended the conductor, when it could not even write that down."""
+        self._mode = mode
+        self._view: LiveView | None = None
+        if mode == "bar":
+            from rich.console import Console
+
+            self._view = LiveView(stop_hint=stop_hint)
+            self._view.start(Console())
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take one message of the feed."""
+        if "failure" in message:
+            self.failure = message["failure"]
+        elif "record" in message:
+            self._show_record(decode(RunRecord, message["record"]))
+        elif "reading" in message and self._view is not None and self.record is not None:
+            limits = self.record.attempts[-1].limits if self.record.attempts else Limits()
+            self._view.sample(decode(Reading, message["reading"]), limits)
+
+    def _show_record(self, record: RunRecord) -> None:
+        before, self.record = self.record, record
+        if self._view is not None:
+            self._view.update(record)
+        elif self._mode == "text":
+            for line in line_for(before, record):
+                sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+    def close(self) -> None:
+        """Leave the terminal as a terminal."""
+        if self._view is not None:
+            self._view.stop()
+
+
+class Follower:
+    """The client of a ramp it started itself."""
+
+    def __init__(self, launched: Launched, mode: str) -> None:
+        self._launched, self._mode = launched, mode
+        self._asked = 0
+
+    def follow(self) -> int:
+        """Show the ramp to its end and return its exit code."""
+        show = Show(self._mode, "Ctrl-C asks to stop, twice insists")
+        before = signal.signal(signal.SIGINT, self._interrupted)
+        try:
+            for message in self._messages():
+                if message is not None:
+                    show.hear(message)
+        finally:
+            show.close()
+            signal.signal(signal.SIGINT, before)
+        code = self._launched.conductor.wait()
+        self._closing_words(show)
+        return code if code >= 0 else SIGNAL_BASE - code
+
+    def _messages(self) -> Iterator[dict[str, Any] | None]:
+        until = time.monotonic() + CONNECT_WITHIN_S
+        while True:
+            try:
+                yield from listen(self._launched.run_id, timeout_s=1.0)
+                return
+            except ConnectionError:
+                if self._launched.conductor.poll() is not None or time.monotonic() > until:
+                    return
+                time.sleep(0.02)
+
+    def _interrupted(self, _number: int, _frame: Any) -> None:
+        self._asked += 1
+        words = "asking the ramp to stop (Ctrl-C again insists)" if self._asked == 1 else "insisting"
+        sys.stderr.write(f"\nsteadyrun: {words}\n")
+        self._launched.conductor.send_signal(signal.SIGINT)
+
+    def _closing_words(self, show: Show) -> None:
+        folder, record = self._launched.report_dir, show.record
+        if show.failure is not None:
+            sys.stderr.write(f"steadyrun: {show.failure['message']}\n")
+            sys.stderr.write(f"  {show.failure['hint'] or '`steadyrun recover` cleans up'}\n")
+            return
+        if record is None or record.end is None:
+            log = os.path.join(folder, "conductor.log")
+            sys.stderr.write("steadyrun: the conductor ended without a word\n")
+            sys.stderr.write(f"  {log} may say why; `steadyrun recover` cleans up\n")
+            return
+        out = sys.stdout
+        out.write(f"\n{record.status}: {record.end.reason}\n")
+        for finding in record.findings:
+            if finding.remedy and record.end.exit_code:
+                out.write(f"  {finding.title}: {finding.remedy}\n")
+        out.write(f"log: {os.path.join(folder, 'PROGRESS.md')}\n")
+        if record.tomorrow:
+            out.write(f"tomorrow: {record.tomorrow}\n")
+        out.flush()

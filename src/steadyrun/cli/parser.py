@@ -1,0 +1,45 @@
+"""argparse with this program's manners: our words for errors, and `-- COMMAND ...` taken as it is."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from steadyrun.errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """Parses the words of one subcommand. What follows `--` is the user's command, untouched."""
+
+    takes_command = False
+    """Set by `configure` where `-- COMMAND ...` is allowed; `args.argv` then holds it."""
+
+    def __init__(self, name: str, about: str) -> None:
+        super().__init__(
+            prog=f"steadyrun {name}",
+            description=about[0].upper() + about[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting: `cli.main` alone exits."""
+        raise UsageError(message, hint=f"`{self.prog} --help` lists the options")
+
+    def parse(self, words: list[str]) -> argparse.Namespace:
+        """Parse the words; the user's command goes to `argv`."""
+        command: list[str] = []
+        if self.takes_command:
+            words, command = _split(self, words)
+        args = self.parse_args(words)
+        args.argv = tuple(command)
+        return args
+
+
+def _split(parser: Parser, words: list[str]) -> tuple[list[str], list[str]]:
+    if "--" in words:
+        at = words.index("--")
+        return words[:at], words[at + 1 :]
+    if any(word in ("-h", "--help") for word in words):
+        return words, []
+    return words, []

@@ -1,0 +1,239 @@
+"""`steadyrun ramp`: the main job. Here: what is asked, what is said, the plan shown before anything runs.
+
+The ramp itself is the conductor's, a process outside this session (`ramp/process.py`); this client
+starts it, shows what it publishes, and passes Ctrl-C on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from steadyrun.cli.follow import Follower, progress_mode
+from steadyrun.cli.identity import environment_of, run_as
+from steadyrun.cli.parser import Parser
+from steadyrun.cli.ramp_plan import describe, plan_for
+from steadyrun.cli.records import find_run, journal_here
+from steadyrun.cli.settings import Settings, settings_here
+from steadyrun.contain.choose import choose
+from steadyrun.contain.facts import read_facts
+from steadyrun.errors import BusyError, CannotContainError, DecisionNeededError
+from steadyrun.guard.identity import new_run_id
+from steadyrun.guard.recovery import Recovered, recover
+from steadyrun.journal.place import state_dir
+from steadyrun.journal.write import Journal, open_journal
+from steadyrun.kernel.reader import boot_id
+from steadyrun.model.containment import BackendName, Choice
+from steadyrun.model.machine import MachineFacts
+from steadyrun.model.plan import Plan, RunAs
+from steadyrun.model.record import RunKind, RunRecord
+from steadyrun.ramp.feed import MachineLock
+from steadyrun.ramp.launch import Launched, launch
+from steadyrun.ramp.order import RampOrder
+from steadyrun.report.files import prepare_folder
+
+DEFAULT_REPORT = "steadyrun-report"
+EPILOG = """\
+Nothing is installed, nothing lasting is changed, no sudo is called. The ramp goes on when this
+terminal is closed; Ctrl-C asks it to stop, twice insists; `steadyrun stop` does so from elsewhere.
+
+exit code: 0 all well; 1 the job did not do its work, the host held; 2 usage or plan wrong; 3 cannot
+contain here; 4 baseline unhealthy, not started; 5 the host did not hold, or that is unknown; 6 an
+earlier ramp took the machine down and wants a decision; 74 the journal cannot be written; 75 another
+ramp runs; 128+n ended by signal n.
+
+examples:
+  steadyrun ramp --dry-run                    what would be done here
+  steadyrun ramp -- pytest -n auto            to the command that used to crash the machine
+  steadyrun ramp --print-plan > my.toml       a plan to edit; then: steadyrun ramp my.toml
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Say which options there are."""
+    parser.takes_command = True
+    parser.usage = "steadyrun ramp [PLAN] [options] [-- COMMAND [ARG ...]]"
+    parser.epilog = EPILOG
+    parser.add_argument("plan", nargs="?", metavar="PLAN", help="a plan as --print-plan writes it (TOML)")
+    parser.add_argument("--yes", action="store_true", help="do not wait for Enter")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, then stop")
+    parser.add_argument("--print-plan", action="store_true", help="write the plan as TOML, then stop")
+    parser.add_argument(
+        "--resume", nargs="?", const="", metavar="RUN", help="go on from the last phase that passed"
+    )
+    parser.add_argument(
+        "--anew", action="store_true", help="begin anew although the last ramp took the machine down"
+    )
+    parser.add_argument("--force", action="store_true", help="begin although the baseline is not healthy")
+    parser.add_argument("--tries", metavar="N", help="tries of the command after kills at its limit (4)")
+    parser.add_argument("--problem", metavar="TEXT", help="for the log: what is wrong today")
+    parser.add_argument("--goal", metavar="TEXT", help="for the log: what is wanted")
+    parser.add_argument("--report", metavar="DIR", help=f"where the log goes (default {DEFAULT_REPORT})")
+    parser.add_argument(
+        "--progress", choices=["auto", "bar", "text", "none"], help="live view, lines, nothing"
+    )
+    parser.add_argument(
+        "--accept-weak", action="store_true", help="go on where limits are only polled; no storm"
+    )
+    parser.add_argument("--user", metavar="NAME", help="as root: run the loads as this user")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say only how it ended")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Carry out a ramp and return its exit code."""
+    settings = settings_here()
+    machine = _machine()
+    user = run_as(args.user)
+    earlier = None if args.resume is None else _earlier(args.resume)
+    plan = plan_for(args, settings, machine, user, earlier=None if earlier is None else earlier.header.plan)
+    if args.print_plan:
+        from steadyrun.ramp.planprint import print_plan
+
+        sys.stdout.write(print_plan(plan))
+        return 0
+    choice = choose(read_facts())
+    _refuse_weak(choice, args.accept_weak, plan)
+    if not args.quiet:
+        sys.stdout.write(describe(plan, machine, choice, user))
+        sys.stdout.flush()
+    if args.dry_run:
+        return 0
+    return _ramp(args, settings, machine, user, plan, choice, earlier)
+
+
+def _ramp(
+    args: argparse.Namespace,
+    settings: Settings,
+    machine: MachineFacts,
+    user: RunAs | None,
+    plan: Plan,
+    choice: Choice,
+    earlier: RunRecord | None,
+) -> int:
+    lock = _lock()
+    state = state_dir(os.environ, os.geteuid())
+    with open_journal(state, boot_id=boot_id()) as journal:
+        _tell_recovered(recover(journal))
+        if earlier is None and not args.anew:
+            _want_decision(journal)
+    _wait_for_enter(yes=args.yes or bool(settings.flag("yes")))
+    launched = _launch(args, settings, machine, user, plan, choice, lock, state, earlier)
+    lock.close()
+    return Follower(launched, progress_mode(args, settings)).follow()
+
+
+def _machine() -> MachineFacts:
+    from steadyrun.desktop.facts import machine_facts
+
+    machine = machine_facts()
+    if machine.effective_ram is None:
+        raise CannotContainError(
+            "/proc/meminfo: expected MemTotal, found none; without it no reserve can be kept"
+        )
+    return machine
+
+
+def _refuse_weak(choice: Choice, accepted: bool, plan: Plan) -> None:
+    if choice.backend is not BackendName.POLL:
+        return
+    reasons = "; ".join(f"{o.backend.value}: {o.reason}" for o in choice.obstacles) or "no cgroups here"
+    if not accepted:
+        raise CannotContainError(
+            f"no containment that the kernel holds is to be had here ({reasons})",
+            hint="`steadyrun doctor` names what mends it; --accept-weak goes on with polled limits",
+        )
+
+
+def _lock() -> MachineLock:
+    try:
+        return MachineLock()
+    except OSError:
+        holder = MachineLock.holder()
+        who = "" if holder is None else f" (process {holder})"
+        raise BusyError(
+            f"another ramp runs on this machine{who}",
+            hint="`steadyrun watch` shows it, `steadyrun stop` ends it",
+        ) from None
+
+
+def _tell_recovered(recovered: Recovered) -> None:
+    for line in (*recovered.told, *recovered.done, *recovered.failed):
+        sys.stderr.write(f"steadyrun: {line}\n")
+
+
+def _earlier(asked: str) -> RunRecord:
+    """Return the ramp to go on from, recovered first so that it is known how it ended."""
+    with journal_here() as journal:
+        _tell_recovered(recover(journal))
+        return journal.record(find_run(journal, asked or None, kind=RunKind.RAMP))
+
+
+def _want_decision(journal: Journal) -> None:
+    """Refuse to do again what took the machine down.
+
+    Raises:
+        DecisionNeededError: The newest ramp did.
+    """
+    latest = journal.latest(RunKind.RAMP)
+    if latest is not None and _took_machine_down(journal, latest):
+        raise DecisionNeededError(
+            f"the last ramp ({latest}) took the machine down; a new one would do the same",
+            hint="`steadyrun ramp --resume` goes on below what crashed; "
+            f"`steadyrun report {latest}` shows it; `steadyrun ramp --anew` begins from the start",
+        )
+
+
+def _took_machine_down(journal: Journal, run_id: str) -> bool:
+    from steadyrun.model.record import State
+
+    attempts = journal.record(run_id).attempts
+    return bool(attempts) and attempts[-1].state is State.CRASHED
+
+
+def _wait_for_enter(*, yes: bool) -> None:
+    if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    sys.stdout.write("Save your work. Enter begins, Ctrl-C leaves: ")
+    sys.stdout.flush()
+    if not sys.stdin.readline():
+        raise KeyboardInterrupt
+
+
+def _launch(
+    args: argparse.Namespace,
+    settings: Settings,
+    machine: MachineFacts,
+    user: RunAs | None,
+    plan: Plan,
+    choice: Choice,
+    lock: MachineLock,
+    state: str,
+    earlier: RunRecord | None,
+) -> Launched:
+    run_id = new_run_id()
+    base = args.report or settings.text("report") or DEFAULT_REPORT
+    stamp = time.strftime("%Y-%m-%d-%H%M%S") + f"-{run_id}"
+    folder = prepare_folder(base, stamp, owner=None if user is None else (user.uid, user.gid))
+    order = RampOrder(
+        run_id=run_id,
+        plan=plan,
+        argv=plan.phases[-1].load.argv,
+        cwd=os.getcwd(),
+        env=environment_of(user),
+        user=user.name if user else os.environ.get("USER", str(os.geteuid())),
+        report_dir=folder,
+        state_dir=state,
+        backend=choice.backend,
+        weak=choice.backend is BackendName.POLL,
+        force=args.force,
+        run_as=user,
+        machine=machine,
+        resumed_from=None if earlier is None else earlier.header.run_id,
+        frames_fd=-1,
+        canary_pid=-1,
+        canary_pipe=-1,
+        lock_fd=lock.fd,
+    )
+    return launch(order)

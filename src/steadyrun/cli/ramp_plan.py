@@ -1,0 +1,159 @@
+"""The plan of a ramp: from a file or the default, checked against the machine, shown before it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+
+from steadyrun.cli.settings import Settings
+from steadyrun.errors import UsageError
+from steadyrun.model.containment import BackendName, Choice
+from steadyrun.model.machine import MachineFacts, reserve_of
+from steadyrun.model.plan import LoadKind, Phase, Plan, RunAs
+from steadyrun.ramp.default_plan import default_plan
+from steadyrun.ramp.plancheck import check_plan, with_command
+from steadyrun.ramp.planfile import read_plan
+from steadyrun.ramp.recovery import RECOVERY_LIMIT
+from steadyrun.report.rights import rights_of
+from steadyrun.units import Bytes, Seconds, format_duration, format_size, parse_count
+
+DEFAULT_TRIES = 4
+USUAL_RECOVERY = Seconds(3.0)
+FILL_RATE = 10**9
+"""Bytes a second a hog fills at least, for the estimate alone."""
+
+
+def plan_for(
+    args: argparse.Namespace,
+    settings: Settings,
+    machine: MachineFacts,
+    user: RunAs | None,
+    *,
+    earlier: Plan | None,
+) -> Plan:
+    """Return the checked plan: of the file, else the one of the ramp to go on from, else the default.
+
+    Raises:
+        UsageError: The command does not exist, or an option has no meaning.
+        PlanError: The plan file cannot be carried out here.
+    """
+    ram = machine.effective_ram or Bytes(0)
+    reserve = reserve_of(ram)
+    tries = args.tries or settings.text("tries")
+    if args.plan:
+        plan = read_plan(_read(args.plan, user), source=args.plan)
+        plan = with_command(plan, args.argv, source=args.plan) if args.argv else plan
+    elif earlier is not None:
+        plan = with_command(earlier, args.argv, source="the earlier plan") if args.argv else earlier
+    else:
+        plan = default_plan(
+            effective_ram=ram,
+            reserve=reserve,
+            argv=args.argv,
+            problem=None,
+            goal=None,
+            tries=DEFAULT_TRIES,
+        )
+    plan = plan._replace(
+        problem=args.problem or settings.text("problem") or plan.problem,
+        goal=args.goal or settings.text("goal") or plan.goal,
+        tries=parse_count(tries, source="--tries") if tries else plan.tries,
+    )
+    if args.accept_weak:
+        plan = plan._replace(phases=tuple(p for p in plan.phases if p.load.kind is not LoadKind.STORM))
+    check_plan(plan, effective_ram=ram, reserve=reserve, source=args.plan or "plan")
+    for phase in plan.phases:
+        if phase.load.kind is LoadKind.COMMAND:
+            expect_command(phase.load.argv[0])
+    return plan
+
+
+def _read(path: str, user: RunAs | None) -> str:
+    try:
+        with rights_of(None if user is None else (user.uid, user.gid)), open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "text that is not UTF-8"
+        raise UsageError(
+            f"{path}: expected a plan, found: {reason}",
+            hint="`steadyrun ramp --print-plan > plan.toml` writes one",
+        ) from None
+
+
+def expect_command(name: str) -> None:
+    """Refuse a command that cannot be executed, before anything runs.
+
+    Raises:
+        UsageError: There is none of that name, or it is not executable.
+    """
+    folders = [""] if "/" in name else os.environ.get("PATH", os.defpath).split(":")
+    found = [os.path.join(folder, name) for folder in folders if os.path.isfile(os.path.join(folder, name))]
+    if not found:
+        raise UsageError(
+            f"{name}: expected a command, found none of that name", hint="check its spelling and PATH"
+        )
+    if not any(os.access(path, os.X_OK) for path in found):
+        raise UsageError(
+            f"{found[0]}: expected a command, found a file that is not executable",
+            hint=f"chmod +x {found[0]}",
+        )
+
+
+def describe(plan: Plan, machine: MachineFacts, choice: Choice, user: RunAs | None) -> str:
+    """Say what will be done, before anything runs: the most memory and time, what stays, how to stop."""
+    ram = machine.effective_ram or 0
+    most = max(phase.limits.memory_max or 0 for phase in plan.phases)
+    lines = [
+        f"steadyrun ramp on {machine.hostname}: {machine.cores} cores, {format_size(ram)} of RAM, "
+        f"containment {choice.backend.value}",
+        f"The loads get at most {format_size(most)}; {format_size(reserve_of(Bytes(ram)).reserve)} "
+        "of RAM stay out of their reach.",
+        f"It takes {_how_long(plan)}.",
+        "Nothing lasting is changed, nothing is installed. "
+        "Ctrl-C stops it, or `steadyrun stop` from elsewhere.",
+    ]
+    if choice.backend is BackendName.POLL:
+        lines.append(
+            "CONTAINMENT NOT GUARANTEED: no cgroup is to be had here, limits are polled, not enforced."
+        )
+    if user is not None:
+        lines.append(f"The loads run as {user.name}.")
+    lines += [
+        "",
+        f"Phase 0: Baseline: the machine is watched for {format_duration(plan.baseline)}, then the",
+        "containment is proved with loads of a few MiB.",
+    ]
+    for phase in plan.phases:
+        lines += ["", *_phase(phase)]
+    return "\n".join(lines) + "\n\n"
+
+
+def _phase(phase: Phase) -> list[str]:
+    limit = phase.limits.memory_max
+    lines = [
+        f"Phase {phase.number}: {phase.name} ({phase.summary}), hard limit {format_size(limit)}",
+        f"  Goal: {phase.goal}",
+        f"  Method: {phase.method}",
+        f"  Expected: {phase.expected}",
+    ]
+    if phase.scaled:
+        lines.append(f"  Scaled: {phase.scaled}")
+    if phase.load.kind is LoadKind.COMMAND:
+        lines.append(f"  Command: {shlex.join(phase.load.argv)}")
+    return lines
+
+
+def _how_long(plan: Plan) -> str:
+    usual = float(plan.baseline) + 5.0
+    longest: float | None = usual
+    for phase in plan.phases:
+        load = phase.load
+        if load.kind is not LoadKind.COMMAND:
+            copies = load.processes if load.kind is LoadKind.HOG else 1
+            usual += load.hold + USUAL_RECOVERY + (load.memory or 0) * copies / FILL_RATE
+        wall = phase.limits.wall_time
+        longest = None if longest is None or wall is None else longest + wall + RECOVERY_LIMIT
+    commands = any(p.load.kind is LoadKind.COMMAND for p in plan.phases)
+    words = f"about {format_duration(usual)}" + (" and the time of your command" if commands else "")
+    return words + (f", at most {format_duration(longest)}" if longest is not None else "")

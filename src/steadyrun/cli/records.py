@@ -1,0 +1,44 @@
+"""The journal of whoever calls, and which run is meant: shared by the commands that look back."""
+
+from __future__ import annotations
+
+import os
+
+from steadyrun.errors import UsageError
+from steadyrun.journal.place import state_dir
+from steadyrun.journal.rows import RunRow
+from steadyrun.journal.write import Journal, open_journal
+from steadyrun.kernel.reader import boot_id, pid_alive
+from steadyrun.model.record import RunKind
+
+
+def journal_here() -> Journal:
+    """Open the caller's journal.
+
+    Raises:
+        JournalUnwritableError: It cannot be opened or written.
+    """
+    return open_journal(state_dir(os.environ, os.geteuid()), boot_id=boot_id())
+
+
+def running(journal: Journal) -> tuple[RunRow, ...]:
+    """Return the runs whose process lives, newest first."""
+    return tuple(run for run in journal.open_runs() if pid_alive(run.pid, run.pid_started))
+
+
+def find_run(journal: Journal, asked: str | None, *, kind: RunKind | None = None) -> str:
+    """Return the id of the run that is meant: its beginning is enough; without one the newest.
+
+    Raises:
+        UsageError: There is none, or several begin like that.
+    """
+    rows = [row for row in journal.runs(None) if kind is None or row.kind is kind or asked]
+    found = [row.run_id for row in rows if asked is None or row.run_id.startswith(asked)]
+    if not found:
+        what = f"a run {asked}" if asked else "a run in the journal"
+        raise UsageError(f"expected {what}, found none", hint="`steadyrun history` lists the runs")
+    if asked is not None and len(found) > 1 and asked not in found:
+        raise UsageError(
+            f"expected one run, found {len(found)} that begin with {asked}", hint="type more of its id"
+        )
+    return asked if asked in found and asked is not None else found[0]

@@ -1,0 +1,38 @@
+"""`steadyrun report`: the record of a run again, from the journal, in any format."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from steadyrun.cli.parser import Parser
+from steadyrun.cli.records import find_run, journal_here
+from steadyrun.model.record import RunKind
+from steadyrun.report.files import write_atomic
+from steadyrun.report.json import render_json
+from steadyrun.report.progress import render_progress
+
+
+def configure(parser: Parser) -> None:
+    """Say which options there are."""
+    parser.add_argument(
+        "run", nargs="?", metavar="RUN", help="its id, or the start of it; default: the last ramp"
+    )
+    parser.add_argument("--format", choices=["md", "json"], default="md", help="Markdown (default) or JSON")
+    parser.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="the same as --format json"
+    )
+    parser.add_argument("--output", metavar="FILE", help="write it to FILE instead of standard output")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Render the record."""
+    with journal_here() as journal:
+        record = journal.record(find_run(journal, args.run, kind=RunKind.RAMP))
+    text = render_json(record) if args.format == "json" else render_progress(record)
+    if args.output:
+        write_atomic(os.path.abspath(args.output), text, durable=True)
+    else:
+        sys.stdout.write(text)
+    return 0

@@ -1,0 +1,149 @@
+"""`steadyrun run`: one command, contained and guarded; transparent to its terminal and exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from steadyrun.cli.limits import add_limit_options, limits_of
+from steadyrun.cli.parser import Parser
+from steadyrun.errors import SteadyrunError, UsageError
+from steadyrun.guard.exitcode import exit_code
+from steadyrun.guard.once import Finished, Request, run_once
+from steadyrun.model.limits import Limits
+from steadyrun.model.outcome import Ending, LoadOutcome
+from steadyrun.units import GIB, MIB, Bytes, format_duration, format_size, size_argument
+
+EPILOG = """\
+Everything after -- is the command, exactly as it is. Its terminal, Ctrl-C, Ctrl-Z, standard streams
+and exit code are as if nothing stood between. Without --memory it gets what the last passed ramp
+proved, else what is free less the machine's reserve.
+
+exit code: the command's own; 124 wall time, 125 steadyrun itself failed, 126 not executable,
+127 no such command, 137 killed at a limit (one line on standard error says which and what to try).
+
+examples:
+  steadyrun run --memory 4G -- pytest -n auto
+  steadyrun run --memory 8G --cpus 1.5 --timeout 10m -- make -j
+  steadyrun run -- bash                       a contained shell
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Say which options there are."""
+    parser.takes_command = True
+    parser.usage = "steadyrun run [LIMITS] [options] -- COMMAND [ARG ...]"
+    parser.epilog = EPILOG
+    add_limit_options(parser)
+    parser.add_argument("--json", metavar="FILE", help="write how it ended to FILE")
+    parser.add_argument("--user", metavar="NAME", help="as root: run the command as this user")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors and kills")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    if not args.argv:
+        raise UsageError(
+            "expected a command after --, found none", hint="steadyrun run --memory 4G -- YOUR COMMAND"
+        )
+    from steadyrun.cli.identity import environment_of, run_as
+    from steadyrun.cli.settings import settings_here
+    from steadyrun.guard.front import die_like
+
+    asked, user = limits_of(args, settings_here()), run_as(args.user)
+    finished = run_once(
+        Request(
+            argv=args.argv,
+            cwd=_cwd(),
+            env=environment_of(user),
+            asked=asked,
+            run_as=user,
+        ),
+        say=lambda line: None if args.quiet else _say(line),
+        warn=_say,
+    )
+    if args.json:
+        _write_outcome(args.json, finished)
+    for line in explain(finished.outcome, finished.limits, args.argv):
+        _say(line)
+    if args.verbose:
+        _say(_figures(finished.outcome))
+    code = exit_code(finished.outcome)
+    if finished.outcome.ending is Ending.EXITED and finished.outcome.signal is not None:
+        die_like(finished.outcome.signal)
+    return code
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise UsageError(
+            "the working directory does not exist any more", hint="cd to one that does"
+        ) from None
+
+
+def _say(line: str) -> None:
+    try:
+        sys.stderr.write(f"steadyrun: {line}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass  # a closed or full standard error does not change how the command ends
+
+
+def explain(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...]) -> list[str]:
+    """Return what the person should read about the end: nothing for a plain exit."""
+    lines: list[str] = []
+    match outcome.ending:
+        case Ending.MEMORY_LIMIT:
+            lines.append(_memory_kill(outcome, limits))
+        case Ending.WALL_TIME:
+            longer = format_duration((limits.wall_time or 1) * 2).replace(" ", "")
+            lines.append(f"ended: {outcome.cause}; try --timeout {longer}")
+        case Ending.HOST_MEMORY | Ending.HOST_PRESSURE:
+            lines.append(
+                f"killed to keep the machine steady: {outcome.cause}; its peak was "
+                f"{format_size(outcome.memory_peak)}; try a lower --memory, or close something else"
+            )
+        case Ending.STOPPED:
+            lines.append(f"stopped: {outcome.cause}")
+        case Ending.NOT_STARTED:
+            lines.append(f"{argv[0]}: {outcome.start_error}")
+        case Ending.CONTAINMENT_GONE | Ending.CONDUCTOR_GONE | Ending.GUARD_GONE | Ending.UNKNOWN:
+            lines.append(f"ended without being asked: {outcome.cause or 'reason unknown'}")
+        case Ending.EXITED:
+            if outcome.left_behind:
+                lines.append(f"the command left {outcome.left_behind} processes behind; they were ended")
+    if not outcome.removed:
+        lines.append("its containment could not be removed; `steadyrun recover` tries again")
+    return lines
+
+
+def _memory_kill(outcome: LoadOutcome, limits: Limits) -> str:
+    """Name the limit, the peak, and a value worth trying: half as much again, in whole 100 MiB."""
+    had = limits.memory_max or 0
+    step = GIB if had >= 4 * GIB else 100 * MIB
+    more = Bytes(-(-int(had * 1.5) // step) * step)
+    return (
+        f"killed at its memory limit, {format_size(had)}: peak {format_size(outcome.memory_peak)}, "
+        f"{outcome.oom_kills or 'no'} OOM kills; try --memory {size_argument(more)}, or fewer workers"
+    )
+
+
+def _figures(outcome: LoadOutcome) -> str:
+    return (
+        f"wall {format_duration(outcome.wall)}, CPU {format_duration(outcome.cpu)}, "
+        f"peak memory {format_size(outcome.memory_peak)}, tasks at most {outcome.tasks_peak}"
+    )
+
+
+def _write_outcome(path: str, finished: Finished) -> None:
+    from steadyrun.cli.outcome_json import outcome_json
+    from steadyrun.report.files import write_atomic
+
+    try:
+        write_atomic(os.path.abspath(path), outcome_json(finished), durable=False)
+    except SteadyrunError as error:
+        _say(f"--json: {error.message}")

@@ -1,0 +1,88 @@
+"""`steadyrun stop`: ends a run from any terminal: thaw, TERM, a grace, kill, clean up."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+
+from steadyrun.cli.parser import Parser
+from steadyrun.cli.records import journal_here, running
+from steadyrun.errors import EXIT_HOST_FAILED, UsageError
+from steadyrun.guard.front import STOP_SIGNAL
+from steadyrun.guard.recovery import recover
+from steadyrun.journal.rows import RunRow
+from steadyrun.kernel.reader import pid_alive
+from steadyrun.model.record import RunKind
+from steadyrun.units import Seconds
+
+PATIENCE = Seconds(20.0)
+"""A load has 5 s between TERM and KILL; a ramp then still looks at the machine once."""
+LOOK_EVERY_S = 0.05
+
+
+def configure(parser: Parser) -> None:
+    """Say which options there are."""
+    parser.add_argument(
+        "run", nargs="?", metavar="RUN", help="its id, or the start of it; default: the only one"
+    )
+    parser.add_argument("--all", action="store_true", help="every run of yours")
+    parser.add_argument("--now", action="store_true", help="kill at once, without a grace")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Stop the run and wait until nothing of it is left."""
+    with journal_here() as journal:
+        runs = running(journal)
+        chosen = runs if args.all else _choose(runs, args.run)
+        for run in chosen:
+            _ask(run, now=args.now)
+        left = [run for run in chosen if not _wait_for_end(run, now=args.now)]
+        for line in recover(journal).done:
+            sys.stdout.write(f"{line}\n")
+    for run in chosen:
+        sys.stdout.write(f"{run.run_id}: {'still there' if run in left else 'ended'}\n")
+    return EXIT_HOST_FAILED if left else 0
+
+
+def _choose(runs: tuple[RunRow, ...], asked: str | None) -> tuple[RunRow, ...]:
+    found = tuple(run for run in runs if asked is None or run.run_id.startswith(asked))
+    if not found:
+        what = f"a run {asked}" if asked else "one"
+        raise UsageError(
+            f"expected {what} to stop, found none that runs", hint="`steadyrun history` lists the runs"
+        )
+    if len(found) > 1:
+        names = ", ".join(run.run_id for run in found)
+        raise UsageError(f"expected one run to stop, found {len(found)}: {names}", hint="name one, or --all")
+    return found
+
+
+def _ask(run: RunRow, *, now: bool) -> None:
+    """Send the request to the very process that owns the run: a pid alone may be another's by now."""
+    number = STOP_SIGNAL if run.kind is RunKind.RUN else signal.SIGTERM
+    try:
+        fd = os.pidfd_open(run.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if pid_alive(run.pid, run.pid_started):
+            for _ in range(2 if now else 1):
+                signal.pidfd_send_signal(fd, number)
+                time.sleep(LOOK_EVERY_S)  # two equal signals at once would arrive as one
+            signal.pidfd_send_signal(fd, signal.SIGCONT)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(fd)
+
+
+def _wait_for_end(run: RunRow, *, now: bool) -> bool:
+    until = time.monotonic() + PATIENCE
+    while pid_alive(run.pid, run.pid_started):
+        if time.monotonic() > until:
+            return False
+        time.sleep(LOOK_EVERY_S)
+    return True
