@@ -1,0 +1,109 @@
+"""What holds for all machines, names and figures."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steadyrun.contain.cgroup1_limits import LEAST_QUOTA_US, SHARES_MAX, SHARES_MIN, quota_of, shares_of
+from steadyrun.contain.cgroup1_placement import ancestors, is_ours, places, visible
+from steadyrun.contain.choose import can_kill, choose
+from steadyrun.errors import CannotContainError
+from steadyrun.model.containment import BackendName, CgroupMount, ContainmentFacts
+
+CONTROLLERS = ["memory", "cpu", "cpuacct", "pids", "blkio", "freezer", "cpuset", "name=systemd"]
+NAMES = st.text("abcdefgh-", min_size=1, max_size=6)
+PATHS = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))
+
+
+@st.composite
+def machines(draw):
+    legacy = draw(st.lists(st.sampled_from(CONTROLLERS), unique=True))
+    mounts = [
+        CgroupMount(f"/cg/{c}", draw(st.sampled_from(["/", "/docker/x"])), (c,), False, draw(st.booleans()))
+        for c in legacy
+    ]
+    if draw(st.booleans()):
+        held = draw(st.lists(st.sampled_from(["memory", "io", "hugetlb"]), unique=True))
+        mounts.append(CgroupMount("/cg/unified", "/", tuple(held), True, draw(st.booleans())))
+    own = tuple((c, draw(PATHS)) for c in [*legacy, ""] if draw(st.booleans()))
+    creatable = tuple(m.path for m in mounts if draw(st.booleans()))
+    flags = [draw(st.booleans()) for _ in range(3)]
+    return ContainmentFacts(
+        tuple(mounts), own, draw(st.sampled_from([0, 1000])), flags[0], creatable, *flags[1:]
+    )
+
+
+@given(machines())
+def test_every_machine_has_a_backend_and_says_why_not_a_better_one(facts):
+    choice = choose(facts)
+    order = list(BackendName)
+    assert choice.backend in (BackendName.CGROUP1, BackendName.POLL)
+    assert all(order.index(o.backend) < order.index(choice.backend) for o in choice.obstacles)
+    assert all(o.reason and o.remedy for o in choice.obstacles)
+
+
+@given(machines())
+def test_the_legacy_backend_is_chosen_only_where_it_can_limit_memory_and_kill(facts):
+    if choose(facts).backend is BackendName.CGROUP1:
+        assert "/cg/memory" in facts.creatable
+        assert can_kill(facts)
+
+
+@given(machines(), st.sampled_from(BackendName))
+def test_a_wanted_backend_is_given_or_refused_never_replaced(facts, wanted):
+    try:
+        choice, refusal = choose(facts, wanted=wanted), None
+    except CannotContainError as error:
+        choice, refusal = None, error
+    if choice is not None:
+        assert choice.backend is wanted
+    else:
+        assert wanted.value in refusal.message
+        assert refusal.hint
+
+
+@given(machines(), NAMES)
+def test_a_place_is_below_its_mount_and_ours_by_name(facts, name):
+    for place in places(facts, root="/no/such/tree"):
+        directory = place.directory(name)
+        assert directory.startswith(place.mount.path + "/")
+        assert is_ours(directory, name)
+        assert not is_ours(directory, name + "x")
+
+
+@given(machines())
+def test_no_controller_has_two_places(facts):
+    found = [c for place in places(facts, root="/no/such/tree") for c in place.controllers]
+    assert len(found) == len(set(found))
+
+
+@given(PATHS, PATHS)
+def test_a_visible_cgroup_is_at_or_below_the_mount_point(root, below):
+    mount = CgroupMount("/cg/m", root, ("memory",), False, True)
+    directory = visible(mount, f"{root.rstrip('/')}{below}")
+    assert directory is not None
+    assert f"{directory}/".startswith("/cg/m/")
+    above = list(ancestors(directory, "/cg/m"))
+    assert above[0] == directory
+    assert above[-1] == "/cg/m"
+    assert len(above) == 1 + directory[len("/cg/m") :].count("/")
+
+
+@given(PATHS, PATHS)
+def test_what_is_not_below_the_mounts_root_is_not_visible(root, own):
+    mount = CgroupMount("/cg/m", root, ("memory",), False, True)
+    shown = visible(mount, own)
+    assert (shown is None) == (not f"{own.rstrip('/')}/".startswith(f"{root.rstrip('/')}/"))
+
+
+@given(st.integers(1, 10000), st.integers(1, 10000))
+def test_more_weight_never_gives_fewer_shares(a, b):
+    low, high = sorted((a, b))
+    assert SHARES_MIN <= shares_of(low) <= shares_of(high) <= SHARES_MAX
+
+
+@given(st.floats(0.001, 4096))
+def test_a_quota_is_never_more_than_asked_nor_less_than_the_kernel_takes(cores):
+    quota, period = quota_of(cores)
+    assert quota >= LEAST_QUOTA_US
+    assert quota / period <= cores + 1e-9
+    assert cores - quota / period <= 2e-5 * max(1, cores) or quota == LEAST_QUOTA_US

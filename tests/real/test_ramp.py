@@ -1,0 +1,360 @@
+"""`steadyrun ramp` from end to end with a small plan, and with each of its processes killed in the middle."""
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from program import has_ended, our_cgroups
+
+from conftest import until
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_left", "alone")]
+
+PLAN = """
+name = "small"
+baseline = "0.6s"
+
+[[phase]]
+number = 1
+name = "Tiny"
+summary = "1 process, 32 MB"
+goal = "containment"
+method = "1 process"
+expected = "easy"
+load = "hog"
+processes = 1
+memory = "32MB"
+hold = "0.3s"
+memory_max = "64M"
+
+[[phase]]
+number = 2
+name = "Small"
+summary = "2 processes"
+goal = "more"
+method = "2 processes"
+expected = "easy"
+load = "hog"
+processes = 2
+memory = "32MB"
+hold = "0.3s"
+memory_max = "128M"
+
+[[phase]]
+number = 3
+name = "Real"
+summary = "the command"
+goal = "the command"
+method = "as it is"
+expected = "it ends"
+load = "command"
+command = ["true"]
+memory_max = "256M"
+"""
+RAMP = ("ramp", "plan.toml", "--yes", "--progress", "text", "--report", "report", "--force")
+RESUME = ("ramp", "--resume", *RAMP[2:])
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """One ramp at a time on a machine: wait for one of another test session to end."""
+    from steadyrun.ramp.feed import MachineLock
+
+    assert until(lambda: MachineLock.holder() is None, 120)
+
+
+@pytest.fixture
+def ramp(steadyrun):
+    (steadyrun.cwd / "plan.toml").write_text(PLAN)
+    return steadyrun
+
+
+def report(program):
+    folder = program.cwd / "report" / "latest"
+    return (folder / "PROGRESS.md").read_text(), json.loads((folder / "report.json").read_text())
+
+
+def process_of(run_id_of, word):
+    """Return the pid of the process of this ramp whose command line holds `word`."""
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if word.encode() in line and int(parent[3]) in _sessions(run_id_of):
+            return int(pid)
+    return None
+
+
+def _sessions(client):
+    """Return the sessions of everything that descends from the client, the conductor's own included."""
+    children, sessions = {client.pid}, set()
+    stats = {}
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            stats[int(pid)] = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+    for _ in range(6):
+        children |= {pid for pid, fields in stats.items() if int(fields[1]) in children}
+    for pid in children:
+        if pid in stats:
+            sessions.add(int(stats[pid][3]))
+    return sessions
+
+
+def start_with_a_long_command(program, seconds=4):
+    """Start a ramp whose command writes when it runs; return it once it does."""
+    mark = program.cwd / "running"
+    run = program.start(*RAMP, "--", "sh", "-c", f"touch {mark}; sleep {seconds}")
+    assert until(mark.exists, 60)
+    return run
+
+
+def test_a_small_ramp_passes_every_phase_and_ends_with_tomorrows_command(ramp):
+    done = ramp(*RAMP)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page, data = report(ramp)
+    assert "PASSED TESTS (2/2 phases)" in page
+    assert re.search(r"steadyrun run --memory 256M .*-- true", page)
+    assert [p["answer"] for p in data["proofs"]] == ["yes"] * 3
+    assert "phase 1 Tiny: passed" in done.stdout
+
+
+def test_what_a_ramp_proved_is_what_run_uses_from_then_on(ramp):
+    assert ramp(*RAMP).returncode == 0
+    done = ramp("run", "--", "true")
+    assert "256 MiB of memory, proven by ramp" in done.stderr
+
+
+def test_a_command_killed_at_its_limit_is_tried_again_with_more_until_it_fits(ramp):
+    done = ramp(*RAMP, "--tries", "2", "--", "python3", "-c", "b = bytearray(300 << 20)", timeout=120)
+    assert "phase 3.2" in done.stdout
+    assert done.returncode == 0, done.stdout
+    page, _ = report(ramp)
+    assert "Phase 3.2: Real" in page
+    assert re.search(r"steadyrun run --memory 384M .*-- python3", page)
+
+
+def test_a_command_that_fails_by_itself_is_exit_one_and_no_fault_of_the_host(ramp):
+    done = ramp(*RAMP, "--", "sh", "-c", "echo some words; exit 7")
+    assert done.returncode == 1
+    _, data = report(ramp)
+    attempt = data["attempts"][-1]
+    assert (attempt["host"]["answer"], attempt["job"]["answer"]) == ("yes", "no")
+    assert (ramp.cwd / "report/latest/phase-3.log").read_text() == "some words\n"
+
+
+def test_the_dry_run_shows_the_plan_and_starts_nothing(ramp):
+    before = our_cgroups()
+    done = ramp("ramp", "plan.toml", "--dry-run")
+    assert done.returncode == 0
+    assert "Phase 3: Real" in done.stdout
+    assert "at most" in done.stdout
+    assert our_cgroups() == before
+    assert not (ramp.cwd / "steadyrun-report").exists()
+    assert not ramp.state.exists()
+
+
+def test_the_conductor_killed_leaves_nothing_and_resume_goes_on_after_the_last_pass(ramp):
+    run = start_with_a_long_command(ramp, 60)
+    os.kill(process_of(run, "steadyrun.ramp.process"), signal.SIGKILL)
+    run.communicate(timeout=30)
+    assert until(lambda: ramp("recover").stdout != "", 5)
+    page = ramp("report").stdout
+    assert "INTERRUPTED" in page
+    (ramp.cwd / "running").unlink()
+    resumed = ramp(*RESUME, "--", "true")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    _, data = report(ramp)
+    states = [(a["label"], a["state"]) for a in data["attempts"]]
+    assert states[:3] == [("1", "PASSED"), ("2", "PASSED"), ("3", "INTERRUPTED")]
+    assert states[-1][1] == "PASSED"
+
+
+def test_the_guard_killed_is_a_host_that_is_not_known_to_have_held(ramp):
+    run = start_with_a_long_command(ramp, 60)
+    os.kill(process_of(run, "steadyrun.guard.process"), signal.SIGKILL)
+    out, _ = run.communicate(timeout=60)
+    assert run.returncode == 5, out
+    assert report(ramp)[1]["attempts"][-1]["state"] == "UNKNOWN"
+
+
+def test_the_keeper_killed_is_replaced_and_said(ramp):
+    run = start_with_a_long_command(ramp)
+    os.kill(process_of(run, "guard/keeper.py"), signal.SIGKILL)
+    out, _ = run.communicate(timeout=60)
+    assert run.returncode == 0, out
+    assert "The keeper died" in report(ramp)[0]
+
+
+def test_the_canary_killed_is_started_again_and_not_held_against_the_machine(ramp):
+    run = start_with_a_long_command(ramp)
+    os.kill(process_of(run, "guard/canary.py"), signal.SIGKILL)
+    out, _ = run.communicate(timeout=60)
+    assert run.returncode == 0, out
+    assert "canary died and was started again" in report(ramp)[0]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_request_to_stop_ends_the_load_and_is_in_the_record(ramp, number, code):
+    run = start_with_a_long_command(ramp, 60)
+    os.kill(process_of(run, "steadyrun.ramp.process"), number)
+    out, _ = run.communicate(timeout=60)
+    assert run.returncode in (code, 130), out
+    assert report(ramp)[1]["attempts"][-1]["state"] == "STOPPED"
+
+
+def test_stop_from_another_terminal_ends_a_ramp(ramp):
+    run = start_with_a_long_command(ramp, 60)
+    assert ramp("stop", timeout=60).returncode == 0
+    run.communicate(timeout=60)
+    assert run.returncode in (143, 130)
+
+
+def test_the_client_killed_does_not_end_the_ramp(ramp):
+    run = start_with_a_long_command(ramp, 2)
+    conductor = process_of(run, "steadyrun.ramp.process")
+    run.kill()
+    run.communicate()
+    assert until(lambda: has_ended(conductor), 60)
+    assert report(ramp)[1]["end"]["exit_code"] == 0
+
+
+def test_a_second_ramp_is_busy_and_changes_nothing(ramp):
+    run = start_with_a_long_command(ramp, 60)
+    second = ramp(*RAMP)
+    assert second.returncode == 75
+    assert "another ramp runs" in second.stderr
+    ramp("stop", "--now")
+    run.communicate(timeout=60)
+
+
+def test_a_watcher_sees_the_ramp_and_leaves_it_alone(ramp):
+    run = start_with_a_long_command(ramp, 3)
+    watch = ramp.start("watch", "--progress", "text")
+    assert watch.stdout.readline()
+    watch.send_signal(signal.SIGINT)
+    watch.communicate(timeout=20)
+    run.communicate(timeout=60)
+    assert run.returncode == 0
+
+
+def test_a_ramp_that_took_the_machine_down_wants_a_decision_before_the_next(ramp):
+    """The power cut is played by giving the rows of an interrupted ramp another boot's id."""
+    run = start_with_a_long_command(ramp, 60)
+    os.kill(process_of(run, "steadyrun.ramp.process"), signal.SIGKILL)
+    run.communicate(timeout=30)
+    assert until(lambda: not process_of(run, "guard/keeper.py"), 10)
+    _another_boot(ramp.state / "journal.db")
+    refused = ramp(*RAMP)
+    assert refused.returncode == 6
+    assert "--resume" in refused.stderr
+    assert "CRASHED (machine)" in ramp("report").stdout
+    resumed = ramp(*RESUME, "--", "true")
+    _, data = report(ramp)
+    last = data["attempts"][-1]
+    assert last["limits"]["memory_max_bytes"] <= 0.7 * 128 * 2**20, resumed.stdout
+    assert last["limits"]["memory_max_bytes"] >= 64 * 2**20
+
+
+def _another_boot(path):
+    import sqlite3
+
+    with sqlite3.connect(path) as connection:
+        for table in ("runs", "attempts", "intents"):
+            connection.execute(f"UPDATE {table} SET boot_id='11111111-2222-3333-4444-555555555555'")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('memory_max = "64M"', 'memory_mx = "64M"'), "phase[1].memory_mx"),
+        (('memory_max = "64M"', "memory_max = 64.5"), "phase[1].memory_max"),
+        (('memory_max = "64M"', 'memory_max = "64Q"'), "expected a size"),
+        (('memory_max = "256M"', 'memory_max = "900T"'), "expected at most"),
+        (('memory_max = "128M"', 'memory_max = "32M"'), "phase"),
+        (("[[phase]]", "[[phase"), "plan.toml"),
+        (('command = ["true"]', 'command = ["no-such-command"]'), "no-such-command"),
+        (('command = ["true"]', 'command = ["/etc/passwd"]'), "not executable"),
+    ],
+)
+def test_a_wrong_plan_is_one_clear_message_exit_two_and_nothing_left(ramp, change, says):
+    (ramp.cwd / "plan.toml").write_text(PLAN.replace(*change))
+    done = ramp(*RAMP)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert not (ramp.cwd / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["ramp", "nowhere.toml"], 2, "expected a plan"),
+        (["ramp", "--tries", "none"], 2, "--tries"),
+        (["ramp", "--", "no-such-command"], 2, "no-such-command"),
+        (["ramp", "--resume"], 2, "expected"),
+        (["report", "zzz"], 2, "expected a run zzz"),
+        (["stop"], 2, "none that runs"),
+        (["watch"], 2, "running ramp"),
+        (["history", "--last", "0"], 2, "--last"),
+        (["frobnicate"], 2, "no such command"),
+    ],
+)
+def test_bad_words_have_one_message_and_their_code(ramp, words, code, says):
+    done = ramp(*words)
+    assert (done.returncode, says in done.stderr) == (code, True), done.stderr
+
+
+def test_a_report_folder_that_cannot_be_written_is_said_before_anything_runs(ramp):
+    (ramp.cwd / "file").write_text("")
+    done = ramp("ramp", "plan.toml", "--yes", "--report", "file/below")
+    assert done.returncode == 74
+    assert "--report" in done.stderr
+
+
+def test_an_unwritable_state_directory_is_exit_74(ramp):
+    ramp.state.write_text("a file where a folder should be")
+    done = ramp(*RAMP)
+    assert done.returncode == 74
+    ramp.state.unlink()
+
+
+def test_a_terminal_that_hangs_up_does_not_end_the_ramp(ramp):
+    run = start_with_a_long_command(ramp, 2)
+    conductor = process_of(run, "steadyrun.ramp.process")
+    run.send_signal(signal.SIGHUP)
+    os.kill(conductor, signal.SIGHUP)
+    run.communicate(timeout=30)
+    assert until(lambda: has_ended(conductor), 60)
+    assert report(ramp)[1]["end"]["exit_code"] == 0
+
+
+def test_output_beyond_its_cap_is_counted_and_dropped(ramp):
+    (ramp.cwd / "plan.toml").write_text(PLAN + 'output_max = "10K"\n')
+    done = ramp(*RAMP, "--", "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x")
+    assert done.returncode == 0, done.stdout
+    assert (ramp.cwd / "report/latest/phase-3.log").stat().st_size == 10 * 1024
+    evidence = report(ramp)[1]["attempts"][-1]["evidence"]
+    assert evidence["output_bytes"] == 3_000_000
+
+
+def test_the_page_is_the_truth_at_every_moment_while_it_runs(ramp):
+    run = start_with_a_long_command(ramp, 3)
+    folder = ramp.cwd / "report/latest"
+    assert until(lambda: "Phase 3 is running" in (folder / "PROGRESS.md").read_text(), 3)
+    page = (folder / "PROGRESS.md").read_text()
+    assert "Phase 2: Small (2 processes) - COMPLETED" in page
+    run.communicate(timeout=60)
+
+
+def test_the_plan_is_told_with_the_most_memory_and_time_and_how_to_stop(ramp):
+    done = ramp("ramp", "--dry-run")
+    assert "The loads get at most" in done.stdout
+    assert re.search(r"It takes about .*, at most ", done.stdout)
+    assert "Ctrl-C stops it" in done.stdout

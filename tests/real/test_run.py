@@ -1,0 +1,238 @@
+"""`steadyrun run` as a user meets it: transparent, contained, and truthful about how it ended."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from program import has_ended
+
+from conftest import until
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_left")]
+HOG = "b = bytearray(200 << 20)"
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 77, 124, 255])
+def test_the_commands_exit_code_is_ours(steadyrun, code):
+    assert steadyrun("run", "-q", "--", "sh", "-c", f"exit {code}").returncode == code
+
+
+def test_standard_streams_directory_environment_and_arguments_pass_through(steadyrun):
+    (steadyrun.cwd / "text").write_text("words\n")
+    text = os.open(steadyrun.cwd / "text", os.O_RDONLY)
+    done = steadyrun(
+        "run", "-q", "--", "sh", "-c", 'cat; pwd; echo "$MARK" "$@" >&2', "sh", "--memory", "a b", "--",
+        env={"MARK": "passed"}, stdin=text, timeout=20,
+    )  # fmt: skip
+    assert done.stdout == f"words\n{steadyrun.cwd}\n"
+    assert done.stderr == "passed --memory a b --\n"
+
+
+def test_a_plain_command_adds_nothing_to_its_output(steadyrun):
+    done = steadyrun("run", "--memory", "100M", "--", "echo", "hello")
+    assert (done.stdout, done.stderr) == ("hello\n", "")
+
+
+def test_over_the_memory_limit_is_137_with_one_line_that_names_limit_peak_and_next_step(steadyrun):
+    done = steadyrun("run", "--memory", "64M", "--", "python3", "-c", HOG)
+    assert done.returncode == 137
+    (line,) = done.stderr.splitlines()
+    assert "killed at its memory limit, 64 MiB" in line
+    assert "peak 64 MiB" in line
+    assert "try --memory 100M" in line
+
+
+def test_an_oom_killed_child_is_no_success_even_when_the_command_says_so(steadyrun):
+    done = steadyrun("run", "--memory", "64M", "--", "sh", "-c", f"python3 -c '{HOG}'; exit 0")
+    assert done.returncode == 137
+
+
+def test_wall_time_is_124_and_the_deaf_are_killed(steadyrun):
+    began = time.monotonic()
+    done = steadyrun("run", "--timeout", "0.5s", "--", "sh", "-c", "trap '' TERM; sleep 60; sleep 60")
+    assert done.returncode == 124
+    assert "wall time" in done.stderr
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        ("no-such-command", 127, "no such command"),
+        ("/etc/passwd", 126, "not executable"),
+        ("/", 126, "not exec"),
+    ],
+)
+def test_what_cannot_start_is_told_as_a_shell_does(steadyrun, command, code, says):
+    done = steadyrun("run", "-q", "--", command)
+    assert (done.returncode, says in done.stderr) == (code, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--memory", "0", "--", "true"], "--memory"),
+        (["--memory", "5X", "--", "true"], "--memory: expected a size"),
+        (["--memory", "900T", "--", "true"], "--memory: expected at most"),
+        (["--timeout", "soon", "--", "true"], "--timeout: expected a duration"),
+        (["--cpus", "-1", "--", "true"], "--cpus"),
+        (["--cpu-weight", "0", "--", "true"], "--cpu-weight"),
+        (["--memmory", "5M", "--", "true"], "--memmory"),
+        (["--memory", "5M"], "expected a command after --"),
+        ([], "expected a command after --"),
+    ],
+)
+def test_bad_words_are_125_with_one_message_and_nothing_run(steadyrun, words, says):
+    done = steadyrun("run", *words)
+    assert (done.returncode, done.stdout) == (125, "")
+    assert says in done.stderr.splitlines()[0]
+
+
+def test_what_the_command_leaves_behind_is_ended_and_told(steadyrun):
+    done = steadyrun("run", "--memory", "100M", "--", "sh", "-c", "setsid sleep 300 & echo $!; exit 4")
+    assert done.returncode == 4
+    assert "left 1 process" in done.stderr
+    assert until(lambda: has_ended(int(done.stdout)))
+
+
+def test_the_outcome_is_written_as_json_with_units_in_its_keys(steadyrun):
+    file = steadyrun.cwd / "outcome.json"
+    steadyrun("run", "--memory", "64M", "--json", file, "--", "python3", "-c", HOG)
+    found = json.loads(file.read_text())
+    assert found["termination"] == "memory-limit"
+    assert found["memory_peak_bytes"] == found["memory_max_bytes"] == 64 << 20
+    assert found["oom_kills"] >= 1
+    assert found["cpu_s"] > 0
+    assert found["wall_s"] > 0
+    assert found["removed"] is True
+    assert found["limits_not_in_force"] == []
+
+
+def test_a_command_that_dies_by_a_signal_makes_us_die_by_it(steadyrun):
+    assert steadyrun("run", "-q", "--", "sh", "-c", "kill -USR1 $$").returncode == -signal.SIGUSR1
+
+
+def test_term_and_hup_are_passed_on_to_the_command(steadyrun):
+    for number, name in ((signal.SIGTERM, "TERM"), (signal.SIGHUP, "HUP")):
+        script = f"trap 'echo got {name}; exit 9' {name}; echo up; while :; do sleep 0.05; done"
+        run = steadyrun.start("run", "-q", "--", "sh", "-c", script)
+        assert run.stdout.readline() == "up\n"
+        run.send_signal(number)
+        out, _ = run.communicate(timeout=20)
+        assert (out, run.returncode) == (f"got {name}\n", 9)
+
+
+def test_an_interrupt_from_the_terminal_is_the_commands_to_answer(steadyrun):
+    """The terminal sends INT to the whole process group; here the test does."""
+    run = steadyrun.start(
+        "run", "-q", "--", "sh", "-c", "trap 'echo bye; exit 5' INT; echo up; while :; do sleep 0.05; done",
+        start_new_session=True,
+    )  # fmt: skip
+    assert run.stdout.readline() == "up\n"
+    os.killpg(run.pid, signal.SIGINT)
+    out, _ = run.communicate(timeout=20)
+    assert (out, run.returncode) == ("bye\n", 5)
+
+
+def test_ctrl_z_stops_the_load_too_and_fg_goes_on(steadyrun):
+    """A load that left the process group is stopped as well: its containment is frozen."""
+    ticks = steadyrun.cwd / "ticks"
+    run = steadyrun.start(
+        "run", "-q", "--", "sh", "-c",
+        f"setsid sh -c 'while :; do echo >> {ticks}; sleep 0.02; done' & echo up; wait",
+        start_new_session=True,
+    )  # fmt: skip
+    assert run.stdout.readline() == "up\n"
+    assert until(lambda: ticks.exists() and ticks.stat().st_size > 3)
+    os.killpg(run.pid, signal.SIGTSTP)
+    assert until(lambda: Path(f"/proc/{run.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    size = ticks.stat().st_size
+    time.sleep(4.0)  # longer than the keeper's patience with a guard that gives no sign of life
+    assert ticks.stat().st_size == size
+    os.killpg(run.pid, signal.SIGCONT)
+    assert until(lambda: ticks.stat().st_size > size)
+    os.killpg(run.pid, signal.SIGTERM)
+    run.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("command", ["sleep 300", "trap '' TERM; while :; do sleep 1; done"])
+def test_stop_ends_a_run_from_another_terminal(steadyrun, command):
+    run = steadyrun.start("run", "--memory", "100M", "--", "sh", "-c", f"echo up; {command}")
+    assert run.stdout.readline() == "up\n"
+    stopped = steadyrun("stop")
+    assert stopped.returncode == 0
+    _, err = run.communicate(timeout=20)
+    assert run.returncode in (143, 137)
+    assert "stopped: asked to stop" in err
+
+
+def test_a_full_or_unwritable_journal_is_a_warning_and_the_command_runs_contained(steadyrun):
+    steadyrun.state.parent.mkdir(exist_ok=True)
+    steadyrun.state.write_text("a file where a folder should be")
+    done = steadyrun("run", "--memory", "100M", "--", "cat", "/proc/self/cgroup")
+    assert done.returncode == 0
+    assert "memory:/" in done.stdout
+    assert "steadyrun" in done.stdout
+    assert "record" in done.stderr
+    steadyrun.state.unlink()
+
+
+def test_two_runs_together_are_not_promised_more_than_there_is(steadyrun):
+    first = steadyrun.start("run", "--", "sh", "-c", "echo up; sleep 300")
+    assert first.stdout.readline() == "up\n"
+    second = steadyrun("run", "--memory", "1G", "--", "true")
+    assert second.returncode == 125
+    assert "not promised to another run" in second.stderr
+    steadyrun("stop", "--now")
+    first.communicate(timeout=20)
+
+
+def test_the_load_runs_with_ordinary_priority_and_as_the_first_victim(steadyrun):
+    done = steadyrun(
+        "run", "-q", "--memory", "100M", "--", "python3", "-c",
+        "import os; print(os.sched_getscheduler(0), os.nice(0), open('/proc/self/oom_score_adj').read())",
+    )  # fmt: skip
+    assert done.stdout.split() == ["0", "0", "1000"]
+
+
+def test_as_root_for_a_user_the_command_is_that_user(steadyrun):
+    os.chmod(steadyrun.cwd, 0o755)
+    done = steadyrun("run", "-q", "--user", "nobody", "--memory", "100M", "--", "id", "-un", cwd="/")
+    assert done.stdout == "nobody\n"
+    done = steadyrun(
+        "run",
+        "-q",
+        "--memory",
+        "100M",
+        "--",
+        "id",
+        "-u",
+        cwd="/",
+        env={"SUDO_UID": "65534", "XDG_CONFIG_HOME": "/nowhere"},
+    )
+    assert done.stdout == "65534\n"
+
+
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_a_guard_killed_with_minus_nine_leaves_nobody(steadyrun, when):
+    script = "trap '' TERM HUP; setsid sleep 300 & echo $! $$; sleep 300"
+    run = steadyrun.start("run", "--memory", "100M", "--", "sh", "-c", script)
+    pids = [int(word) for word in run.stdout.readline().split()]
+    if when == "later":
+        time.sleep(0.5)
+    run.kill()
+    run.wait()
+    assert until(lambda: all(has_ended(pid) for pid in pids), 10)
+    assert until(lambda: not steadyrun("recover").stdout.startswith("ended"), 1)
+
+
+def test_a_stopped_guard_that_gives_no_sign_of_life_is_dead_to_its_keeper(steadyrun):
+    run = steadyrun.start("run", "--memory", "100M", "--", "sh", "-c", "echo $$; sleep 300")
+    pid = int(run.stdout.readline())
+    os.kill(run.pid, signal.SIGSTOP)
+    assert until(lambda: has_ended(pid), 10)
+    os.kill(run.pid, signal.SIGCONT)
+    run.communicate(timeout=20)

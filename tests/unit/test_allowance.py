@@ -1,0 +1,55 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steadyrun.errors import UsageError
+from steadyrun.guard.allowance import DEFAULT_TASKS, Promise, choose_limits, room_for_new
+from steadyrun.model.envelope import Envelope
+from steadyrun.model.limits import Limits
+from steadyrun.model.machine import reserve_of
+from steadyrun.units import GIB, MIB
+
+RESERVE = reserve_of(24 * GIB)
+ENVELOPE = Envelope("pytest", Limits(memory_max=8 * GIB, tasks_max=300), None, 0.0, "abc", 24 * GIB, 2, "6")
+sizes = st.integers(0, 64 * GIB)
+
+
+@given(sizes, st.lists(st.builds(Promise, sizes, sizes), max_size=6))
+def test_what_is_promised_never_exceeds_what_is_available_less_the_reserve(available, promises):
+    room = room_for_new(available, RESERVE, tuple(promises))
+    still_open = sum(max(0, p.limit - p.usage) for p in promises)
+    assert room == 0 or room + still_open + RESERVE.reserve <= available
+
+
+def test_what_was_asked_for_is_taken_as_it_is():
+    chosen = choose_limits(Limits(memory_max=GIB), ENVELOPE, room=4 * GIB, ceiling=20 * GIB)
+    assert (chosen.limits.memory_max, chosen.limits.tasks_max, chosen.why) == (GIB, DEFAULT_TASKS, "")
+
+
+def test_without_a_wish_the_envelope_rules_as_far_as_there_is_room():
+    chosen = choose_limits(Limits(), ENVELOPE, room=20 * GIB, ceiling=20 * GIB)
+    assert (chosen.limits.memory_max, chosen.limits.tasks_max) == (8 * GIB, 300)
+    assert "proven by ramp abc" in chosen.why
+    chosen = choose_limits(Limits(tasks_max=7), ENVELOPE, room=GIB, ceiling=20 * GIB)
+    assert (chosen.limits.memory_max, chosen.limits.tasks_max) == (GIB, 7)
+    assert "more is not free" in chosen.why
+
+
+def test_without_an_envelope_it_is_the_room_there_is_and_the_lowest_cpu_weight():
+    chosen = choose_limits(Limits(), None, room=5 * GIB, ceiling=20 * GIB)
+    assert (chosen.limits.memory_max, chosen.limits.cpu_weight) == (5 * GIB, 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "room", "says"),
+    [
+        (30 * GIB, 20 * GIB, "this machine less its reserve"),
+        (6 * GIB, 5 * GIB, "free now"),
+        (None, 0, "all of it"),
+    ],
+)
+def test_more_than_there_is_is_refused_with_what_to_type(asked, room, says):
+    with pytest.raises(UsageError, match=says) as refused:
+        choose_limits(Limits(memory_max=asked), None, room=room, ceiling=20 * GIB)
+    assert refused.value.hint
+    assert room < 6 * MIB or "--memory" in refused.value.hint

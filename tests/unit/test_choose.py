@@ -1,0 +1,104 @@
+"""Facts of a machine in, the backend out, with the reasons why not a better one."""
+
+import pytest
+
+from steadyrun.contain.choose import choose
+from steadyrun.errors import CannotContainError
+from steadyrun.model.containment import BackendName, CgroupMount, ContainmentFacts
+
+
+def v1(*controllers, writable=True):
+    path = f"/sys/fs/cgroup/{','.join(controllers)}"
+    return CgroupMount(path=path, root="/", controllers=controllers, unified=False, writable=writable)
+
+
+HYBRID_UNIFIED = CgroupMount("/sys/fs/cgroup/unified", "/", (), True, True)
+UNIFIED = CgroupMount("/sys/fs/cgroup", "/", ("cpu", "io", "memory", "pids"), True, True)
+LEGACY = (v1("memory"), v1("cpu", "cpuacct"), v1("pids"), v1("blkio"), v1("freezer"))
+
+
+def facts(*mounts, euid=0, systemd=False, creatable=None, kill=False):
+    return ContainmentFacts(
+        mounts=mounts,
+        own=tuple((c, "/") for m in mounts for c in (("",) if m.unified else m.controllers)),
+        euid=euid,
+        systemd_running=systemd,
+        creatable=tuple(m.path for m in mounts) if creatable is None else creatable,
+        kill_supported=kill,
+        psi_supported=True,
+    )
+
+
+CASES = {
+    "hybrid": (facts(*LEGACY, HYBRID_UNIFIED, kill=True), BackendName.CGROUP1, []),
+    "hybrid with systemd": (facts(*LEGACY, HYBRID_UNIFIED, kill=True, systemd=True), BackendName.CGROUP1, []),
+    "legacy": (facts(*LEGACY), BackendName.CGROUP1, []),
+    "legacy, pids but no freezer": (facts(v1("memory"), v1("pids")), BackendName.CGROUP1, []),
+    "unified with systemd": (
+        facts(UNIFIED, kill=True, systemd=True),
+        BackendName.POLL,
+        [(BackendName.SYSTEMD, "not built yet"), (BackendName.CGROUP2, "not built yet")],
+    ),
+    "unified without systemd": (
+        facts(UNIFIED, kill=True),
+        BackendName.POLL,
+        [(BackendName.CGROUP2, "not built yet")],
+    ),
+    "nothing mounted": (facts(), BackendName.POLL, [(BackendName.CGROUP1, "no memory hierarchy is mounted")]),
+    "an ordinary user": (
+        facts(*LEGACY, HYBRID_UNIFIED, euid=1000, creatable=()),
+        BackendName.POLL,
+        [(BackendName.CGROUP1, "no cgroup can be made")],
+    ),
+    "memory alone, nothing to kill by": (
+        facts(v1("memory"), v1("cpu")),
+        BackendName.POLL,
+        [(BackendName.CGROUP1, "no hierarchy to kill by")],
+    ),
+    "freezer there and not ours to use": (
+        facts(v1("memory"), v1("freezer"), creatable=("/sys/fs/cgroup/memory",)),
+        BackendName.POLL,
+        [(BackendName.CGROUP1, "no hierarchy to kill by")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_best_usable_backend_is_chosen_and_the_better_ones_say_why_not(case):
+    found, backend, obstacles = CASES[case]
+    choice = choose(found)
+    assert choice.backend is backend
+    assert [o.backend for o in choice.obstacles] == [name for name, _ in obstacles]
+    assert all(text in o.reason for o, (_, text) in zip(choice.obstacles, obstacles, strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_obstacle_comes_with_a_command(case):
+    assert all(o.reason and o.remedy for o in choose(CASES[case][0]).obstacles)
+
+
+def test_the_command_depends_on_what_is_in_the_way():
+    as_user = choose(facts(*LEGACY, euid=1000, creatable=()))
+    read_only = choose(facts(v1("memory", writable=False), creatable=()))
+    container = choose(facts(v1("memory"), creatable=()))
+    assert as_user.obstacles[0].remedy.startswith("sudo steadyrun")
+    assert read_only.obstacles[0].remedy == "mount -o remount,rw /sys/fs/cgroup/memory"
+    assert "docker run" in container.obstacles[0].remedy
+
+
+def test_poll_can_always_be_asked_for():
+    choice = choose(facts(*LEGACY), wanted=BackendName.POLL)
+    assert choice.backend is BackendName.POLL
+
+
+@pytest.mark.parametrize("wanted", [BackendName.SYSTEMD, BackendName.CGROUP2, BackendName.CGROUP1])
+def test_asking_for_one_that_cannot_be_used_is_an_error_with_a_hint(wanted):
+    with pytest.raises(CannotContainError) as caught:
+        choose(facts(UNIFIED, systemd=True), wanted=wanted)
+    assert wanted.value in caught.value.message
+    assert caught.value.hint
+    assert caught.value.exit_code == 3
+
+
+def test_a_backend_that_is_asked_for_is_taken_before_better_ones():
+    assert choose(facts(*LEGACY), wanted=BackendName.CGROUP1).backend is BackendName.CGROUP1

@@ -1,0 +1,174 @@
+import pytest
+from readings import THRESHOLDS, reading
+
+from steadyrun.guard.machine import (
+    Continued,
+    Counted,
+    Decision,
+    Freed,
+    Held,
+    MemberEnded,
+    Paused,
+    Rules,
+    Stage,
+    StopAsked,
+    Ticked,
+    running_time,
+    step,
+)
+from steadyrun.model.action import Action
+from steadyrun.model.outcome import Ending, MemberExit
+from steadyrun.units import GIB, MIB
+
+RULES = Rules(THRESHOLDS, members=1, wall_time=None)
+RED, BLACK = 900 * MIB, 100 * MIB
+
+
+def tick(at, available=20 * GIB, *, late=False, **load):
+    return Ticked(at, reading(at, available, seq=int(at * 10), **load), late)
+
+
+def ended(at, code=0, signal=None, pid=7):
+    return MemberEnded(at, MemberExit(pid, code, signal))
+
+
+def play(*inputs, rules=RULES):
+    held, done = Held(), []
+    for given in (Freed(0.0), *inputs):
+        held, decisions = step(held, given, rules)
+        done += [d.action for d in decisions]
+    return held, done
+
+
+def test_a_calm_load_that_exits_alone_is_finished_without_a_deed():
+    held, done = play(tick(1.0), ended(2.0), Counted(2.0, 0, 0))
+    assert (held.stage, held.ending, done) == (Stage.OVER, Ending.EXITED, [Action.FINISH])
+
+
+def test_below_the_floor_the_load_is_frozen_and_thawed_after_the_machine_was_clean_for_a_while():
+    held, done = play(tick(1.0, RED), tick(2.0), tick(3.9))
+    assert (held.stage, done) == (Stage.FROZEN, [Action.FREEZE])
+    held, done = play(tick(1.0, RED), tick(2.0), tick(4.0))
+    assert (held.stage, done) == (Stage.RUNNING, [Action.FREEZE, Action.THAW])
+    assert held.frozen_total == pytest.approx(3.0)
+
+
+def test_between_floor_and_reserve_a_frozen_load_stays_frozen_and_the_clean_time_begins_anew():
+    _, done = play(tick(1.0, RED), tick(2.0), tick(3.0, 1536 * MIB), tick(4.0), tick(5.9))
+    assert done == [Action.FREEZE]
+
+
+def test_a_black_reading_freezes_first_and_kills_only_when_the_next_look_says_so_too():
+    held, done = play(tick(1.0, BLACK))
+    assert (held.stage, done) == (Stage.FROZEN, [Action.FREEZE])
+    held, done = play(tick(1.0, BLACK), tick(1.01, BLACK))
+    assert (held.stage, held.ending, done) == (
+        Stage.KILLING,
+        Ending.HOST_MEMORY,
+        [Action.FREEZE, Action.KILL],
+    )
+    held, done = play(tick(1.0, BLACK), tick(1.01, RED), tick(1.02, BLACK))
+    assert done == [Action.FREEZE]
+
+
+def test_a_load_frozen_for_too_long_is_killed():
+    held, done = play(tick(1.0, RED), tick(30.9, RED))
+    assert done == [Action.FREEZE]
+    held, done = play(tick(1.0, RED), tick(31.0, RED))
+    assert (done, held.ending) == ([Action.FREEZE, Action.KILL], Ending.HOST_MEMORY)
+
+
+def test_an_unknown_reading_neither_freezes_nor_thaws():
+    _, done = play(tick(1.0, None), tick(2.0, RED), tick(9.0, None), tick(10.0, None))
+    assert done == [Action.FREEZE]
+
+
+def test_a_late_tick_is_discarded_once_and_counts_when_it_comes_twice():
+    assert play(tick(9.0, RED, late=True))[1] == []
+    assert play(tick(9.0, RED, late=True), tick(18.0, RED, late=True))[1] == [Action.FREEZE]
+
+
+def test_wall_time_asks_first_and_kills_after_the_grace():
+    rules = RULES._replace(wall_time=10.0)
+    assert play(tick(9.9), rules=rules)[1] == []
+    held, done = play(tick(10.0), rules=rules)
+    assert (held.ending, done) == (Ending.WALL_TIME, [Action.THAW, Action.TERM])
+    assert play(tick(10.0), tick(14.9), rules=rules)[1] == [Action.THAW, Action.TERM]
+    assert play(tick(10.0), tick(15.0), rules=rules)[1] == [Action.THAW, Action.TERM, Action.KILL]
+
+
+def test_time_frozen_and_time_paused_are_not_wall_time():
+    rules = RULES._replace(wall_time=10.0)
+    held, done = play(tick(2.0, RED), tick(3.0), tick(5.0), tick(12.9), rules=rules)
+    assert Action.TERM not in done
+    assert running_time(held, 12.9) == pytest.approx(9.9)
+    held, done = play(Paused(2.0), Continued(7.0), tick(14.9), rules=rules)
+    assert done == [Action.FREEZE, Action.THAW]
+    assert Action.TERM in play(Paused(2.0), Continued(7.0), tick(15.0), rules=rules)[1]
+
+
+def test_a_load_the_guard_froze_is_not_thawed_by_its_terminal():
+    assert play(tick(1.0, RED), Paused(1.5), Continued(2.0))[1] == [Action.FREEZE]
+
+
+def test_a_kill_by_the_kernel_kills_the_rest_and_names_the_hard_limit():
+    held, done = play(tick(1.0, oom_kills=1))
+    assert (held.ending, done) == (Ending.MEMORY_LIMIT, [Action.KILL])
+
+
+def test_a_kill_by_the_kernel_is_seen_even_when_the_command_then_exits_zero():
+    held, done = play(ended(1.0, 0), Counted(1.0, 0, 1))
+    assert (held.ending, done) == (Ending.MEMORY_LIMIT, [Action.FINISH])
+
+
+def test_what_the_command_left_behind_is_killed_until_nobody_is_left():
+    held, done = play(ended(1.0), Counted(1.0, 2, 0), Counted(1.1, 1, 0), Counted(1.2, 0, 0))
+    assert done == [Action.KILL, Action.KILL, Action.FINISH]
+    assert (held.ending, held.cause) == (Ending.EXITED, "the command ended and left 2 behind")
+
+
+def test_with_several_members_the_load_is_over_when_the_last_has_ended():
+    rules = RULES._replace(members=2)
+    assert play(ended(1.0), Counted(1.0, 0, 0), rules=rules)[0].stage is Stage.RUNNING
+    assert play(ended(1.0), ended(2.0, pid=8), Counted(2.0, 0, 0), rules=rules)[0].stage is Stage.OVER
+
+
+def test_a_request_to_stop_thaws_so_that_it_is_heard_and_a_second_one_kills():
+    ask = StopAsked(2.0, Ending.STOPPED, "asked")
+    held, done = play(tick(1.0, RED), ask)
+    assert done == [Action.FREEZE, Action.THAW, Action.TERM]
+    held, done = play(ask, ask._replace(at=2.5))
+    assert (held.ending, done) == (Ending.STOPPED, [Action.THAW, Action.TERM, Action.KILL])
+    assert play(ask._replace(now=True))[1] == [Action.KILL]
+
+
+def test_nothing_is_released_when_it_is_stopped_behind_its_barrier():
+    held, decisions = step(Held(), StopAsked(0.0, Ending.STOPPED, "asked"), RULES)
+    assert (held.stage, decisions) == (Stage.KILLING, (Decision(Action.KILL, "asked"),))
+
+
+def test_the_first_cause_stays_the_cause():
+    rules = RULES._replace(wall_time=10.0)
+    held, _ = play(
+        tick(10.0), StopAsked(11.0, Ending.STOPPED, "asked"), ended(11.1), Counted(11.1, 0, 0), rules=rules
+    )
+    assert (held.ending, held.cause) == (Ending.WALL_TIME, "it ran for its wall time, 10 s")
+
+
+def test_while_ending_a_black_machine_shortens_the_grace():
+    _, done = play(StopAsked(1.0, Ending.STOPPED, "asked"), tick(1.1, BLACK))
+    assert done[-1] is Action.KILL
+
+
+def test_a_polled_limit_kills_where_no_kernel_holds_it():
+    rules = RULES._replace(polled_memory=GIB)
+    assert play(tick(1.0, memory=GIB), rules=rules)[1] == []
+    held, done = play(tick(1.0, memory=GIB + 1), rules=rules)
+    assert (held.ending, done) == (Ending.MEMORY_LIMIT, [Action.KILL])
+    assert "(polled)" in held.cause
+
+
+def test_a_decision_carries_the_number_of_the_reading_that_made_it():
+    held, _ = step(Held(), Freed(0.0), RULES)
+    _, decisions = step(held, tick(4.2, RED), RULES)
+    assert decisions[0].seq == 42

@@ -1,0 +1,270 @@
+"""The page as a person reads it: the whole document against golden files, and what it may never say."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import records
+
+from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
+from steadyrun.model.record import State
+from steadyrun.model.verdict import Answer
+from steadyrun.report.progress import render_progress
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# The headings of the log that was kept by hand, in its order.
+REFERENCE_HEADINGS = (
+    "# System Optimization Progress - Conservative Approach",
+    "## System Information",
+    "## Progress Tracking",
+    "### Phase 0: Baseline (Post-Reboot)",
+    "### Testing Results",
+    "### Issues Found",
+    "### Solutions Applied",
+    "## Conservative Approach Strategy",
+    "### Principle: Start extremely restrictive, gradually loosen",
+    "### Phase 1: Ultra-Conservative (Single Process, 500MB)",
+    "### Phase 2: Conservative (Single Process, 1GB)",
+    "### Phase 3: Moderate (4 Processes, 2GB total)",
+    "### Phase 4: Progressive (8 Processes, 4GB total)",
+    "### Phase 5: Advanced (Original Test with Limits)",
+    "## Current Status:",
+    "### Phase 1: Ultra-Conservative (Single Process, 500MB) - COMPLETED ✅",
+    "### Phase 2: Conservative (Single Process, 1GB) - COMPLETED ✅",
+    "### Phase 3: Moderate (4 Processes, 2GB total) - COMPLETED ✅",
+    "### Phase 4: Progressive (8 Processes, 4GB total) - COMPLETED ✅",
+    "## Current Progress Summary",
+    "### ✅ PASSED TESTS (4/4 phases)",
+    "### System Performance",
+    "### Ready for Final Test",
+    "### Phase 5: Advanced (Original Test with Limits) - COMPLETED ✅",
+    "## CONSERVATIVE APPROACH SUCCESS",
+    "### Final Results Summary",
+    "### Key Achievement",
+    "### Conservative Approach Success",
+    "## SYSTEM OPTIMIZATION ACHIEVED",
+)
+
+
+@pytest.mark.parametrize("name", records.ALL)
+def test_the_whole_page_is_the_golden_one(name):
+    page = render_progress(records.ALL[name]())
+    path = GOLDEN / f"{name}.md"
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        path.write_text(page, encoding="utf-8")
+    assert page == path.read_text(encoding="utf-8")
+
+
+def test_the_headings_of_the_manual_log_stand_in_their_order():
+    lines = iter(render_progress(records.passed()).splitlines())
+    for heading in REFERENCE_HEADINGS:
+        assert any(line.startswith(heading) for line in lines), heading
+
+
+def test_every_attempt_says_all_that_the_manual_log_said():
+    page = render_progress(records.passed())
+    section = page.split("### Phase 3: Moderate (4 Processes, 2GB total) - COMPLETED")[1].split("\n### ")[0]
+    names = re.findall(r"^- \*\*(.+?)\*\*:", section, re.M)
+    assert names == [
+        "Time",
+        "Test",
+        "Limits",
+        "Results",
+        "Status",
+        "Issues Found",
+        "Solutions Applied",
+        "Observation",
+        "Next",
+    ]
+    for text in (
+        "3.23 → 4.40 → 2.97",
+        "session stable since 15:47:21 PST",
+        "lightdm active",
+        "1952 MiB of 2000 MiB",
+    ):
+        assert text in section
+
+
+def test_the_page_ends_with_tomorrows_exact_command():
+    assert render_progress(records.passed()).endswith(
+        "```sh\nsteadyrun run --memory 8000M -- python3 chat.py --test\n```\n"
+    )
+
+
+def test_rendering_twice_gives_the_same_page():
+    assert render_progress(records.crashed_and_resumed()) == render_progress(records.crashed_and_resumed())
+
+
+def test_while_it_runs_what_is_not_reached_is_to_be_filled():
+    page = render_progress(records.halfway())
+    assert "### Phase 4: Progressive (8 Processes, 4GB total)\n\n(to be filled)" in page
+    assert "- **Multi-process handling**: not tested yet" in page
+    assert "SUCCESS" not in page
+    assert "ACHIEVED" not in page
+    assert "Not run." not in page
+
+
+def test_a_weak_containment_is_said_at_every_verdict():
+    page = render_progress(records.weak())
+    for line in page.splitlines():
+        if line.startswith(
+            ("- **Status**: ✅ PASSED", "Host verdict:", "Job verdict:", "## CONSERVATIVE APPROACH S")
+        ):
+            assert "containment not guaranteed" in line
+        if line.startswith(("## SYSTEM OPTIMIZATION", "### ✅ PASSED TESTS", "- Phase 1 ")):
+            assert "containment not guaranteed" in line
+
+
+def test_without_a_desktop_there_is_no_praise_for_it():
+    page = render_progress(records.headless_machine())
+    assert "no desktop on this machine: not applicable" in page
+    assert "Desktop restarts: not applicable" in page
+    for praise in ("Perfect", "session stable", "desktop stayed"):
+        assert praise not in page
+
+
+@pytest.mark.parametrize("name", ["host-failure", "crashed-and-resumed", "halfway", "just-begun"])
+def test_a_ramp_that_has_not_passed_claims_no_success(name):
+    page = render_progress(records.ALL[name]())
+    assert "SUCCESS" not in page
+    assert "OPTIMIZATION ACHIEVED" not in page
+    assert "exactly this" not in page
+
+
+def test_a_host_failure_names_what_was_lost_and_what_was_done():
+    page = render_progress(records.host_failure())
+    assert "Desktop restarts: 1" in page
+    assert "❌ Interrupted (1 restart in 15 looks, worst gap between frames 2400 ms)" in page
+    assert (
+        "guard: kill, because available memory 0.5 GiB &lt; 0.6 GiB" in page
+        or "available memory 0.5 GiB < 0.6" in page
+    )
+    assert "Not Ready for Final Test (2 of 4 phases before it passed)" in page
+    assert "steadyrun ramp --resume" in page
+
+
+def test_a_crash_counts_as_a_crash_and_a_reboot_and_not_as_a_desktop_restart():
+    record = records.crashed_and_resumed()._replace(
+        end=records.RunEnd(records.START + 700, 5, "stopped here")
+    )
+    page = render_progress(record)
+    assert "- System crashes: 1" in page
+    assert "- Reboots: 1" in page
+    assert "- Desktop restarts: 0" in page
+    assert "the machine went down once" in page
+
+
+def test_a_crash_that_nothing_followed_is_a_reboot_too():
+    record = records.crashed_and_resumed()
+    head = record.header._replace(boot_id=records.BOOT, started_wall=records.START)
+    end = records.RunEnd(records.START + 700, 5, "the machine went down")
+    page = render_progress(record._replace(header=head, attempts=record.attempts[:4], end=end))
+    assert "- System crashes: 1" in page
+    assert "- Reboots: 1" in page
+    assert "THE MACHINE WENT DOWN ❌ (3 of 5 phases passed)" in page
+    assert "the command" not in page.split("### What Was Reached")[1].split("- **System")[0]
+
+
+def test_a_passed_state_with_a_verdict_against_it_is_no_success():
+    record = records.passed()
+    last = record.attempts[-1]._replace(job=records.job_verdict(Answer.NO))
+    page = render_progress(record._replace(attempts=(*record.attempts[:-1], last)))
+    assert "### Phase 5: Advanced (Original Test with Limits) - NOT ALL PASSED ⚠️" in page
+    assert "NOT FINISHED ⚠️ (4 of 5 phases passed)" in page
+    assert "SUCCESS" not in page
+
+
+def test_a_session_that_could_not_be_told_is_not_called_perfect():
+    record = records.passed()
+    first = record.attempts[0]
+    blind = DesktopView(
+        records.START + 39,
+        (Probe(ProbeName.SESSION, Seen.UNKNOWN, None, "", None, None, "logind: timed out"),),
+    )
+    first = first._replace(evidence=first.evidence._replace(during=(blind,)))
+    page = render_progress(record._replace(attempts=(first, *record.attempts[1:])))
+    assert "Perfect" not in page
+    assert "could not be told at 1 look" in page
+
+
+def test_a_desktop_that_was_never_told_is_unknown_and_not_absent():
+    record = records.headless_machine()
+    blind = DesktopView(
+        records.START, tuple(Probe(n, Seen.UNKNOWN, None, "", None, None, "no bus") for n in ProbeName)
+    )
+
+    def blinded(one):
+        before = one.evidence.before._replace(desktop=blind)
+        after = one.evidence.after._replace(desktop=blind)
+        return one._replace(evidence=one.evidence._replace(before=before, after=after, during=(blind,)))
+
+    attempts = tuple(blinded(a) for a in record.attempts)
+    page = render_progress(
+        record._replace(baseline=record.baseline._replace(desktop=blind), attempts=attempts)
+    )
+    assert "- Desktop restarts: unknown (it could not be told whether there is a desktop)" in page
+    assert "no desktop" not in page
+    assert "no SSH" not in page
+
+
+def test_a_slow_recovery_is_not_called_immediate():
+    record = records.passed()
+    last = record.attempts[-1]
+    last = last._replace(evidence=last.evidence._replace(recovery=64.0))
+    page = render_progress(record._replace(attempts=(*record.attempts[:-1], last)))
+    assert "Automatic and slow (at most 64 s after 5 loads)" in page
+    assert "Automatic and immediate" not in page
+
+
+def test_a_late_canary_is_not_called_perfect():
+    record = records.passed()
+    last = record.attempts[-1]
+    worst = last.evidence.worst._replace(frames_gap_ms=600.0)
+    last = last._replace(evidence=last.evidence._replace(worst=worst))
+    page = render_progress(record._replace(attempts=(*record.attempts[:-1], last)))
+    assert "⚠️ Kept, but felt (0 restarts in 54 looks, worst gap between frames 600 ms)" in page
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_renders_and_only_a_passed_one_is_completed(state):
+    record = records.passed()
+    page = render_progress(record._replace(attempts=(record.attempts[0]._replace(state=state),)))
+    heading = next(line for line in page.splitlines() if line.startswith("### Phase 1") and " - " in line)
+    assert ("COMPLETED" in heading) is (state is State.PASSED)
+
+
+def test_unknown_verdicts_name_what_could_not_be_read():
+    record = records.passed()
+    verdict = records.host_verdict(Answer.UNKNOWN, session=Answer.UNKNOWN, why="logind did not answer")
+    attempt = record.attempts[0]._replace(state=State.UNKNOWN, host=verdict)
+    page = render_progress(record._replace(attempts=(attempt,)))
+    assert "whether the machine held is not known (host verdict: unknown): graphical session" in page
+
+
+def test_what_users_and_commands_wrote_stays_text():
+    page = render_progress(records.hostile())
+    assert "<script" not in page
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+    page.encode("utf-8")
+    outside = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", page, flags=re.M | re.S)
+    assert "# not a heading" not in outside
+    assert not re.search(r"^#+ heading", page, re.M)
+
+
+def test_times_are_in_the_machines_zone_and_say_so():
+    facts = records.machine(timezone="Europe/Berlin")
+    record = records.passed()
+    page = render_progress(record._replace(header=record.header._replace(machine=facts)))
+    assert "- **Date**: 2025-11-08" in page
+    assert "- **Time**: 00:49:21 CET (UTC+01:00, Europe/Berlin)" in page
+
+
+def test_a_zone_without_a_name_falls_back_to_utc_and_says_so():
+    facts = records.machine(timezone="../../etc/passwd")
+    record = records.passed()
+    page = render_progress(record._replace(header=record.header._replace(machine=facts)))
+    assert "23:49:21 UTC" in page
+    assert "Times are in UTC." in page

@@ -1,0 +1,108 @@
+"""Records what a real guard saw and decided, as files that tests/replay plays again.
+
+Each scenario is a real load in a real containment under the real loop. For the memory floor the
+thresholds are put just below what is available now, so that a small hog crosses them and the machine
+is never short of memory. One JSON object a line: the rules, then each input with its decisions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from steadyrun.contain.choose import choose
+from steadyrun.contain.facts import read_facts
+from steadyrun.contain.open import open_backend
+from steadyrun.guard import machine
+from steadyrun.guard.hold import Streams, prepare
+from steadyrun.guard.identity import new_run_id
+from steadyrun.guard.loop import Loop
+from steadyrun.guard.machine import Input, Rules
+from steadyrun.kernel.reader import HostReader
+from steadyrun.model.codec import encode
+from steadyrun.model.event import Thresholds
+from steadyrun.model.limits import Limits
+from steadyrun.model.outcome import Ending
+from steadyrun.model.plan import Member
+from steadyrun.ramp.loads import hog
+from steadyrun.units import MIB, Bytes, Seconds
+
+HOG = Bytes(600 * MIB)
+FAR = Thresholds(Bytes(0), Bytes(0), Bytes(0))
+
+
+def main(argv: list[str]) -> int:
+    """Record every scenario into the folder that is named."""
+    folder = Path(argv[0])
+    near = _near()
+    for name, thresholds, wall_time, hold, stop_after in (
+        ("quiet", FAR, None, 0.5, None),
+        ("wall-time", FAR, 0.5, 30.0, None),
+        ("stopped", FAR, None, 30.0, 0.5),
+        ("frozen-then-killed", near._replace(frozen_max=Seconds(1.0)), None, 30.0, None),
+    ):
+        lines = record(
+            Rules(thresholds, 1, None if wall_time is None else Seconds(wall_time)), hold, stop_after
+        )
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return 0
+
+
+def _near() -> Thresholds:
+    """Return thresholds that a hog of HOG crosses: the floor is half of it below what is available."""
+    available = HostReader().sample(at=0.0, wall=0.0).mem_available or 0
+    floor = Bytes(available - HOG // 2)
+    return Thresholds(Bytes(floor + 50 * MIB), floor, Bytes(floor - 10 * HOG))
+
+
+def record(rules: Rules, hold_s: float, stop_after: float | None) -> list[Any]:
+    """Run one hog under the rules and return the lines."""
+    facts = read_facts()
+    backend = open_backend(choose(facts).backend, facts)
+    plan = backend.plan(f"{new_run_id()}-replay")
+    argv = (sys.executable, "-I", "-S", hog.__file__, "--bytes", str(HOG), "--hold", f"{hold_s:g}")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    held = prepare(
+        backend,
+        plan,
+        Limits(memory_max=Bytes(2 * HOG)),
+        (Member(argv, "/", {"PATH": os.defpath}),),
+        Streams(nothing, nothing, nothing),
+        run_as=None,
+        new_session=True,
+    )
+    lines: list[Any] = [{"rules": encode(rules)}]
+    loop = _Recorder(held, rules, lines)
+    loop.release()
+    began = loop.now()
+
+    def ask() -> None:
+        if stop_after is not None and loop.now() - began > stop_after and not loop.asked:
+            loop.asked = True
+            loop.stop(Ending.STOPPED, "asked to stop")
+
+    loop.run(each_turn=ask)
+    return lines
+
+
+class _Recorder(Loop):
+    """The real loop, writing down each input and what the machine decided."""
+
+    def __init__(self, held: Any, rules: Rules, lines: list[Any]) -> None:
+        super().__init__(held, rules, lambda _event: None)
+        self._lines = lines
+        self.asked = False
+
+    def give(self, given: Input) -> None:
+        """Note, then do as the loop does."""
+        _, decisions = machine.step(self.held, given, self.rules)
+        told = [{"action": d.action.value, "cause": d.cause, "seq": d.seq} for d in decisions]
+        self._lines.append({"input": type(given).__name__, "value": encode(given), "decisions": told})
+        super().give(given)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""Runs every level of tests that this machine can run, each by itself, and fails when one did not run.
+
+A level whose tests were all skipped says nothing, and saying nothing is a failure here. Prints the
+runner's own closing lines.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parents[1]
+LEVELS = ("unit", "property", "replay", "contract", "real")
+"""Of tests/, in the order of what they cost; `vm` joins them with the testbed."""
+COMMAND = ROOT / ".venv-wheel" / "bin" / "steadyrun"
+NOTHING_COLLECTED = 5
+"""pytest's exit code."""
+
+
+class Level(NamedTuple):
+    """How one level went."""
+
+    name: str
+    code: int
+    ran: int
+    skipped: int
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        """A level fails when a test failed, and when none ran."""
+        return self.code != 0 or self.ran == 0
+
+
+def main(names: list[str]) -> int:
+    """Run the named levels, all of them without a name; 0 when each ran and passed."""
+    levels = [run(name) for name in names or LEVELS]
+    print("\nlevel      ran  skipped  seconds")
+    for level in levels:
+        mark = "FAILED" if level.failed else "ok"
+        print(f"{level.name:<9}{level.ran:>5}{level.skipped:>9}{level.seconds:>9.0f}  {mark}")
+    return 1 if any(level.failed for level in levels) else 0
+
+
+def run(name: str) -> Level:
+    """Run one level with pytest; the tests of the command use the installed wheel."""
+    print(f"\n== tests/{name}", flush=True)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("STEADYRUN_")}
+    environment["STEADYRUN_COMMAND"] = str(COMMAND)
+    began = monotonic()
+    with TemporaryDirectory() as folder:
+        result = Path(folder) / "junit.xml"
+        words = [sys.executable, "-m", "pytest", "-rs", f"tests/{name}", f"--junitxml={result}"]
+        code = subprocess.run(words, cwd=ROOT, env=environment, check=False).returncode
+        ran, skipped = counts(result)
+    if code == NOTHING_COLLECTED:
+        print(f"tests/{name}: no test was found")
+    return Level(name, code, ran, skipped, monotonic() - began)
+
+
+def counts(result: Path) -> tuple[int, int]:
+    """Return how many tests ran and how many were skipped; (0, 0) without a result."""
+    if not result.exists():
+        return 0, 0
+    suite = ElementTree.parse(result).getroot().find("testsuite")
+    if suite is None:
+        return 0, 0
+    total, skipped = int(suite.get("tests", "0")), int(suite.get("skipped", "0"))
+    return total - skipped, skipped
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
