@@ -1,0 +1,111 @@
+"""What the benchmarks share: the programs to measure, rows of the table, a state directory of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from steadyrun.ramp.loads import hog
+
+HOG = (sys.executable, "-I", "-S", hog.__file__)
+MIB = 2**20
+
+
+class Row(NamedTuple):
+    """One figure of the table."""
+
+    what: str
+    value: str
+    budget: str
+    """Empty: there to compare with, no budget of ours."""
+    held: bool | None
+    """`None`: no budget, or it could not be measured; `value` says why."""
+
+
+class Result(NamedTuple):
+    """What one benchmark gives."""
+
+    rows: tuple[Row, ...]
+    raw: dict[str, Any]
+
+
+class Programs(NamedTuple):
+    """Where the measured programs are, and the environment they run in."""
+
+    steadyrun: str
+    runexec: str | None
+    env: dict[str, str]
+    folder: Path
+    """Scratch, and the working directory of everything."""
+
+    def runexec_command(self, *options: str) -> list[str] | None:
+        """Return the start of a runexec command line; `None`: it is not installed."""
+        if self.runexec is None:
+            return None
+        return [self.runexec, "--no-container", "--output", str(self.folder / "runexec.log"), *options, "--"]
+
+
+@contextmanager
+def programs(runexec: str | None) -> Iterator[Programs]:
+    """Find the programs; everything they write goes to a folder that is removed at the end."""
+    beside = Path(sys.executable).with_name("steadyrun")
+    found = str(beside) if beside.exists() else shutil.which("steadyrun")
+    if found is None:
+        raise SystemExit("bench: expected the steadyrun command beside this Python, found none; make install")
+    if runexec is not None and not os.access(runexec, os.X_OK):
+        runexec = None
+    # PYTHONDONTWRITEBYTECODE would have every start compile every module: no installed program does.
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("STEADYRUN_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
+    with tempfile.TemporaryDirectory(prefix="steadyrun-bench-") as folder:
+        env["STEADYRUN_STATE_DIR"] = f"{folder}/state"
+        env["XDG_CONFIG_HOME"] = f"{folder}/config"
+        absolute = None if runexec is None else os.path.abspath(runexec)
+        try:
+            yield Programs(found, absolute, env, Path(folder))
+        finally:
+            subprocess.run([found, "recover"], env=env, cwd=folder, capture_output=True, check=False)
+
+
+def quiet(tools: Programs, argv: list[str], *, timeout: float = 60) -> int:
+    """Run a program with nothing to read and nowhere to write; return its exit code."""
+    null = subprocess.DEVNULL
+    done = subprocess.run(
+        argv,
+        stdin=null,
+        stdout=null,
+        stderr=null,
+        env=tools.env,
+        cwd=tools.folder,
+        timeout=timeout,
+        check=False,
+    )
+    return done.returncode
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process; empty when it is gone."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def command_line(pid: int) -> str:
+    """Return the command line of a process; empty when it is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
