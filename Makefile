@@ -1,0 +1,68 @@
+# steadyrun: `make` lists the targets. Nothing here but test targets calls apt; nothing calls sudo.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+REPORT := steadyrun-report
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev ramp test lint types imports unit real wheel bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "steadyrun: expected Python 3.11 or newer, found $$($(PYTHON) --version); set PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements/install.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --require-hashes -r requirements/install.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
+	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+install: $(VENV)/.installed ## install into .venv
+
+install-dev: $(VENV)/.installed-dev ## install what the tests need, too
+
+ramp: install ## run the default ramp on this machine; shows where its log is
+	$(BIN)/steadyrun ramp --yes --report $(REPORT) $(if $(CMD),-- $(CMD))
+
+test: install-dev wheel lint types imports ## lint, types, import rules and every test that runs here
+	$(BIN)/python tools/run_tests.py
+
+lint: install-dev ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install-dev ## mypy --strict
+	$(BIN)/mypy
+
+imports: install-dev ## import-linter: imports point one way, the pure cores stay pure
+	$(BIN)/lint-imports --no-cache
+
+unit: install-dev ## the quick tests alone
+	$(BIN)/pytest tests/unit tests/property tests/replay
+
+real: install-dev ## the tests on this machine's cgroups alone
+	$(BIN)/pytest tests/contract tests/real
+
+wheel: install-dev ## build the wheel and install it into .venv-wheel, which the tests of the command use
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --wheel --outdir dist . >/dev/null
+	test -x .venv-wheel/bin/python || $(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip install --quiet --require-hashes -r requirements/install.txt
+	.venv-wheel/bin/pip install --quiet --no-deps --force-reinstall dist/*.whl
+
+.venv-bench/bin/runexec: requirements/bench.txt | $(VENV)/bin/python
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --require-hashes -r requirements/bench.txt
+
+bench: install .venv-bench/bin/runexec ## measure the budgets as ratios and print a table
+	$(BIN)/python -m bench --runexec .venv-bench/bin/runexec
+
+clean: ## remove what make made (never a report or the journal)
+	rm -rf $(VENV) .venv-wheel .venv-bench dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
