@@ -267,6 +267,7 @@ def worst(load1: float, used: int, gap: float, peak: int, tasks: int) -> Worst:
         tasks=tasks,
         samples=42,
         dropped=0,
+        frames_shown=252,
     )
 
 

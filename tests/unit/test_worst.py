@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from evidence import RAM, frames, psi, reading
 
+from steadyrun.guard.frames import Entry
 from steadyrun.ramp.worst import WorstFold, mem_used, swap_used
 from steadyrun.units import GIB, MIB, Bytes
 
@@ -41,13 +42,25 @@ def test_unknown_figures_neither_count_nor_hide_known_ones():
     assert (result.mem_available, result.load1, result.load_memory) == (GIB, 4.0, None)
 
 
-def test_frames_keep_their_worst_window_gap_and_silence():
+def test_frames_keep_their_worst_gap_and_silence():
     result = folded(
         reading(0, 100.0, frames=frames(20.0, 30.0, 0.3)),
         reading(1, 100.1),
         reading(2, 100.2, frames=frames(10.0, 90.0, 0.1)),
     )
-    assert (result.frames_p99_ms, result.frames_gap_ms, result.frames_silent) == (20.0, 90.0, 0.3)
+    assert (result.frames_gap_ms, result.frames_silent) == (90.0, 0.3)
+    assert (result.frames_p99_ms, result.frames_shown) == (None, None)
+
+
+def test_the_percentile_is_of_every_frame_and_not_of_the_worst_second():
+    fold = WorstFold(frames_since_ns=1_000)
+    one_late = [Entry(1_000 + n, 40_000 if n in (100, 150) else 90, first=False) for n in range(301)]
+    fold.add_frames(one_late)
+    fold.add_frames(one_late)
+    result = fold.result()
+    assert result.frames_p99_ms == pytest.approx(23.4)  # 40, 40, 23.4 and 23.4 ms: three of 304 may be later
+    assert result.frames_shown == 304
+    assert fold.frames_until_ns == 1_300
 
 
 def test_the_highest_count_of_tasks_is_that_of_the_kernel_where_it_has_one():

@@ -123,8 +123,9 @@ class Worst(NamedTuple):
     psi_io_full: Ratio | None
     psi_cpu_some: Ratio | None
     frames_p99_ms: float | None
-    """Worst window."""
+    """Of all frames while the load ran, those that were missed counted in (`ramp/lateness.py`)."""
     frames_gap_ms: float | None
+    """Longest."""
     frames_silent: Seconds | None
     load_memory: Bytes | None
     """Highest usage of the containment seen in a sample (the kernel's own peak is in the outcome)."""
@@ -132,6 +133,8 @@ class Worst(NamedTuple):
     samples: int
     dropped: int
     """Samples of the guard that were not kept."""
+    frames_shown: int | None = None
+    """Frames that `frames_p99_ms` is of."""
 
 
 class Evidence(NamedTuple):

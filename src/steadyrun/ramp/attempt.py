@@ -43,6 +43,9 @@ RECOVERY_LOOK = Seconds(0.25)
 KEEPER_PATIENCE = Seconds(8.0)
 """The keeper waits 3 s for a silent guard, then kills and removes."""
 OUTPUT_PATIENCE_S = 5.0
+FRAMES_AFTER = Seconds(1.0)
+"""Frames count this much longer than the load ran: its end (gigabytes freed at once) is felt, too, and
+a load of milliseconds has no frame of its own."""
 
 
 class Setting(NamedTuple):
@@ -90,7 +93,7 @@ class AttemptRunner:
                 nothing of the load is left.
         """
         serial = attempt.serial
-        self._worst = WorstFold()
+        self._worst = WorstFold(time.monotonic_ns())
         self._keep_canary()
         before = self._observer.observe()
         clocks = Clocks.now()
@@ -134,6 +137,7 @@ class AttemptRunner:
             if load is None:
                 self._journal.fulfil(intent, "never made")
         guarded = load.follow()
+        self._take_frames()
         how = end_containment(self._set.backend, plan, self._made, patience=KEEPER_PATIENCE)
         self._journal.fulfil(intent, how)
         if guarded.refused is not None:
@@ -175,11 +179,17 @@ class AttemptRunner:
 
     def _reading(self, serial: int, reading: Reading) -> None:
         self._worst.add(reading)
+        self._take_frames()
         now = time.monotonic()
         show = now - self._shown >= SHOW_EVERY
         if show:
             self._shown = now
         self._ledger.reading(serial, reading, show=show)
+
+    def _take_frames(self) -> None:
+        frames = self._observer.frames
+        if frames is not None:
+            self._worst.add_frames(frames.entries(self._worst.frames_until_ns))
 
     def _event(self, serial: int, event: Event) -> None:
         self._ledger.event(serial, time.time(), encode_event(event))
@@ -196,6 +206,8 @@ class AttemptRunner:
             if self._stop.wait(RECOVERY_LOOK) and self._stop.count() > 1:
                 return None
             self._keep_canary()
+            if time.monotonic() - ended <= FRAMES_AFTER:
+                self._take_frames()
             now = self._observer.glance(before)
             if recovered(
                 self._set.baseline, before, now, earlier=earlier, effective_ram=self._set.effective_ram

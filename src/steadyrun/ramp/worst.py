@@ -7,12 +7,14 @@ no file: all time is that of the samples.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from steadyrun.guard.frames import Entry
 from steadyrun.model.rates import HostRates, host_rates
 from steadyrun.model.record import Worst
 from steadyrun.model.sample import Frames, HostSample, Reading
+from steadyrun.ramp.lateness import LatenessFold
 from steadyrun.units import Bytes, Ratio, Seconds
 
 N = TypeVar("N", int, float, Bytes, Ratio, Seconds)
@@ -43,12 +45,14 @@ _NOTHING = Worst(
 
 
 class WorstFold:
-    """Takes readings in their order and gives the worst of each figure."""
+    """Takes readings in their order, and the canary's frames, and gives the worst of each figure."""
 
-    __slots__ = ("_last_seq", "_recent", "_windows", "_worst")
+    __slots__ = ("_last_seq", "_lateness", "_recent", "_windows", "_worst")
 
-    def __init__(self) -> None:
+    def __init__(self, frames_since_ns: int = 0) -> None:
+        """Begin; frames that ended by `frames_since_ns`, CLOCK_MONOTONIC, are another phase's."""
         self._worst = _NOTHING
+        self._lateness = LatenessFold(frames_since_ns)
         self._recent: deque[HostSample] = deque()
         self._windows = 0
         self._last_seq: int | None = None
@@ -67,8 +71,21 @@ class WorstFold:
         )
         self._add_window(reading.host)
 
+    @property
+    def frames_until_ns(self) -> int:
+        """End of the newest frame taken, ns: what is shown after it is to be given next."""
+        return self._lateness.last_ns
+
+    def add_frames(self, entries: Iterable[Entry]) -> None:
+        """Take frames as the canary wrote them, oldest first; those taken before are left out."""
+        self._lateness.add(entries)
+
     def result(self) -> Worst:
-        """Return the worst so far; without a reading every figure is `None` and `samples` 0."""
+        """Return the worst so far; what nothing was given for is `None`, and `samples` 0."""
+        late, shown = self._lateness.p99_ms(), self._lateness.frames
+        return self._stalls_of_a_short_one()._replace(frames_p99_ms=late, frames_shown=shown or None)
+
+    def _stalls_of_a_short_one(self) -> Worst:
         short = self._windows == 0 and len(self._recent) > 1
         if short and self._recent[-1].at - self._recent[0].at >= WINDOW_LEAST:
             return _with_stalls(self._worst, host_rates(self._recent[0], self._recent[-1]))
@@ -99,7 +116,6 @@ def _with_frames(worst: Worst, frames: Frames | None) -> Worst:
     if frames is None:
         return worst
     return worst._replace(
-        frames_p99_ms=_higher(worst.frames_p99_ms, frames.p99_ms),
         frames_gap_ms=_higher(worst.frames_gap_ms, frames.worst_ms),
         frames_silent=_higher(worst.frames_silent, frames.silent),
     )

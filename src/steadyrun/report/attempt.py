@@ -174,7 +174,8 @@ def _feel_results(seen: Evidence) -> tuple[Line, ...]:
         f"memory some {share(worst.psi_memory_some)}, memory full {share(worst.psi_memory_full)}, "
         f"I/O full {share(worst.psi_io_full)}, CPU some {share(worst.psi_cpu_some)}"
     )
-    canary = f"worst gap {millis(worst.frames_gap_ms)}, worst p99 {millis(worst.frames_p99_ms)}"
+    of = "" if worst.frames_shown is None else f" of {worst.frames_shown} frames"
+    canary = f"worst gap {millis(worst.frames_gap_ms)}, p99{of} {millis(worst.frames_p99_ms)}"
     if worst.frames_gap_ms is None and worst.frames_p99_ms is None:
         canary = UNKNOWN
     return (
