@@ -7,6 +7,7 @@ also when the test fails.
 import contextlib
 import os
 import select
+import signal
 import sys
 import time
 
@@ -25,6 +26,11 @@ from steadyrun.units import Seconds
 MIB = 2**20
 PYTHON = (sys.executable, "-I", "-S")
 TOKEN = "STEADYRUN_TEST_TOKEN"
+
+
+# A shell starts its background jobs with SIGINT ignored, and children inherit that: what is tested here
+# is a program that hears Ctrl-C (POSIX, Shell Command Language, 2.9.3.1 "Asynchronous AND-OR Lists").
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def until(holds, seconds=5.0, every=0.005):

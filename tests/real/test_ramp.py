@@ -77,6 +77,34 @@ def report(program):
     return (folder / "PROGRESS.md").read_text(), json.loads((folder / "report.json").read_text())
 
 
+FELT_FROM_OUTSIDE = {"canary p99", "worst frame gap"}
+"""Checks that somebody else's work on a shared machine can fail, whatever the ramp does."""
+
+
+def disturbed(program, exit_code):
+    """Tell whether nothing but late frames kept a ramp from passing: noise, not what is tested."""
+    if exit_code != 5:
+        return False
+    _, data = report(program)
+    host = data["attempts"][-1]["host"] if data["attempts"] else None
+    failed = {check["name"] for check in (host or {"checks": ()})["checks"] if check["answer"] == "no"}
+    return bool(failed) and failed <= FELT_FROM_OUTSIDE
+
+
+def undisturbed(program, *words, tries=3, **options):
+    """Run a ramp, again where late frames alone ended it."""
+    for _ in range(tries):
+        done = program(*words, **options)
+        if not disturbed(program, done.returncode):
+            break
+    return done
+
+
+def settled(data):
+    """Name phase and state of every attempt that said something about the ramp: no late frames."""
+    return [(a["label"].partition(".")[0], a["state"]) for a in data["attempts"] if a["state"] != "DEGRADED"]
+
+
 def process_of(run_id_of, word):
     """Return the pid of the process of this ramp whose command line holds `word`."""
     for pid in filter(str.isdecimal, os.listdir("/proc")):
@@ -110,13 +138,17 @@ def _sessions(client):
 def start_with_a_long_command(program, seconds=4):
     """Start a ramp whose command writes when it runs; return it once it does."""
     mark = program.cwd / "running"
-    run = program.start(*RAMP, "--", "sh", "-c", f"touch {mark}; sleep {seconds}")
-    assert until(mark.exists, 60)
+    for _ in range(3):
+        run = program.start(*RAMP, "--", "sh", "-c", f"touch {mark}; sleep {seconds}")
+        until(lambda run=run: mark.exists() or run.poll() is not None, 60)
+        if mark.exists() or not disturbed(program, run.returncode):
+            break
+    assert mark.exists(), run.communicate(timeout=60)
     return run
 
 
 def test_a_small_ramp_passes_every_phase_and_ends_with_tomorrows_command(ramp):
-    done = ramp(*RAMP)
+    done = undisturbed(ramp, *RAMP)
     assert done.returncode == 0, done.stdout + done.stderr
     page, data = report(ramp)
     assert "PASSED TESTS (2/2 phases)" in page
@@ -126,13 +158,15 @@ def test_a_small_ramp_passes_every_phase_and_ends_with_tomorrows_command(ramp):
 
 
 def test_what_a_ramp_proved_is_what_run_uses_from_then_on(ramp):
-    assert ramp(*RAMP).returncode == 0
+    assert undisturbed(ramp, *RAMP).returncode == 0
     done = ramp("run", "--", "true")
     assert "256 MiB of memory, proven by ramp" in done.stderr
 
 
 def test_a_command_killed_at_its_limit_is_tried_again_with_more_until_it_fits(ramp):
-    done = ramp(*RAMP, "--tries", "2", "--", "python3", "-c", "b = bytearray(300 << 20)", timeout=120)
+    done = undisturbed(
+        ramp, *RAMP, "--tries", "2", "--", "python3", "-c", "b = bytearray(300 << 20)", timeout=120
+    )  # fmt: skip
     assert "phase 3.2" in done.stdout
     assert done.returncode == 0, done.stdout
     page, _ = report(ramp)
@@ -141,8 +175,8 @@ def test_a_command_killed_at_its_limit_is_tried_again_with_more_until_it_fits(ra
 
 
 def test_a_command_that_fails_by_itself_is_exit_one_and_no_fault_of_the_host(ramp):
-    done = ramp(*RAMP, "--", "sh", "-c", "echo some words; exit 7")
-    assert done.returncode == 1
+    done = undisturbed(ramp, *RAMP, "--", "sh", "-c", "echo some words; exit 7")
+    assert done.returncode == 1, done.stdout + done.stderr
     _, data = report(ramp)
     attempt = data["attempts"][-1]
     assert (attempt["host"]["answer"], attempt["job"]["answer"]) == ("yes", "no")
@@ -168,12 +202,12 @@ def test_the_conductor_killed_leaves_nothing_and_resume_goes_on_after_the_last_p
     page = ramp("report").stdout
     assert "INTERRUPTED" in page
     (ramp.cwd / "running").unlink()
-    resumed = ramp(*RESUME, "--", "true")
+    resumed = undisturbed(ramp, *RESUME, "--", "true")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    _, data = report(ramp)
-    states = [(a["label"], a["state"]) for a in data["attempts"]]
-    assert states[:3] == [("1", "PASSED"), ("2", "PASSED"), ("3", "INTERRUPTED")]
-    assert states[-1][1] == "PASSED"
+    states = settled(report(ramp)[1])
+    assert list(dict.fromkeys(states)) == [
+        ("1", "PASSED"), ("2", "PASSED"), ("3", "INTERRUPTED"), ("3", "PASSED"),
+    ]  # fmt: skip
 
 
 def test_the_guard_killed_is_a_host_that_is_not_known_to_have_held(ramp):
@@ -337,7 +371,7 @@ def test_a_terminal_that_hangs_up_does_not_end_the_ramp(ramp):
 
 def test_output_beyond_its_cap_is_counted_and_dropped(ramp):
     (ramp.cwd / "plan.toml").write_text(PLAN + 'output_max = "10K"\n')
-    done = ramp(*RAMP, "--", "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x")
+    done = undisturbed(ramp, *RAMP, "--", "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x")
     assert done.returncode == 0, done.stdout
     assert (ramp.cwd / "report/latest/phase-3.log").stat().st_size == 10 * 1024
     evidence = report(ramp)[1]["attempts"][-1]["evidence"]
