@@ -5,7 +5,8 @@ no setting, so that it stays small (a bare interpreter) and cannot fail for the 
 failed for. It does nothing else and writes nowhere else. A guard that has nothing left to keep kills it.
 
 The pipe on standard input carries the guard's words, one byte each; its end (EOF) is the guard's
-death, whatever it died of.
+death, whatever it died of. Silence counts from the guard's first sign of life on: until then the load
+waits behind its barrier, and a journal on a stalled disk may keep the guard waiting for long.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def _wait_for_guards_end() -> None:
 
     poll = select.poll()
     poll.register(0, select.POLLIN)
-    paused = False
+    paused = True
     overslept = False
     while True:
         asked = None if paused else SILENCE_S
@@ -127,6 +128,8 @@ def _below(path: str, ours: list[str]) -> bool:
 
 def _kill_all(pids: list[str]) -> None:
     for pid in pids:
+        if pid == "0":  # one of another pid namespace (cgroup_namespaces(7)); kill(2) takes 0 for us
+            continue
         try:
             os.kill(int(pid), 9)
         except OSError:
