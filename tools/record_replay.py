@@ -3,6 +3,9 @@
 Each scenario is a real load in a real containment under the real loop. For the memory floor the
 thresholds are put just below what is available now, so that a small hog crosses them and the machine
 is never short of memory. One JSON object a line: the rules, then each input with its decisions.
+
+With a state directory as second argument the newest ramp of its journal is written as
+default-ramp.json as well, without the names of the machine and of its user.
 """
 
 from __future__ import annotations
@@ -21,12 +24,14 @@ from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.loop import Loop
 from steadyrun.guard.machine import Input, Rules
-from steadyrun.kernel.reader import HostReader
+from steadyrun.journal.write import open_journal
+from steadyrun.kernel.reader import HostReader, boot_id
 from steadyrun.model.codec import encode
 from steadyrun.model.event import Thresholds
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Member
+from steadyrun.model.record import RunKind, RunRecord
 from steadyrun.ramp.loads import hog
 from steadyrun.units import MIB, Bytes, Seconds
 
@@ -48,7 +53,22 @@ def main(argv: list[str]) -> int:
             Rules(thresholds, 1, None if wall_time is None else Seconds(wall_time)), hold, stop_after
         )
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if len(argv) > 1:
+        (folder / "default-ramp.json").write_text(json.dumps(encode(newest_ramp(argv[1]))) + "\n")
     return 0
+
+
+def newest_ramp(state: str) -> RunRecord:
+    """Return the record of the newest ramp of a journal, its names replaced."""
+    with open_journal(state, boot_id=boot_id()) as journal:
+        record = journal.record(journal.latest(RunKind.RAMP) or "")
+    header = record.header
+    machine_facts = header.machine._replace(hostname="machine")
+    return record._replace(
+        header=header._replace(
+            user="user", cwd="/project", report_dir="steadyrun-report/latest", machine=machine_facts
+        )
+    )
 
 
 def _near() -> Thresholds:

@@ -111,9 +111,28 @@ def parse_count(text: str, *, source: str) -> int:
     return int(text)
 
 
+def parse_exit_codes(text: str, *, source: str) -> tuple[int, ...]:
+    """Read exit codes with commas between them: `1,5`; each 0 to 255 (wait(2): eight bits).
+
+    Raises:
+        UsageError: The text is no such list.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if any(re.fullmatch(r"[0-9]{1,3}", word) is None or int(word) > 255 for word in words):
+        raise UsageError(f"{source}: expected exit codes such as 1,5 (0 to 255), found {_shown(text)}")
+    return tuple(int(word) for word in words)
+
+
 def _shown(text: str) -> str:
     """Quote what a person wrote for a message, cut where it is longer than a line takes."""
     return repr(text if len(text) <= 40 else text[:40] + "...")
+
+
+def format_millis(value: float | None) -> str:
+    """Print milliseconds for a person: `0.2 ms`, `33 ms`; `unknown` for `None`."""
+    if value is None:
+        return "unknown"
+    return f"{value:.0f} ms" if value >= 10 or value == 0 else f"{value:.1f} ms"
 
 
 def format_size(size: int | None) -> str:

@@ -183,6 +183,12 @@ def test_a_command_that_fails_by_itself_is_exit_one_and_no_fault_of_the_host(ram
     assert (ramp.cwd / "report/latest/phase-3.log").read_text() == "some words\n"
 
 
+def test_an_exit_code_that_was_said_to_be_a_success_passes_the_ramp(ramp):
+    done = undisturbed(ramp, *RAMP, "--ok-exit", "7", "--", "sh", "-c", "exit 7")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Tomorrow" in report(ramp)[0]
+
+
 def test_the_dry_run_shows_the_plan_and_starts_nothing(ramp):
     before = our_cgroups()
     done = ramp("ramp", "plan.toml", "--dry-run")
@@ -331,6 +337,7 @@ def test_a_wrong_plan_is_one_clear_message_exit_two_and_nothing_left(ramp, chang
     [
         (["ramp", "nowhere.toml"], 2, "expected a plan"),
         (["ramp", "--tries", "none"], 2, "--tries"),
+        (["ramp", "--ok-exit", "x", "--", "true"], 2, "--ok-exit"),
         (["ramp", "--", "no-such-command"], 2, "no-such-command"),
         (["ramp", "--resume"], 2, "expected"),
         (["report", "zzz"], 2, "expected a run zzz"),

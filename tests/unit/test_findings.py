@@ -25,6 +25,7 @@ from steadyrun.model.desktop import ProbeName, Seen
 from steadyrun.model.event import Acted
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.outcome import Ending
+from steadyrun.model.plan import LoadKind
 from steadyrun.ramp.judge import judge
 from steadyrun.units import GIB, MIB
 
@@ -156,3 +157,24 @@ def test_every_finding_says_what_to_do_or_what_was_done():
             assert finding.remedy or finding.done, finding
             assert finding.title
             assert finding.evidence
+
+
+def test_a_command_that_ended_by_itself_is_told_from_one_that_a_limit_ended():
+    command = phase(kind=LoadKind.COMMAND)
+
+    def codes(seen, ok_exits=(0,)):
+        load = command.load._replace(ok_exits=ok_exits)
+        judged = judge(baseline(), command._replace(load=load), limits(), seen, RESERVE, weak=False)
+        return [f.code for f in judged.findings]
+
+    red = evidence(outcome=outcome(exit_code=1))
+    assert codes(red) == ["own-exit-code"]
+    assert codes(red, ok_exits=(0, 1)) == []
+    assert codes(evidence(outcome=outcome(exit_code=1, oom_kills=2))) == ["oom-kill-inside"]
+    assert found(red) == ()  # a built-in load has no usual exit code
+
+
+def test_a_note_on_an_exit_code_names_the_option_that_accepts_it():
+    red = evidence(outcome=outcome(exit_code=5))
+    judged = judge(baseline(), phase(kind=LoadKind.COMMAND), limits(), red, RESERVE, weak=False)
+    assert "--ok-exit 5" in judged.findings[0].remedy

@@ -313,3 +313,24 @@ def test_oom_kills_outside_are_counted_in_the_check():
 def test_boot_ids_are_shown_short():
     check = judged().host.checks[0]
     assert check.before == BOOT[:8]
+
+
+@pytest.mark.parametrize(
+    ("code", "answer"), [(0, Answer.YES), (1, Answer.YES), (2, Answer.NO), (None, Answer.UNKNOWN)]
+)
+def test_the_exit_codes_that_count_as_done_are_the_plans(code, answer):
+    command = phase(kind=LoadKind.COMMAND)
+    command = command._replace(load=command.load._replace(ok_exits=(0, 1)))
+    judged = judge(
+        baseline(), command, limits(), evidence(outcome=outcome(exit_code=code)), RESERVE, weak=False
+    )
+    check = next(c for c in judged.job.checks if c.name == "exit status")
+    assert check.answer is answer
+    if code is not None:
+        assert check.why == "exit code 0 or 1"
+
+
+def test_a_load_average_that_did_not_move_is_not_said_to_have_decreased():
+    seen = evidence(worst=worst(load1=1.0))
+    still = seen._replace(before=observation(host=host(load1=1.0)), after=observation(host=host(load1=1.0)))
+    assert judged(still).observation.startswith("Load stayed at 1.00")

@@ -13,6 +13,7 @@ from steadyrun.units import (
     parse_cores,
     parse_count,
     parse_duration,
+    parse_exit_codes,
     parse_size,
     size_argument,
 )
@@ -140,6 +141,13 @@ def test_an_amount_of_cpu_is_cores_or_percent_of_one(text, cores):
 def test_text_that_is_no_amount_of_cpu_is_refused(text):
     with pytest.raises(UsageError, match=r"^--cpus: expected a number of cores"):
         parse_cores(text, source="--cpus")
+
+
+def test_exit_codes_are_numbers_of_one_byte_with_commas():
+    assert parse_exit_codes("1, 5,255", source="--ok-exit") == (1, 5, 255)
+    for text in ("", "1,", "256", "-1", "one", "1;2", "٣"):
+        with pytest.raises(UsageError, match=r"^--ok-exit: expected exit codes such as 1,5"):
+            parse_exit_codes(text, source="--ok-exit")
 
 
 def test_a_count_is_a_whole_number_of_at_least_one():

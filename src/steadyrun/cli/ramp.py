@@ -47,6 +47,7 @@ ramp runs; 128+n ended by signal n.
 examples:
   steadyrun ramp --dry-run                    what would be done here
   steadyrun ramp -- pytest -n auto            to the command that used to crash the machine
+  steadyrun ramp --ok-exit 1 -- pytest -n 4   a failed test (exit code 1) is no failed ramp
   steadyrun ramp --print-plan > my.toml       a plan to edit; then: steadyrun ramp my.toml
 """
 
@@ -68,6 +69,11 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="begin although the baseline is not healthy")
     parser.add_argument("--tries", metavar="N", help="tries of the command after kills at its limit (4)")
+    parser.add_argument(
+        "--ok-exit",
+        metavar="CODES",
+        help="exit codes of the command that are a success beside 0: 1,5",
+    )
     parser.add_argument("--problem", metavar="TEXT", help="for the log: what is wrong today")
     parser.add_argument("--goal", metavar="TEXT", help="for the log: what is wanted")
     parser.add_argument("--report", metavar="DIR", help=f"where the log goes (default {DEFAULT_REPORT})")

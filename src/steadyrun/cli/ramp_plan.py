@@ -12,11 +12,11 @@ from steadyrun.model.containment import BackendName, Choice
 from steadyrun.model.machine import MachineFacts, reserve_of
 from steadyrun.model.plan import LoadKind, Phase, Plan, RunAs
 from steadyrun.ramp.default_plan import default_plan
-from steadyrun.ramp.plancheck import check_plan, with_command
+from steadyrun.ramp.plancheck import check_plan, with_command, with_ok_exits
 from steadyrun.ramp.planfile import read_plan
 from steadyrun.ramp.recovery import RECOVERY_LIMIT
 from steadyrun.report.rights import rights_of
-from steadyrun.units import Bytes, Seconds, format_duration, format_size, parse_count
+from steadyrun.units import Bytes, Seconds, format_duration, format_size, parse_count, parse_exit_codes
 
 DEFAULT_TRIES = 4
 USUAL_RECOVERY = Seconds(3.0)
@@ -60,6 +60,8 @@ def plan_for(
         goal=args.goal or settings.text("goal") or plan.goal,
         tries=parse_count(tries, source="--tries") if tries else plan.tries,
     )
+    if args.ok_exit:
+        plan = with_ok_exits(plan, parse_exit_codes(args.ok_exit, source="--ok-exit"))
     if args.accept_weak:
         plan = plan._replace(phases=tuple(p for p in plan.phases if p.load.kind is not LoadKind.STORM))
     check_plan(plan, effective_ram=ram, reserve=reserve, source=args.plan or "plan")

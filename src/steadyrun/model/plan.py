@@ -29,6 +29,8 @@ class LoadSpec(NamedTuple):
     """HOG: how long the memory is held and touched. STORM: how long it blows."""
     argv: tuple[str, ...] = ()
     """COMMAND."""
+    ok_exits: tuple[int, ...] = (0,)
+    """COMMAND: the exit codes that say its work is done; a test suite says 1 when a test failed."""
 
 
 class Phase(NamedTuple):

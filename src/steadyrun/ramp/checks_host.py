@@ -13,7 +13,7 @@ from steadyrun.model.machine import Reserve
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.record import Baseline, Evidence
 from steadyrun.model.verdict import Answer, Check, Scope
-from steadyrun.units import Seconds, format_duration, format_size
+from steadyrun.units import Seconds, format_duration, format_millis, format_size
 
 FRAMES_P99_MS = 33.0
 """Two frames of 60 Hz: one in a hundred frames may be this late, or twice as late as without a load."""
@@ -126,10 +126,6 @@ def _worst_look(normal: Probe, looks: tuple[Probe, ...]) -> str:
     return "" if slowest is None else _described(slowest)
 
 
-def _milliseconds(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.0f} ms"
-
-
 def _frames_p99(baseline: Baseline, evidence: Evidence) -> Check:
     normal = baseline.frames
     if normal is None:
@@ -139,9 +135,9 @@ def _frames_p99(baseline: Baseline, evidence: Evidence) -> Check:
     answer = Answer.UNKNOWN if worst is None else _holds(worst <= limit)
     after = evidence.after.frames
     figures = (
-        _milliseconds(normal.p99_ms),
-        _milliseconds(worst),
-        _milliseconds(None if after is None else after.p99_ms),
+        format_millis(normal.p99_ms),
+        format_millis(worst),
+        format_millis(None if after is None else after.p99_ms),
     )
     why = f"at most {limit:.0f} ms late: max({FRAMES_P99_MS:.0f} ms, {FRAMES_FACTOR:.0f} x baseline)"
     return _check(FRAMES_LATE, answer, figures, why, degraded=True)
@@ -155,9 +151,9 @@ def _frames_gap(baseline: Baseline, evidence: Evidence) -> Check:
     answer = Answer.UNKNOWN if worst is None else _holds(worst <= FRAMES_GAP_MS)
     after = evidence.after.frames
     figures = (
-        _milliseconds(normal.worst_ms),
-        _milliseconds(worst),
-        _milliseconds(None if after is None else after.worst_ms),
+        format_millis(normal.worst_ms),
+        format_millis(worst),
+        format_millis(None if after is None else after.worst_ms),
     )
     return _check(FRAMES_GAP, answer, figures, f"at most {FRAMES_GAP_MS:.0f} ms", degraded=True)
 

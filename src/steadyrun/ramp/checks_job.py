@@ -40,7 +40,7 @@ def job_checks(phase: Phase, limits: Limits, evidence: Evidence, *, weak: bool) 
     if outcome is None:
         return (_check(EXIT, Answer.UNKNOWN, "unknown", "the guard never told how the load ended"),)
     return (
-        _exit(outcome),
+        _exit(outcome, phase.load.ok_exits),
         _memory_limit(outcome, limits, weak=weak),
         _wall_time(outcome, limits),
         _work(phase, evidence),
@@ -79,17 +79,18 @@ def _holds(holds: bool) -> Answer:
     return Answer.YES if holds else Answer.NO
 
 
-def _exit(outcome: LoadOutcome) -> Check:
-    answer, why = _exit_answer(outcome)
+def _exit(outcome: LoadOutcome, ok_exits: tuple[int, ...]) -> Check:
+    answer, why = _exit_answer(outcome, ok_exits)
     return _check(EXIT, answer, ended_in_words(outcome), why)
 
 
-def _exit_answer(outcome: LoadOutcome) -> tuple[Answer, str]:
+def _exit_answer(outcome: LoadOutcome, ok_exits: tuple[int, ...]) -> tuple[Answer, str]:
+    wanted = "exit code " + " or ".join(map(str, ok_exits))
     match outcome.ending:
         case Ending.EXITED:
             if outcome.signal is None and outcome.exit_code is None:
                 return Answer.UNKNOWN, "it ended by itself, how could not be told"
-            return _holds(outcome.signal is None and outcome.exit_code == 0), "exit code 0"
+            return _holds(outcome.signal is None and outcome.exit_code in ok_exits), wanted
         case Ending.UNKNOWN | Ending.STOPPED | Ending.GUARD_GONE | Ending.CONDUCTOR_GONE:
             return Answer.UNKNOWN, "it did not come to its end"
         case (
@@ -100,7 +101,7 @@ def _exit_answer(outcome: LoadOutcome) -> tuple[Answer, str]:
             | Ending.CONTAINMENT_GONE
             | Ending.NOT_STARTED
         ):
-            return Answer.NO, "it was to end by itself with exit code 0"
+            return Answer.NO, f"it was to end by itself with {wanted}"
         case _:
             assert_never(outcome.ending)
 

@@ -14,6 +14,7 @@ from steadyrun.model.desktop import ProbeName
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.outcome import Ending, LoadOutcome
+from steadyrun.model.plan import LoadKind, LoadSpec
 from steadyrun.model.record import Evidence
 from steadyrun.model.verdict import Answer, Check, Verdict
 from steadyrun.ramp import checks_host
@@ -33,6 +34,7 @@ NO_SPACE = "No space left on device"
 
 
 def findings_of(
+    load: LoadSpec,
     limits: Limits,
     evidence: Evidence,
     host: Verdict,
@@ -44,7 +46,8 @@ def findings_of(
     """Return everything worth saying about an attempt, the guard's own findings first.
 
     Args:
-        limits: What the load was given.
+        load: What was run.
+        limits: What it was given.
         evidence: All that was seen.
         host: The host verdict, for what became of the session.
         weak: The containment is not guaranteed by the kernel.
@@ -59,6 +62,7 @@ def findings_of(
         *_of_guard(evidence),
     ]
     if evidence.outcome is not None:
+        found += _of_own_exit(evidence.outcome, limits, load)
         found += _of_load(evidence.outcome, evidence, limits)
     return tuple(f for f in found if f.severity is not Severity.NOTE or f.code not in told)
 
@@ -259,6 +263,21 @@ def _of_load(outcome: LoadOutcome, evidence: Evidence, limits: Limits) -> Iterat
             "The disk is full",
             NO_SPACE,
             "df -h",
+        )
+
+
+def _of_own_exit(outcome: LoadOutcome, limits: Limits, load: LoadSpec) -> Iterator[Finding]:
+    """Tell a command that failed for its own reasons from one that the limits failed."""
+    code = outcome.exit_code
+    by_itself = outcome.ending is Ending.EXITED and not outcome.oom_kills
+    if load.kind is LoadKind.COMMAND and by_itself and code is not None and code not in load.ok_exits:
+        yield Finding(
+            "own-exit-code",
+            Severity.NOTE,
+            f"The command ended by itself with exit code {code}; no limit had a part in it",
+            f"peak {format_size(outcome.memory_peak)} of {format_size(limits.memory_max)}, no OOM kill, "
+            "not ended by the guard",
+            f"where that is its usual result (failing tests): steadyrun ramp --resume --ok-exit {code}",
         )
 
 

@@ -19,7 +19,7 @@ from steadyrun.model.verdict import Answer, Check, Scope, Verdict, combine
 from steadyrun.ramp.checks_host import host_checks
 from steadyrun.ramp.checks_job import job_checks
 from steadyrun.ramp.findings import findings_of
-from steadyrun.units import Seconds, format_duration, format_size
+from steadyrun.units import Seconds, format_duration, format_millis, format_size
 
 SUSPEND_LEAST = Seconds(1.0)
 """A machine that slept longer than this during a phase says nothing about the phase."""
@@ -66,7 +66,7 @@ def judge(
     """
     host = _verdict(host_checks(baseline, evidence, reserve), Scope.HOST, weak=weak)
     job = _verdict(job_checks(phase, limits, evidence, weak=weak), Scope.JOB, weak=weak)
-    findings = findings_of(limits, evidence, host, weak=weak, troubles=troubles, told=told)
+    findings = findings_of(phase.load, limits, evidence, host, weak=weak, troubles=troubles, told=told)
     return Judged(state_of(evidence, host, job), host, job, findings, observe(evidence, limits))
 
 
@@ -117,6 +117,8 @@ def _load(evidence: Evidence) -> str:
     before, worst, after = evidence.before.host.load1, evidence.worst.load1, evidence.after.host.load1
     if before is None or worst is None or after is None:
         return ""
+    if f"{max(worst, after):.2f}" == f"{before:.2f}" == f"{after:.2f}":
+        return f"load stayed at {before:.2f}"
     if max(worst, after) <= before:
         return f"load decreased from {before:.2f} to {after:.2f}"
     return f"load went from {before:.2f} to {max(worst, after):.2f} and was {after:.2f} at the end"
@@ -135,7 +137,7 @@ def _memory(evidence: Evidence, limits: Limits) -> str:
 
 def _frames(evidence: Evidence) -> str:
     late = evidence.worst.frames_p99_ms
-    return "" if late is None else f"frames were at most {late:.0f} ms late (p99)"
+    return "" if late is None else f"99 of 100 frames were at most {format_millis(late)} late"
 
 
 def _back(evidence: Evidence) -> str:

@@ -63,6 +63,16 @@ def with_command(plan: Plan, argv: tuple[str, ...], *, source: str = "plan") -> 
     return plan._replace(phases=phases)
 
 
+def with_ok_exits(plan: Plan, codes: tuple[int, ...]) -> Plan:
+    """Return the plan whose commands may also end with these exit codes; 0 always counts."""
+    ok_exits = tuple(dict.fromkeys((0, *codes)))
+    phases = tuple(
+        p._replace(load=p.load._replace(ok_exits=ok_exits)) if p.load.kind is LoadKind.COMMAND else p
+        for p in plan.phases
+    )
+    return plan._replace(phases=phases)
+
+
 _HINT = "steadyrun ramp --print-plan"
 
 

@@ -30,6 +30,7 @@ V = TypeVar("V")
 
 _Count = Annotated[int, msgspec.Meta(ge=1)]
 _Weight = Annotated[int, msgspec.Meta(ge=1, le=10000)]
+_ExitCode = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class _PlanFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,6 +58,7 @@ class _PhaseFile(msgspec.Struct, forbid_unknown_fields=True):
     memory: str | None = None
     hold: str | None = None
     command: list[str] | None = None
+    ok_exit: list[_ExitCode] | None = None
     memory_max: str | None = None
     memory_high: str | None = None
     swap_max: str = "0"
@@ -209,7 +211,7 @@ def _phase(table: dict[str, Any], position: int, source: str) -> Phase:
 _KEYS_OF_LOAD = {
     LoadKind.HOG: frozenset({"processes", "memory", "hold"}),
     LoadKind.STORM: frozenset({"processes", "memory", "hold"}),
-    LoadKind.COMMAND: frozenset({"command"}),
+    LoadKind.COMMAND: frozenset({"command", "ok_exit"}),
 }
 
 
@@ -219,13 +221,15 @@ def _load(file: _PhaseFile, where: _Where) -> LoadSpec:
         ("memory", file.memory is not None),
         ("hold", file.hold is not None),
         ("command", file.command is not None),
+        ("ok_exit", file.ok_exit is not None),
     ):
         if given and key not in _KEYS_OF_LOAD[file.load]:
             raise PlanError(
                 f"{where.key(key)}: expected nothing for load = {file.load.value!r}, found a value"
             )
     if file.load is LoadKind.COMMAND:
-        return LoadSpec(LoadKind.COMMAND, argv=tuple(file.command or ()))
+        ok_exits = tuple(file.ok_exit) if file.ok_exit else (0,)
+        return LoadSpec(LoadKind.COMMAND, argv=tuple(file.command or ()), ok_exits=ok_exits)
     if file.memory is None:
         raise PlanError(f"{where.key('memory')}: expected a size such as '500MB', found nothing", hint=_HINT)
     memory = _size(file.memory, where.key("memory"))

@@ -24,6 +24,7 @@ _HEADER = """\
 _COMMENTS = {
     "baseline": "how long the machine is watched before any load",
     "tries": "how often the command is tried with more memory after a kill at its limit",
+    "ok_exit": "exit codes that say its work is done",
     "memory_max": "hard limit: the load is killed there",
     "memory_high": "throttle limit: the load is slowed down there, never killed",
     "swap_max": 'swap on top of memory_max; "max" leaves it free',
@@ -83,6 +84,8 @@ def _load(load: LoadSpec) -> Iterator[str]:
     yield _line("load", load.kind.value)
     if load.kind is LoadKind.COMMAND:
         yield _line("command", list(load.argv))
+        if load.ok_exits != (0,):
+            yield _line("ok_exit", list(load.ok_exits))
         return
     each = "each of them" if load.kind is LoadKind.HOG else "in all"
     yield _line("processes", load.processes)
@@ -108,12 +111,12 @@ def _limits(limits: Limits) -> Iterator[str]:
         yield _line("wall_time", _duration(limits.wall_time))
 
 
-def _line(key: str, value: str | int | list[str], comment: str = "") -> str:
+def _line(key: str, value: str | int | list[str] | list[int], comment: str = "") -> str:
     said = comment or _COMMENTS.get(key, "")
     return f"{key} = {_toml(value, key)}" + (f"  # {said}" if said else "")
 
 
-def _toml(value: str | int | list[str], key: str) -> str:
+def _toml(value: str | int | list[str] | list[int], key: str) -> str:
     # A JSON string is a TOML basic string but for DEL, which TOML wants escaped (toml.io, v1.0.0).
     text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     try:

@@ -41,8 +41,10 @@ from steadyrun.report.lines import (
 )
 from steadyrun.report.opening import phase_title
 from steadyrun.report.totals import phases_of
-from steadyrun.units import format_size
+from steadyrun.units import Seconds, format_size
 
+SLEPT_LEAST = Seconds(0.1)
+"""Less is the time between reading two clocks one after the other."""
 ACTIONS_SHOWN = 8
 """Deeds of the guard that a section lists one by one; the rest are counted. By choice: half a screen."""
 
@@ -208,7 +210,7 @@ def _oddities(seen: Evidence) -> tuple[Line, ...]:
     missed = [r for r in seen.readback if not r.held]
     return (
         *((Line("Frozen by the guard", lasted(frozen)),) if frozen else ()),
-        *((Line("Slept", lasted(seen.suspended)),) if seen.suspended else ()),
+        *((Line("Slept", lasted(seen.suspended)),) if seen.suspended >= SLEPT_LEAST else ()),
         *((Line("Clock set", f"by {seen.clock_jump:+.1f} s"),) if abs(seen.clock_jump) >= 0.05 else ()),
         *(
             Line(

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from steadyrun.model.limits import Limits
 from steadyrun.model.plan import LoadKind, LoadSpec
-from steadyrun.units import format_duration, format_size
+from steadyrun.units import format_duration, format_millis, format_size
 
 UNKNOWN = "unknown"
 T = TypeVar("T")
@@ -136,7 +136,7 @@ def millis(value: float | None) -> str:
     number = finite(value)
     if number is None:
         return UNKNOWN
-    return f"{number:.0f} ms" if number >= 10 or number == 0 else f"{number:.1f} ms"
+    return format_millis(number)
 
 
 def count(value: int | None) -> str:

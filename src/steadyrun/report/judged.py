@@ -42,7 +42,7 @@ def completed_words(attempt: Attempt) -> str:
     outcome = seen.outcome if seen else None
     if seen is None or outcome is None:
         return "unknown: the guard never told how the load ended"
-    parts = [_finished_words(seen, outcome), ending_words(attempt, outcome)]
+    parts = [_finished_words(attempt, seen, outcome), ending_words(attempt, outcome)]
     parts += [seen.work] if seen.work else []
     parts.append(f"{lasted(outcome.wall)} wall time, {lasted(outcome.cpu)} CPU time")
     if outcome.survivors is None:
@@ -52,8 +52,9 @@ def completed_words(attempt: Attempt) -> str:
     return "; ".join(parts)
 
 
-def _finished_words(seen: Evidence, outcome: LoadOutcome) -> str:
-    if outcome.ending is Ending.EXITED and outcome.exit_code == 0 and seen.work_done is not False:
+def _finished_words(attempt: Attempt, seen: Evidence, outcome: LoadOutcome) -> str:
+    done = outcome.exit_code in attempt.phase.load.ok_exits
+    if outcome.ending is Ending.EXITED and done and seen.work_done is not False:
         return "✅ successfully"
     return "⚠️ unknown" if outcome.ending is Ending.UNKNOWN else "❌ not successfully"
 
