@@ -4,10 +4,11 @@ import json
 import os
 import re
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
-from program import has_ended, our_cgroups
+from program import executable, has_ended, our_cgroups
 
 from conftest import until
 
@@ -399,3 +400,27 @@ def test_the_plan_is_told_with_the_most_memory_and_time_and_how_to_stop(ramp):
     assert "The loads get at most" in done.stdout
     assert re.search(r"It takes about .*, at most ", done.stdout)
     assert "Ctrl-C stops it" in done.stdout
+
+
+FULL_DISK = """
+mount -t tmpfs -o size=1m,mode=700 tmpfs "$STATE" && "$@" recover
+dd if=/dev/zero of="$STATE/filler" bs=4k 2>/dev/null
+"$@" run --memory 64M -- echo contained || exit 99
+exec "$@" ramp plan.toml --yes --force --progress text --report report
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a private mount of its own needs root")
+def test_a_disk_that_is_full_stops_a_ramp_with_the_reason_and_not_a_run(ramp):
+    """The mount is in a namespace of the test's own and gone with it."""
+    ramp.state.mkdir()
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", FULL_DISK, "sh", executable()],
+        cwd=ramp.cwd, env=ramp.env | {"STATE": str(ramp.state)}, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert done.stdout.startswith("contained\n"), done.stderr
+    assert "goes on without a record" in done.stderr
+    assert done.returncode == 74, done.stdout + done.stderr
+    assert done.stderr.splitlines()[-2].endswith("expected room on the disk, found: database or disk is full")
+    assert done.stderr.splitlines()[-1] == f"  df -h {ramp.state}"

@@ -34,7 +34,7 @@ def test_a_small_plan_takes_its_defaults():
         (
             Phase(
                 1,
-                "",
+                "Memory",
                 "",
                 "",
                 "",

@@ -117,9 +117,10 @@ class Follower:
 
     def _closing_words(self, show: Show) -> None:
         folder, record = self._launched.report_dir, show.record
-        if show.failure is not None:
-            sys.stderr.write(f"steadyrun: {show.failure['message']}\n")
-            sys.stderr.write(f"  {show.failure['hint'] or '`steadyrun recover` cleans up'}\n")
+        failure = show.failure or self._launched.last_words()
+        if failure is not None:
+            sys.stderr.write(f"steadyrun: {failure['message']}\n")
+            sys.stderr.write(f"  {failure['hint'] or '`steadyrun recover` cleans up'}\n")
             return
         if record is None or record.end is None:
             log = os.path.join(folder, "conductor.log")

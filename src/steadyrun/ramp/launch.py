@@ -19,6 +19,22 @@ class Launched(NamedTuple):
     run_id: str
     report_dir: str
     conductor: subprocess.Popen[bytes]
+    words_fd: int
+    """Memory shared with the conductor: why it failed, also when the disk is full and nobody listened."""
+
+    def last_words(self) -> dict[str, str | None] | None:
+        """Return what the conductor left before it failed: `message` and `hint`; `None`: nothing."""
+        text = os.pread(self.words_fd, LAST_WORDS_MOST, 0)
+        return dict(json.loads(text)) if text else None
+
+
+LAST_WORDS_MOST = 65536
+
+
+def leave_words(words_fd: int, message: str, hint: str | None) -> None:
+    """Leave the conductor's last words for `last_words`; what is too long is cut."""
+    most = LAST_WORDS_MOST // 16  # a character takes up to 12 bytes as JSON
+    os.pwrite(words_fd, json.dumps({"message": message[:most], "hint": hint and hint[:most]}).encode(), 0)
 
 
 def launch(order: RampOrder) -> Launched:
@@ -29,7 +45,10 @@ def launch(order: RampOrder) -> Launched:
     """
     frames_fd = make_frames()
     canary = start_canary(frames_fd)
-    order = order._replace(frames_fd=frames_fd, canary_pid=canary.pid, canary_pipe=canary.pipe)
+    words_fd = os.memfd_create("steadyrun-last-words", os.MFD_CLOEXEC)
+    order = order._replace(
+        frames_fd=frames_fd, canary_pid=canary.pid, canary_pipe=canary.pipe, words_fd=words_fd
+    )
     log = os.open(
         os.path.join(order.report_dir, "conductor.log"),
         os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW,
@@ -40,7 +59,7 @@ def launch(order: RampOrder) -> Launched:
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
-        pass_fds=(frames_fd, canary.pipe, order.lock_fd),
+        pass_fds=(frames_fd, canary.pipe, order.lock_fd, words_fd),
         start_new_session=True,
     )
     os.close(log)
@@ -49,4 +68,4 @@ def launch(order: RampOrder) -> Launched:
         pipe.write(json.dumps(encode(order)).encode())
     os.close(frames_fd)
     canary.leave()
-    return Launched(order.run_id, order.report_dir, conductor)
+    return Launched(order.run_id, order.report_dir, conductor, words_fd)

@@ -33,3 +33,5 @@ class RampOrder(NamedTuple):
     canary_pipe: int
     """As long as it is open somewhere, the canary goes on."""
     lock_fd: int
+    words_fd: int = -1
+    """Memory that the conductor leaves its last words in, should it fail (`launch.last_words`)."""

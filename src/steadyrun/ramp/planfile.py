@@ -49,7 +49,7 @@ class _PhaseFile(msgspec.Struct, forbid_unknown_fields=True):
 
     load: LoadKind
     number: _Count | None = None
-    name: str = ""
+    name: str | None = None
     summary: str = ""
     goal: str = ""
     method: str = ""
@@ -197,7 +197,7 @@ def _phase(table: dict[str, Any], position: int, source: str) -> Phase:
     file = _convert(table, _PhaseFile, where)
     return Phase(
         number=file.number or position,
-        name=file.name,
+        name=_NAME_OF_LOAD[file.load] if file.name is None else file.name,
         summary=file.summary,
         goal=file.goal,
         method=file.method,
@@ -208,6 +208,8 @@ def _phase(table: dict[str, Any], position: int, source: str) -> Phase:
     )
 
 
+_NAME_OF_LOAD = {LoadKind.HOG: "Memory", LoadKind.STORM: "Storm", LoadKind.COMMAND: "Command"}
+"""What a phase is called that has no name of its own."""
 _KEYS_OF_LOAD = {
     LoadKind.HOG: frozenset({"processes", "memory", "hold"}),
     LoadKind.STORM: frozenset({"processes", "memory", "hold"}),

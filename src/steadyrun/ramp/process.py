@@ -22,6 +22,7 @@ from steadyrun.model.machine import reserve_of
 from steadyrun.model.record import Attempt, RunHeader, RunKind
 from steadyrun.ramp.conductor import Conductor
 from steadyrun.ramp.feed import Feed, MachineLock
+from steadyrun.ramp.launch import leave_words
 from steadyrun.ramp.ledger import Ledger
 from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.stopping import StopRequests
@@ -39,18 +40,25 @@ def main(_argv: list[str]) -> int:
         code = _conduct(order, stop, feed)
     except SteadyrunError as error:
         code = error.exit_code
-        feed.publish("failure", {"message": error.message, "hint": error.hint})
+        _fail(order, feed, error.message, error.hint)
         _note(f"steadyrun: {error.message}")
     except Exception as error:
         import traceback
 
         code = EXIT_BUG
-        feed.publish("failure", {"message": f"a bug of steadyrun: {error!r}", "hint": None})
+        _fail(order, feed, f"a bug of steadyrun: {error!r}", None)
         _note(traceback.format_exc())
     finally:
         feed.close()
         lock.close()
     return code
+
+
+def _fail(order: RampOrder, feed: Feed, message: str, hint: str | None) -> None:
+    """Say why it failed to whoever listens, and to the client that may have come too late for that."""
+    feed.publish("failure", {"message": message, "hint": hint})
+    if order.words_fd >= 0:
+        leave_words(order.words_fd, message, hint)
 
 
 def _note(text: str) -> None:
