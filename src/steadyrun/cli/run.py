@@ -115,7 +115,9 @@ def explain(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...]) -> list
             lines.append(f"ended without being asked: {outcome.cause or 'reason unknown'}")
         case Ending.EXITED:
             if outcome.left_behind:
-                lines.append(f"the command left {outcome.left_behind} processes behind; they were ended")
+                left = outcome.left_behind
+                were = "1 process behind; it was" if left == 1 else f"{left} processes behind; they were"
+                lines.append(f"the command left {were} ended")
     if not outcome.removed:
         lines.append("its containment could not be removed; `steadyrun recover` tries again")
     return lines
@@ -128,8 +130,12 @@ def _memory_kill(outcome: LoadOutcome, limits: Limits) -> str:
     more = Bytes(-(-int(had * 1.5) // step) * step)
     return (
         f"killed at its memory limit, {format_size(had)}: peak {format_size(outcome.memory_peak)}, "
-        f"{outcome.oom_kills or 'no'} OOM kills; try --memory {size_argument(more)}, or fewer workers"
+        f"{_kills(outcome.oom_kills)}; try --memory {size_argument(more)}, or fewer workers"
     )
+
+
+def _kills(count: int | None) -> str:
+    return "1 OOM kill" if count == 1 else f"{count or 'no'} OOM kills"
 
 
 def _figures(outcome: LoadOutcome) -> str:
