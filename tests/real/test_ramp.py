@@ -64,7 +64,7 @@ def alone(tmp_path):
     """One ramp at a time on a machine: wait for one of another test session to end."""
     from steadyrun.ramp.feed import MachineLock
 
-    assert until(lambda: MachineLock.holder() is None, 120)
+    assert until(lambda: MachineLock.holder() is None, 120, every=0.2)
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 An abstract Unix socket named after the run: no file to leave behind, and it is gone with the
 conductor whatever that died of (unix(7), "abstract"). Readings may be dropped for a listener that
-is slow; records, which hold the whole truth so far, replace one another. Never blocks the conductor.
+is slow, records never; one that reads nothing for SEND_TIMEOUT_S is given up, so that what is kept
+for it stays small. Never blocks the conductor.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 SEND_TIMEOUT_S = 2.0
@@ -57,6 +59,8 @@ class Feed:
 
     def close(self) -> None:
         """Send what is queued and hang up."""
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # wakes `accept`, which a close alone does not
         self._server.close()
         with self._lock:
             listeners = list(self._listeners)
@@ -84,7 +88,7 @@ class _Listener:
     """One connection with its queue and its sending thread."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self.alive = True
+        self._alive = True
         self._connection = connection
         self._connection.settimeout(SEND_TIMEOUT_S)
         self._queue: list[bytes] = []
@@ -93,9 +97,13 @@ class _Listener:
         self._thread = threading.Thread(target=self._send, name="feed-listener", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        return self._alive
+
     def put(self, message: bytes, *, must: bool) -> None:
         with self._more:
-            if must or len(self._queue) < MOST_QUEUED:
+            if self._alive and (must or len(self._queue) < MOST_QUEUED):
                 self._queue.append(message)
                 self._more.notify()
 
@@ -111,7 +119,9 @@ class _Listener:
                 self._connection.sendall(message)
         except OSError:
             pass
-        self.alive = False
+        with self._more:
+            self._alive = False
+            self._queue.clear()
         self._connection.close()
 
     def _next(self) -> bytes | None:
@@ -167,6 +177,9 @@ class MachineLock:
     """
 
     NAME = "\0steadyrun-ramp"
+    MOST_ASKING = 4096
+    """Nobody accepts here, so each who asks stays in the queue until the lock is let go. The kernel
+    cuts this at net.core.somaxconn (listen(2)); from there on the holder cannot be told."""
 
     def __init__(self, fd: int | None = None) -> None:
         """Take the lock, or take over one that was inherited as `fd`.
@@ -179,7 +192,7 @@ class MachineLock:
             return
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(self.NAME)
-        self._socket.listen(1)
+        self._socket.listen(self.MOST_ASKING)
 
     @property
     def fd(self) -> int:
@@ -192,7 +205,7 @@ class MachineLock:
 
     @classmethod
     def holder(cls) -> int | None:
-        """Return the pid that took the lock; `None` when nobody holds it."""
+        """Return the pid that took the lock; `None` when nobody holds it, or it cannot be told who."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
                 probe.settimeout(0.5)

@@ -38,7 +38,7 @@ class LogPump:
         return self.total - self.kept
 
     def tail(self) -> str:
-        """Return the last of what came, whole lines as far as possible."""
+        """Return the last TAIL_BYTES of what came; the first line may have lost its beginning."""
         return bytes(self._tail).decode("utf-8", "replace")
 
     def finish(self, timeout_s: float) -> bool:
@@ -60,7 +60,11 @@ class LogPump:
         room = max(0, self._most - self.kept)
         if self.trouble is not None or not room:
             return
+        chunk = chunk[:room]
         try:
-            self.kept += os.write(self._file, chunk[:room])
+            while chunk:  # a disk that is almost full takes a part
+                taken = os.write(self._file, chunk)
+                self.kept += taken
+                chunk = chunk[taken:]
         except OSError as error:
             self.trouble = os.strerror(error.errno or 0)
