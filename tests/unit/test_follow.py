@@ -1,0 +1,171 @@
+"""The client of a ramp: how it shows what the feed tells, and what it says and returns at the end."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import records
+
+from steadyrun.cli.follow import CI_VARIABLES, Follower, Show, progress_mode
+from steadyrun.cli.settings import Found, Settings
+from steadyrun.model.codec import encode
+from steadyrun.model.record import RunEnd
+from steadyrun.ramp.feed import Feed
+from steadyrun.ramp.launch import Launched
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Say what the program finds around it."""
+
+    def found(*, tty, **environment):
+        for name in (*CI_VARIABLES, "TERM"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: tty, raising=False)
+
+    return found
+
+
+def mode(asked=None, *, quiet=False, setting=None):
+    args = argparse.Namespace(progress=asked, quiet=quiet)
+    return progress_mode(args, Settings(progress=Found(setting, "a file")) if setting else Settings())
+
+
+@pytest.mark.parametrize(
+    ("tty", "environment", "expected"),
+    [
+        (True, {"TERM": "xterm"}, "bar"),
+        (False, {"TERM": "xterm"}, "text"),
+        (True, {"TERM": "dumb"}, "text"),
+        (True, {}, "text"),
+        *((True, {"TERM": "xterm", name: "true", "FORCE_COLOR": "1"}, "text") for name in CI_VARIABLES),
+    ],
+)
+def test_a_live_view_is_for_a_terminal_alone_and_never_for_ci(terminal, tty, environment, expected):
+    terminal(tty=tty, **environment)
+    assert mode() == mode("auto") == expected
+
+
+def test_what_was_asked_rules_then_the_setting_and_quiet_rules_over_both(terminal):
+    terminal(tty=False)
+    assert mode("bar", setting="none") == "bar"
+    assert mode(setting="none") == "none"
+    assert mode("bar", quiet=True) == "none"
+    assert mode("auto", setting="none") == "text"
+
+
+def told(name, value):
+    return {name: encode(value)}
+
+
+def test_text_shows_each_change_once_and_readings_not_at_all(capsys):
+    show = Show("text", "")
+    show.hear(told("record", records.halfway()))
+    first = capsys.readouterr().out
+    assert "phase 3 Moderate: started" in first
+    show.hear(told("reading", records.reading(1)))
+    show.hear(told("record", records.halfway()))
+    assert capsys.readouterr().out == ""
+    show.hear(told("record", records.passed()))
+    later = capsys.readouterr().out
+    assert "phase 3 Moderate: passed" in later
+    assert "phase 1" not in later
+
+
+@pytest.mark.parametrize("way", ["none", "text"])
+def test_the_newest_record_is_kept_whatever_is_shown(capsys, way):
+    show = Show(way, "")
+    show.hear(told("record", records.halfway()))
+    show.hear(told("record", records.passed()))
+    assert show.record == records.passed()
+    assert (capsys.readouterr().out == "") is (way == "none")
+
+
+def test_a_message_of_a_newer_version_is_passed_over(capsys):
+    Show("text", "").hear({"weather": "fine"})
+    assert capsys.readouterr() == ("", "")
+
+
+class Ramp:
+    """A conductor of the test's: this process publishes, a child of it ends as the test says."""
+
+    def __init__(self, folder, ending):
+        self.run_id = f"test-{os.urandom(8).hex()}"
+        self.feed = Feed(self.run_id, allowed_uids=frozenset({os.geteuid()}))
+        code = f"import os, sys; sys.stdin.read(); {ending}"
+        self.process = subprocess.Popen([sys.executable, "-IS", "-c", code], stdin=subprocess.PIPE)
+        self.launched = Launched(self.run_id, str(folder), self.process)
+
+    def follow(self, *, record=None, failure=None):
+        if record is not None:
+            self.feed.publish_record(encode(record))
+        follower = Follower(self.launched, "none")
+        messages = follower._messages()
+        heard = [next(messages)] if record is not None else []
+        if failure is not None:
+            self.feed.publish("failure", failure)
+        self.feed.close()
+        self.process.stdin.close()
+        follower._messages = lambda: (*heard, *messages)
+        return follower.follow()
+
+
+@pytest.fixture
+def ramp(tmp_path):
+    made = []
+
+    def make(ending):
+        made.append(Ramp(tmp_path, ending))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.feed.close()
+        each.process.stdin.close()
+        each.process.wait()
+
+
+def test_the_conductors_exit_code_is_ours_with_status_log_and_tomorrows_command(ramp, capsys, tmp_path):
+    record = records.passed()._replace(end=RunEnd(0.0, 0, "all phases passed"))
+    assert ramp("sys.exit(0)").follow(record=record) == 0
+    out = capsys.readouterr().out
+    assert f"{record.status}: all phases passed" in out
+    assert f"log: {tmp_path}/PROGRESS.md" in out
+    assert f"tomorrow: {record.tomorrow}" in out
+
+
+def test_a_bad_end_names_what_to_do(ramp, capsys):
+    record = records.host_failure()
+    assert record.end.exit_code == 5
+    assert ramp("sys.exit(5)").follow(record=record) == 5
+    remedies = [f.remedy for f in record.findings if f.remedy]
+    out = capsys.readouterr().out
+    assert all(remedy in out for remedy in remedies)
+
+
+def test_a_conductor_that_was_killed_is_told_with_where_to_look(ramp, capsys, tmp_path):
+    assert ramp("os.kill(os.getpid(), 9)").follow(record=records.halfway()) == 128 + signal.SIGKILL
+    err = capsys.readouterr().err
+    assert "the conductor ended without a word" in err
+    assert f"{tmp_path}/conductor.log" in err
+    assert "steadyrun recover" in err
+
+
+def test_a_failure_is_told_in_the_conductors_words(ramp, capsys):
+    failure = {"message": "the journal cannot be written: No space left", "hint": "free some"}
+    assert ramp("sys.exit(74)").follow(record=records.halfway(), failure=failure) == 74
+    assert capsys.readouterr().err == (
+        "steadyrun: the journal cannot be written: No space left\n  free some\n"
+    )
+
+
+def test_a_conductor_that_never_published_is_not_waited_for_longer_than_it_lives(ramp, capsys):
+    gone = ramp("sys.exit(70)")
+    gone.feed.close()
+    assert gone.follow() == 70
+    assert "without a word" in capsys.readouterr().err
