@@ -30,14 +30,15 @@ def main(argv: list[str]) -> int:
     """Wait for the guard's end or silence, then clean up."""
     words = _parse(argv)
     _raise_own_priority()
-    _wait_for_guards_end()
+    _wait_for_guards_end(float(words["silence"][-1]))
     _end_load(words)
     return 0
 
 
 def _parse(argv: list[str]) -> dict[str, list[str]]:
-    """Read `name value` pairs: kill, freeze, procs (files), dir (`inode:path`), marker, unit."""
-    words: dict[str, list[str]] = {"kill": [], "freeze": [], "procs": [], "dir": [], "marker": []}
+    """Read `name value` pairs: kill, freeze, procs (files), dir (`inode:path`), marker, silence (s)."""
+    words: dict[str, list[str]] = {name: [] for name in ("kill", "freeze", "procs", "dir", "marker")}
+    words["silence"] = [str(SILENCE_S)]
     for name, value in zip(argv[::2], argv[1::2], strict=True):
         words[name].append(value)
     return words
@@ -54,8 +55,8 @@ def _raise_own_priority() -> None:
     _write("/proc/self/oom_score_adj", "-900")
 
 
-def _wait_for_guards_end() -> None:
-    """Return when the guard died or went silent. A guard that has finished kills us instead."""
+def _wait_for_guards_end(silence: float) -> None:
+    """Return when the guard died or went silent for `silence` seconds. One that has finished kills us."""
     from time import monotonic
 
     poll = select.poll()
@@ -63,11 +64,11 @@ def _wait_for_guards_end() -> None:
     paused = True
     overslept = False
     while True:
-        asked = None if paused else SILENCE_S
+        asked = None if paused else silence
         before = monotonic()
         ready = poll.poll(None if asked is None else asked * 1000)
         if not ready:
-            slept = monotonic() - before > SILENCE_S + OVERSLEPT_S
+            slept = monotonic() - before > silence + OVERSLEPT_S
             if slept and not overslept:
                 overslept = True
                 continue
