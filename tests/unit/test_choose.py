@@ -102,3 +102,50 @@ def test_asking_for_one_that_cannot_be_used_is_an_error_with_a_hint(wanted):
 
 def test_a_backend_that_is_asked_for_is_taken_before_better_ones():
     assert choose(facts(*LEGACY), wanted=BackendName.CGROUP1).backend is BackendName.CGROUP1
+
+
+# What a mutated chooser got away with before these were written
+
+
+def chosen(*mounts, **how):
+    return choose(facts(*mounts, **how)).backend
+
+
+def test_a_unified_mount_with_cgroup_kill_is_enough_to_kill_by():
+    assert chosen(v1("memory"), HYBRID_UNIFIED, kill=True) is BackendName.CGROUP1
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"kill": False},
+        {"kill": True, "creatable": ("/sys/fs/cgroup/memory",)},
+    ],
+)
+def test_cgroup_kill_counts_only_where_it_is_there_and_a_cgroup_can_be_made(how):
+    assert chosen(v1("memory"), HYBRID_UNIFIED, **how) is BackendName.POLL
+
+
+def test_cgroup_kill_of_a_kernel_without_a_unified_mount_is_of_no_use():
+    assert chosen(v1("memory"), v1("cpu"), kill=True) is BackendName.POLL
+
+
+def test_one_usable_unified_mount_among_others_is_enough():
+    other = HYBRID_UNIFIED._replace(path="/elsewhere")
+    usable = ("/sys/fs/cgroup/memory", HYBRID_UNIFIED.path)
+    assert chosen(v1("memory"), other, HYBRID_UNIFIED, kill=True, creatable=usable) is BackendName.CGROUP1
+
+
+def test_a_controller_of_the_unified_mount_is_not_taken_for_a_legacy_one():
+    unified_pids = HYBRID_UNIFIED._replace(controllers=("pids",))
+    assert chosen(v1("memory"), unified_pids) is BackendName.POLL
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [(BackendName.CGROUP1, "no memory hierarchy"), (BackendName.SYSTEMD, "found nothing of it")],
+)
+def test_a_wanted_one_that_is_not_there_is_refused_with_what_to_do(wanted, says):
+    with pytest.raises(CannotContainError, match=says) as refused:
+        choose(facts(), wanted=wanted)
+    assert refused.value.hint

@@ -58,6 +58,7 @@ def after(**changes):
 HOST_TABLE = [
     ("same boot", after(boot_id="another"), Answer.NO),
     ("same boot", after(boot_id=""), Answer.UNKNOWN),
+    ("same boot", evidence(before=observation(boot_id="")), Answer.UNKNOWN),
     ("SSH", after(desktop=view(SSH=GONE)), Answer.NO),
     ("SSH", after(desktop=view(SSH=OTHER)), Answer.NO),
     ("SSH", after(desktop=view(SSH=HIDDEN)), Answer.UNKNOWN),
@@ -97,6 +98,12 @@ HOST_TABLE = [
     ("available memory over the reserve", evidence(worst=worst(samples=0)), Answer.UNKNOWN),
     ("available memory over the reserve", evidence(worst=worst(mem_available=None)), Answer.UNKNOWN),
     ("recovered in time", evidence(recovery=None), Answer.NO),
+    ("recovered in time", evidence(recovery=120.0), Answer.YES),
+    ("available memory over the reserve", after(host=host(mem_available=None)), Answer.YES),
+    ("canary p99", after(frames=None), Answer.YES),
+    ("worst frame gap", after(frames=None), Answer.YES),
+    ("worst frame gap", evidence(worst=worst(frames_gap_ms=None, frames_silent=0.2667)), Answer.YES),
+    ("worst frame gap", evidence(worst=worst(frames_gap_ms=None, frames_silent=0.2668)), Answer.NO),
     ("recovered in time", evidence(recovery=121.0), Answer.NO),
     ("guard did not have to end it", evidence(outcome=outcome(Ending.HOST_MEMORY)), Answer.NO),
     ("guard did not have to end it", evidence(outcome=outcome(Ending.HOST_PRESSURE)), Answer.NO),
@@ -176,6 +183,11 @@ JOB_TABLE = [
     ("exit status", evidence(outcome=outcome(Ending.CONTAINMENT_GONE)), Answer.NO),
     ("exit status", evidence(outcome=outcome(Ending.NOT_STARTED)), Answer.NO),
     ("exit status", evidence(outcome=None), Answer.UNKNOWN),
+    *(
+        ("exit status", evidence(outcome=outcome(ending)), Answer.UNKNOWN)
+        for ending in (Ending.UNKNOWN, Ending.GUARD_GONE, Ending.CONDUCTOR_GONE)
+    ),
+    ("exit status", evidence(outcome=outcome(exit_code=0, signal=9)), Answer.NO),
     ("not killed at the memory limit", evidence(outcome=outcome(oom_kills=1)), Answer.NO),
     ("not killed at the memory limit", evidence(outcome=outcome(oom_kills=None)), Answer.UNKNOWN),
     ("not killed at the memory limit", evidence(outcome=outcome(Ending.MEMORY_LIMIT)), Answer.NO),
@@ -334,3 +346,128 @@ def test_a_load_average_that_did_not_move_is_not_said_to_have_decreased():
     seen = evidence(worst=worst(load1=1.0))
     still = seen._replace(before=observation(host=host(load1=1.0)), after=observation(host=host(load1=1.0)))
     assert judged(still).observation.startswith("Load stayed at 1.00")
+
+
+# What a mutated judge got away with before these were written
+
+
+def check_of(verdict, name):
+    return next(check for check in verdict.checks if check.name == name)
+
+
+def test_a_stopped_load_did_not_come_to_its_end():
+    result = judged(evidence(outcome=outcome(Ending.STOPPED)))
+    assert check_of(result.job, "exit status").answer is Answer.UNKNOWN
+
+
+def test_a_probe_that_was_not_in_the_baseline_at_all_is_not_applicable():
+    base = baseline(desktop=view(SSH=None))
+    assert answers(judged(base=base).host)["SSH"] is Answer.NOT_APPLICABLE
+
+
+def test_a_probe_without_an_identity_from_the_beginning_is_the_same_one_as_long_as_it_answers():
+    nameless = view(SSH=NAMELESS)
+    seen = evidence(
+        before=observation(desktop=nameless), during=(nameless,), after=observation(desktop=nameless)
+    )
+    assert answers(judged(seen, base=baseline(desktop=nameless)).host)["SSH"] is Answer.YES
+
+
+@pytest.mark.parametrize(
+    ("during", "said"),
+    [
+        ((view(), view(SSH=HIDDEN)), "unknown"),
+        ((view(), view(SSH=probe(SSH, identity="id-2", latency_ms=None, label="another"))), "another"),
+        ((view(SSH=probe(SSH, latency_ms=None, label="")),), "there"),
+        ((view(SSH=probe(SSH, latency_ms=None)), view(SSH=probe(SSH, latency_ms=0.9))), "SSH 1, 3 ms"),
+    ],
+)
+def test_the_worst_look_is_the_one_that_differs_else_the_slowest(during, said):
+    before = observation(desktop=view(SSH=None)) if said == "there" else observation()
+    found = check_of(judged(evidence(before=before, during=during)).host, "SSH").worst
+    assert found == said
+
+
+def test_a_probe_that_was_never_looked_at_during_the_load_has_no_worst():
+    seen = evidence(before=observation(desktop=view(SSH=None)), during=())
+    assert check_of(judged(seen).host, "SSH").worst == ""
+
+
+def test_a_canary_whose_normal_lateness_is_unknown_is_held_against_33_ms():
+    base = baseline(frames=frames(p99=None))
+    assert (
+        answers(judged(evidence(worst=worst(frames_p99_ms=33.0)), base=base).host)["canary p99"] is Answer.YES
+    )
+    assert (
+        answers(judged(evidence(worst=worst(frames_p99_ms=33.1)), base=base).host)["canary p99"] is Answer.NO
+    )
+
+
+def test_what_is_not_known_is_called_so_in_the_figures():
+    result = judged(evidence(oom_kills_outside=None, recovery=None, outcome=outcome(survivors=None)))
+    assert check_of(result.host, "no OOM kill outside").worst == "unknown"
+    assert check_of(result.host, "recovered in time").after == "not yet"
+    assert check_of(result.job, "no process left").after == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (outcome(Ending.NOT_STARTED, start_error="no such command"), "not started: no such command"),
+        (outcome(Ending.NOT_STARTED), "not started: no reason was given"),
+        (outcome(Ending.WALL_TIME), "wall-time"),
+        (outcome(exit_code=None, signal=11), "signal 11"),
+        (outcome(exit_code=None), "unknown"),
+        (outcome(exit_code=3), "exit code 3"),
+    ],
+)
+def test_how_a_load_ended_is_said_in_the_check(end, said):
+    assert check_of(judged(evidence(outcome=end)).job, "exit status").after == said
+
+
+@pytest.mark.parametrize(("kills", "said"), [(None, "killed"), (3, "3 killed")])
+def test_how_many_were_killed_is_said_where_it_is_known(kills, said):
+    result = judged(evidence(outcome=outcome(Ending.MEMORY_LIMIT, oom_kills=kills)))
+    assert check_of(result.job, "not killed at the memory limit").after == said
+
+
+def test_without_a_memory_limit_the_check_says_so():
+    check = check_of(judged(given=limits()._replace(memory_max=None)).job, "not killed at the memory limit")
+    assert (check.answer, check.why) == (Answer.YES, "no memory limit")
+
+
+def test_a_weak_containment_does_not_claim_what_it_cannot_count_or_hold():
+    seen = evidence(outcome=outcome(oom_kills=None), readback=(read_back(held=False),))
+    found = answers(judged(seen, weak=True).job)
+    assert found["not killed at the memory limit"] is Answer.NOT_APPLICABLE
+    assert found["limits applied"] is Answer.NOT_APPLICABLE
+    counted = answers(judged(evidence(outcome=outcome(oom_kills=0)), weak=True).job)
+    assert counted["not killed at the memory limit"] is Answer.YES
+
+
+def test_the_note_of_a_weak_containment_is_no_yes():
+    result = judged(weak=True)
+    notes = [c for c in (*result.host.checks, *result.job.checks) if "not guaranteed: without" in c.why]
+    assert [note.answer for note in notes] == [Answer.NOT_APPLICABLE] * 2
+
+
+@pytest.mark.parametrize(("found", "said"), [("max", "found max"), (None, "found unreadable")])
+def test_a_limit_that_is_not_in_force_is_named_with_what_was_found(found, said):
+    seen = evidence(readback=(read_back(held=False, found=found),))
+    check = check_of(judged(seen).job, "limits applied")
+    assert (check.answer, check.after) == (Answer.NO, f"memory_max asked 524288000, {said}")
+
+
+def test_a_containment_that_stayed_is_said_to_be_there():
+    assert check_of(judged(evidence(outcome=outcome(removed=False))).job, "containment removed").after == (
+        "still there"
+    )
+
+
+def test_the_observation_of_a_load_without_a_limit_or_with_an_unknown_end_leaves_those_out():
+    said = judged(
+        evidence(worst=worst(mem_available=None)), given=limits()._replace(memory_max=None)
+    ).observation
+    assert "memory peaked at 490 MiB, frames" in said
+    unknown_after = judged(evidence(after=observation(host=host(load1=None)))).observation
+    assert "oad" not in unknown_after.split(",")[0]

@@ -172,3 +172,96 @@ def test_a_decision_carries_the_number_of_the_reading_that_made_it():
     held, _ = step(Held(), Freed(0.0), RULES)
     _, decisions = step(held, tick(4.2, RED), RULES)
     assert decisions[0].seq == 42
+
+
+# What a mutated machine got away with before these were written
+
+
+def test_a_paused_load_does_not_use_up_its_wall_time_while_it_is_paused():
+    rules = RULES._replace(wall_time=10.0)
+    held, done = play(Paused(2.0), tick(14.0), rules=rules)
+    assert (done, running_time(held, 14.0)) == ([Action.FREEZE], pytest.approx(2.0))
+
+
+def test_a_frozen_load_has_run_as_long_as_before_it_was_frozen():
+    held, _ = play(tick(2.0, RED))
+    assert running_time(held, 9.0) == pytest.approx(2.0)
+    assert running_time(Held(), 9.0) == 0.0
+
+
+def test_two_late_ticks_with_one_in_time_between_are_each_discarded():
+    _, done = play(tick(9.0, RED, late=True), tick(9.1), tick(18.0, RED, late=True))
+    assert done == []
+
+
+def test_the_kill_is_repeated_at_every_look_until_nobody_is_left():
+    ask = StopAsked(1.0, Ending.STOPPED, "asked", now=True)
+    _, done = play(
+        ask, tick(1.1), tick(1.2, RED), Counted(1.3, 2, 0), ended(1.4, signal=9), Counted(1.4, 0, 0)
+    )
+    assert done == [Action.KILL] * 4 + [Action.FINISH]
+
+
+@pytest.mark.parametrize("now", [False, True])
+def test_a_load_that_is_being_killed_is_not_asked_again(now):
+    kill = StopAsked(1.0, Ending.STOPPED, "asked", now=True)
+    held, done = play(kill, StopAsked(1.1, Ending.CONDUCTOR_GONE, "gone", now=now))
+    assert (done, held.ending) == ([Action.KILL], Ending.STOPPED)
+
+
+@pytest.mark.parametrize("seen", [tick(1.0, RED), tick(1.0, BLACK), tick(1.0, oom_kills=1)])
+def test_a_load_behind_its_barrier_is_not_touched_by_a_reading(seen):
+    assert step(Held(), seen, RULES)[1] == ()
+
+
+def test_a_release_that_comes_too_late_does_not_bring_a_load_back():
+    held, _ = step(Held(), StopAsked(0.0, Ending.STOPPED, "asked"), RULES)
+    assert step(held, Freed(0.1), RULES) == (held, ())
+
+
+def test_a_polled_limit_does_not_fire_on_an_unknown_usage():
+    assert play(tick(1.0, memory=None), rules=RULES._replace(polled_memory=GIB))[1] == []
+
+
+def test_a_load_frozen_while_paused_is_guarded_as_any_other_and_its_pause_is_not_wall_time():
+    held, done = play(Paused(1.0), tick(3.0, RED), tick(4.0), tick(6.0))
+    assert done == [Action.FREEZE, Action.FREEZE, Action.THAW]
+    assert (held.paused_at, held.frozen_total) == (None, pytest.approx(5.0))
+
+
+def test_a_pause_of_a_paused_load_and_a_continuation_of_a_running_one_do_nothing():
+    assert play(Paused(1.0), Paused(2.0))[1] == [Action.FREEZE]
+    assert play(Continued(1.0))[1] == []
+
+
+def test_a_kill_by_the_kernel_while_members_live_kills_them_and_is_the_cause():
+    rules = RULES._replace(members=2)
+    held, done = play(ended(1.0, signal=9, code=None), Counted(1.0, 1, 1), rules=rules)
+    assert (held.stage, done) == (Stage.KILLING, [Action.KILL])
+    assert (held.ending, held.cause) == (Ending.MEMORY_LIMIT, "the kernel killed at the hard limit")
+
+
+def test_a_kill_by_the_kernel_after_a_stop_does_not_change_why_it_ended():
+    held, _ = play(StopAsked(1.0, Ending.STOPPED, "asked"), ended(1.1), Counted(1.1, 0, 1))
+    assert (held.ending, held.cause) == (Ending.STOPPED, "asked")
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        (tick(1.0, RED), StopAsked(3.0, Ending.STOPPED, "asked")),
+        (tick(1.0, RED), StopAsked(3.0, Ending.STOPPED, "asked", now=True)),
+        (Paused(1.0), StopAsked(3.0, Ending.STOPPED, "asked")),
+        (Paused(1.0), StopAsked(3.0, Ending.STOPPED, "asked", now=True)),
+        (tick(1.0, RED), ended(3.0), Counted(3.0, 0, 0)),
+        (Paused(1.0), ended(3.0), Counted(3.0, 0, 0)),
+    ],
+)
+def test_time_at_rest_is_counted_however_the_rest_ends(inputs):
+    assert play(*inputs)[0].frozen_total == pytest.approx(2.0)
+
+
+def test_what_was_left_behind_after_a_stop_is_killed_under_the_first_cause():
+    held, done = play(StopAsked(1.0, Ending.STOPPED, "asked"), ended(1.1), Counted(1.1, 3, 0))
+    assert done[-1] is Action.KILL
+    assert (held.ending, held.cause) == (Ending.STOPPED, "asked")

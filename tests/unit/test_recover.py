@@ -129,3 +129,32 @@ def test_an_ended_run_keeps_its_end_while_its_loose_attempt_is_closed():
     run = a_run(ended=Seconds(5.0), attempts=[OpenAttempt(1, "1", BOOT, State.RUNNING)])
     assert [type(mark) for mark in decide([run]).marks] == [AttemptMark]
     assert decide([a_run(ended=Seconds(5.0))]) == ((), (), ())
+
+
+# What a mutated recovery got away with before these were written
+
+
+def marks_of(run):
+    return {type(mark): mark for mark in decide([run]).marks}
+
+
+def test_a_run_of_an_earlier_boot_whose_attempt_is_of_this_one_was_interrupted():
+    """A resumed ramp goes on in another boot than it began in."""
+    marks = marks_of(a_run(boot_id=OTHER_BOOT, attempts=[OpenAttempt(1, "1", BOOT, State.RUNNING)]))
+    assert marks[AttemptMark].state is State.INTERRUPTED
+    assert (marks[RunMark].exit_code, marks[RunMark].status) == (130, "Interrupted in Phase 1")
+
+
+def test_a_run_of_this_boot_whose_attempt_is_of_an_earlier_one_took_the_machine_down():
+    marks = marks_of(a_run(boot_id=BOOT, attempts=[OpenAttempt(2, "5.2", OTHER_BOOT, State.RUNNING)]))
+    assert marks[AttemptMark].state is State.CRASHED
+    assert (marks[RunMark].exit_code, marks[RunMark].status) == (5, "Crashed (machine) in Phase 5.2")
+
+
+@pytest.mark.parametrize("theirs", [BOOT, OTHER_BOOT])
+def test_only_what_can_be_resumed_is_said_to_be(theirs):
+    with_attempt = decide([a_run(boot_id=theirs, attempts=[OpenAttempt(1, "1", theirs, State.RUNNING)])])
+    assert all("--resume" in finding.remedy for finding in with_attempt.findings)
+    without = decide([a_run(boot_id=theirs)])
+    assert len(without.findings) == 1
+    assert all("--resume" not in finding.remedy for finding in without.findings)

@@ -279,3 +279,87 @@ def test_0_7_that_is_just_phase_1_needs_no_decision():
     of = plan(701, 1000, 2000)
     carried = (attempt(of.phases[0]), attempt(of.phases[1]), attempt(of.phases[2], State.CRASHED))
     assert step(of=of, carried=carried).exit_code == 6
+
+
+# What a mutated schedule got away with before these were written
+
+
+def test_a_pass_of_another_command_or_another_number_is_not_a_pass_of_this_phase():
+    other_command = FIVE._replace(load=FIVE.load._replace(argv=("make",)))
+    assert step(carried=(*PASSED[:4], attempt(other_command))).phase is FIVE
+    other_number = FIVE._replace(number=6)
+    assert step(carried=(*PASSED[:4], attempt(other_number))).phase is FIVE
+    other_processes = ONE._replace(load=ONE.load._replace(processes=2))
+    assert step(carried=(attempt(other_processes), *PASSED[1:])).phase is ONE
+
+
+def test_a_phase_that_failed_in_an_earlier_run_begins_again_under_the_limits_of_the_plan():
+    failed = killed_at_limit(FIVE, 9000)
+    found = step(carried=(*PASSED[:4], failed))
+    assert (found.limits, found.announcement) == (FIVE.limits, "")
+
+
+def test_a_phase_at_the_ceiling_itself_is_as_planned():
+    found = step(of=plan(500), ceiling=Bytes(500 * MIB))
+    assert (found.limits.memory_max, found.announcement) == (500 * MIB, "")
+
+
+def test_a_phase_without_a_memory_limit_gets_the_ceiling_and_says_why():
+    first = phase(limits=limits()._replace(memory_max=None))
+    found = step(of=plan(500)._replace(phases=(first,)))
+    assert found.limits.memory_max == CEILING
+    assert "instead of no memory limit" in found.announcement
+
+
+def test_the_throttle_limit_of_a_phase_without_a_hard_one_stays_below_the_ceiling():
+    first = phase(limits=limits()._replace(memory_max=None, memory_high=Bytes(GIB)))
+    one = plan(500)._replace(phases=(first,))
+    assert step(of=one).limits.memory_high == GIB
+    assert step(of=one, ceiling=Bytes(600 * MIB)).limits.memory_high == 600 * MIB
+
+
+def test_the_throttle_limit_keeps_its_share_when_the_hard_one_grows():
+    final = FIVE._replace(limits=FIVE.limits._replace(memory_high=Bytes(7200 * MIB)))
+    of = PLAN._replace(phases=(*PLAN.phases[:4], final))
+    found = step(*PASSED[:4], killed_at_limit(final), of=of)
+    assert found.limits.memory_high == found.limits.memory_max * 9 // 10
+
+
+def test_a_kill_inside_a_command_that_then_ran_into_its_wall_time_is_no_wish_for_more_memory():
+    end = outcome(Ending.WALL_TIME, oom_kills=1)
+    assert step(*PASSED[:4], attempt(FIVE, State.FAILED, end=end)).exit_code == 1
+
+
+def test_only_tries_that_failed_at_the_limit_count_against_the_tries():
+    of = plan(tries=2)
+    lost = attempt(of.phases[4], State.INVALID, end=outcome(Ending.MEMORY_LIMIT, oom_kills=1))
+    found = step(*PASSED[:4], lost, killed_at_limit(of.phases[4]), of=of)
+    assert memory_mib(found) > 8000
+
+
+def test_a_try_without_evidence_is_judged_by_its_state():
+    blind = attempt(FIVE, State.FAILED, job=Answer.NO, host=Answer.YES)._replace(evidence=None)
+    found = step(*PASSED[:4], blind)
+    assert found.exit_code == 1
+    assert "the command did not do its work: how it ended is unknown" in found.reason
+
+
+def test_what_else_failed_stands_beside_how_it_ended():
+    end = outcome(exit_code=3)
+    failed = attempt(FIVE, State.FAILED, end=end, job=Answer.NO, host=Answer.YES)
+    assert "exit code 3 (exit status: after)" in step(*PASSED[:4], failed).reason
+    alone = failed._replace(job=None)
+    assert step(*PASSED[:4], alone).reason.endswith("its work: exit code 3; the machine held")
+
+
+def test_the_words_of_a_vote_say_which_of_both_cases_it_is():
+    degraded = attempt(TWO, State.DEGRADED)
+    assert "the machine was degraded (graphical session: worst)" in step(PASSED[0], degraded).announcement
+    found = step(PASSED[0], degraded, attempt(TWO))
+    assert found.announcement == "1 passed, 1 degraded: once more, 2 of 3 decide"
+
+
+def test_one_phase_is_not_called_all_phases():
+    one = plan(500)
+    assert step(attempt(one.phases[0]), of=one).reason.startswith("the phase passed")
+    assert step(*PASSED).reason.startswith("all 5 phases passed")

@@ -75,7 +75,9 @@ class Loop:
             self._poll.unregister(fd)
 
     def release(self) -> None:
-        """Let the members run."""
+        """Let the members run; without effect once they are to end."""
+        if self.held.stage is not Stage.WAITING:
+            return
         self.hold.release()
         at = self.now()
         self.give(machine.Freed(at))

@@ -140,6 +140,8 @@ def step(held: Held, given: Input, rules: Rules) -> Step:
         return held, ()
     match given:
         case Freed(at):
+            if held.stage is not Stage.WAITING:
+                return held, ()
             return held._replace(stage=Stage.RUNNING, since=at, released=at), ()
         case Ticked():
             return _ticked(held, given, rules)

@@ -22,6 +22,7 @@ import os
 import select
 import signal
 import sys
+from typing import Any
 
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
@@ -44,9 +45,10 @@ def main(argv: list[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     gc.disable()
     priority = come_first(lock=True)
-    order = _first_order(channel)
-    if order is None:
+    first = _first_words(channel)
+    if not first:
         return 0
+    order, early = decode(Order, first[0]), first[1:]
     try:
         hold = _prepare(order)
     except (SteadyrunError, OSError) as error:
@@ -57,7 +59,7 @@ def main(argv: list[str]) -> int:
     rules = rules_of(order.thresholds, order.limits, len(order.members), hold.readback)
     loop = Loop(hold, rules, lambda event: _emit(channel, event), frames)
     channel.emit(_prepared(hold, priority))
-    _serve(channel, loop)
+    _serve(channel, loop, early)
     _send_the_rest(channel)
     return 0
 
@@ -66,14 +68,15 @@ def _emit(channel: Channel, event: Event) -> None:
     channel.emit(event._replace(dropped=channel.dropped) if isinstance(event, Ended) else event)
 
 
-def _first_order(channel: Channel) -> Order | None:
+def _first_words(channel: Channel) -> list[Any]:
+    """Wait for the order; return it and what came with it; nothing when the conductor is gone."""
     poll = select.poll()
     poll.register(channel.fd, select.POLLIN)
     while channel.open:
         poll.poll()
-        for message in channel.receive():
-            return decode(Order, message)
-    return None
+        if words := channel.receive():
+            return words
+    return []
 
 
 def _prepare(order: Order) -> Hold:
@@ -113,11 +116,11 @@ def _prepared(hold: Hold, priority: Priority) -> Prepared:
     )
 
 
-def _serve(channel: Channel, loop: Loop) -> None:
-    """Obey the conductor until the load is over."""
+def _serve(channel: Channel, loop: Loop, early: list[Any]) -> None:
+    """Obey the conductor until the load is over; `early` is what it said together with the order."""
 
-    def hear() -> None:
-        for message in channel.receive():
+    def obey(messages: list[Any]) -> None:
+        for message in messages:
             match Control(message):
                 case Control.RELEASE:
                     loop.release()
@@ -125,11 +128,15 @@ def _serve(channel: Channel, loop: Loop) -> None:
                     loop.stop(Ending.STOPPED, "asked to stop")
                 case Control.KILL:
                     loop.stop(Ending.STOPPED, "asked to stop at once", now=True)
+
+    def hear() -> None:
+        obey(channel.receive())
         if not channel.open:
             loop.forget(channel.fd)
             loop.stop(Ending.CONDUCTOR_GONE, "the conductor is gone", now=True)
 
     loop.watch(channel.fd, hear)
+    obey(early)
     loop.run(each_turn=channel.flush)
 
 
