@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from itertools import pairwise
 
 import pytest
 from program import has_ended
@@ -180,6 +181,8 @@ def test_without_its_conductor_before_the_release_the_load_never_runs(guard, whe
 def test_a_guard_killed_with_minus_nine_leaves_nothing(guard, when):
     guard.begin(f"echo up; touch {guard.mark}; sleep 300", DEAF)
     prepared = guard.hear(Prepared) if when == "before the release" else guard.released()
+    if when == "while it runs":
+        assert until(guard.mark.exists, 10)
     guard.process.kill()
     guard.process.wait()
     assert until(guard.nothing_is_left, 10)
@@ -206,7 +209,7 @@ def test_a_conductor_that_reads_nothing_does_not_stop_the_guard_and_loses_no_eve
     assert ended.dropped == 0
     assert guard.mark.exists()
     seen = [event.reading.host.at for event in guard.of(Sampled)]
-    assert max(b - a for a, b in zip(seen, seen[1:], strict=False)) < 0.5
+    assert max(b - a for a, b in pairwise(seen)) < 0.5
     assert len(seen) >= 12
 
 
@@ -291,13 +294,17 @@ def test_members_are_guarded_together_and_the_first_bad_end_is_the_loads(guard):
 
 
 def test_a_low_memory_reading_freezes_and_then_kills(guard):
-    """Thresholds above what the machine has stand for a machine that is out of memory."""
-    guard.begin("echo up; sleep 300", reserve=1 << 60, floor=1 << 59, black=0, frozen_max=1.5, clean=0.1)
+    """Thresholds above what the machine has stand for a machine that is out of memory.
+
+    One process: a shell stopped in the middle of vfork(2) waits uninterruptibly, which a polled
+    freeze cannot tell from running.
+    """
+    guard.begin("exec sleep 300", reserve=1 << 60, floor=1 << 59, black=0, frozen_max=1.5, clean=0.1)
     guard.hear(Prepared)
     guard.say(Control.RELEASE)
     guard.hear()
     acts = [act.action for act in guard.of(Acted)]
-    assert acts[0] is Action.FREEZE, [event for event in guard.events if not isinstance(event, Sampled)]
+    assert acts[0] is Action.FREEZE
     outcome = guard.events[-1].outcome
     assert outcome.ending is Ending.HOST_MEMORY
     assert outcome.frozen >= 1.5
