@@ -236,3 +236,27 @@ def test_a_stopped_guard_that_gives_no_sign_of_life_is_dead_to_its_keeper(steady
     assert until(lambda: has_ended(pid), 10)
     os.kill(run.pid, signal.SIGCONT)
     run.communicate(timeout=20)
+
+
+def test_a_journal_whose_disk_takes_its_time_does_not_cost_the_command_its_life(backend_named):
+    """The keeper knows that the guard is about to be silent: seconds, when the disk is in a storm."""
+    from steadyrun.guard import front, keeper
+    from steadyrun.guard.hold import prepare
+    from steadyrun.guard.rules import rules_of
+    from steadyrun.model.containment import BackendName
+    from steadyrun.model.event import Thresholds
+    from steadyrun.model.limits import Limits
+    from steadyrun.model.outcome import Ending
+    from steadyrun.model.plan import Member
+
+    backend = backend_named(BackendName.CGROUP1)
+    limits = Limits(memory_max=64 << 20)
+    member = Member(("/bin/sh", "-c", "exit 6"), "/", {"PATH": os.defpath})
+    plan = backend.plan(f"test-{os.urandom(8).hex()}")
+    outcome = front.guard_in_front(
+        lambda streams: prepare(backend, plan, limits, (member,), streams, run_as=None, new_session=False),
+        lambda hold: rules_of(Thresholds(0, 0, 0), limits, 1, hold.readback),
+        lambda hold: time.sleep(keeper.SILENCE_S + 0.5),
+        lambda event: None,
+    )
+    assert (outcome.ending, outcome.exit_code, outcome.removed) == (Ending.EXITED, 6, True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from steadyrun.errors import FormatError
+from steadyrun.errors import JournalUnwritableError
 from steadyrun.kernel.reader import (
     HostReader,
     KeptFile,
@@ -332,7 +332,7 @@ def test_effective_ram_is_bounded_as_a_sample_is(root, tmp_path_factory):
 def test_the_boot_id_is_read_or_refused(root):
     assert boot_id(str(root)) == "946b75f0-fa66-4417-b573-6503491f93f4"
     (root / "proc/sys/kernel/random/boot_id").unlink()
-    with pytest.raises(FormatError, match=r"boot_id: expected the id of this boot, found nothing"):
+    with pytest.raises(JournalUnwritableError, match=r"boot_id: expected the id of this boot, found nothing"):
         boot_id(str(root))
 
 

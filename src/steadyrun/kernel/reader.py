@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from steadyrun.errors import FormatError
+from steadyrun.errors import JournalUnwritableError
 from steadyrun.kernel.ancestors import Bound, levels_above, limited_levels, memory_mounts
 from steadyrun.kernel.kept import KeptFile, parsed, read_text
 from steadyrun.kernel.meminfo import parse_meminfo
@@ -148,12 +148,15 @@ def boot_id(root: str = "/") -> str:
     """Return the random id of this boot (random(4), /proc/sys/kernel/random/boot_id).
 
     Raises:
-        FormatError: It cannot be read: without it an earlier crash cannot be told from an earlier run.
+        JournalUnwritableError: It cannot be read: without it nothing can be written down, because a crash
+            of the machine could not be told from a run that was left.
     """
     path = f"{root.rstrip('/')}/proc/sys/kernel/random/boot_id"
     found = (read_text(path) or "").strip()
     if not found:
-        raise FormatError(f"{path}: expected the id of this boot, found nothing readable")
+        raise JournalUnwritableError(
+            f"{path}: expected the id of this boot, found nothing readable", hint=f"cat {path}"
+        )
     return found
 
 

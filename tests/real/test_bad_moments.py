@@ -1,0 +1,214 @@
+"""Machine and user at their worst: a full disk, files of /proc that say nothing, a signal at any moment."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from program import executable, our_cgroups
+from test_ramp import PLAN, RAMP
+
+from conftest import until
+from steadyrun.ramp.feed import MachineLock
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def alone():
+    assert until(lambda: MachineLock.holder() is None, 120, every=0.2)
+
+
+@pytest.fixture
+def apart(steadyrun):
+    """Run the command in a mount namespace of its own, prepared by a line of shell."""
+    (steadyrun.cwd / "plan.toml").write_text(PLAN)
+    allowed = shutil.which("unshare") and subprocess.run(
+        ["unshare", "-m", "mount", "-t", "tmpfs", "none", str(steadyrun.cwd)],
+        capture_output=True,
+        check=False,
+    )
+    if not allowed or allowed.returncode != 0:
+        pytest.skip("no private mount namespace to be had (unshare -m, as root)")
+    steadyrun.state.mkdir()
+    before = our_cgroups()
+
+    def run(prepare, *words, timeout=90):
+        script = f'set -e; {prepare}; exec "$@"'
+        line = ["unshare", "-m", "sh", "-c", script, "sh", executable(), *words]
+        done = subprocess.run(
+            line, cwd=steadyrun.cwd, env=steadyrun.env, text=True, capture_output=True,
+            stdin=subprocess.DEVNULL, timeout=timeout, check=False,
+        )  # fmt: skip
+        assert until(lambda: not of_this_test(steadyrun)), of_this_test(steadyrun)
+        assert until(lambda: our_cgroups() <= before), our_cgroups() - before
+        return done
+
+    run.state = steadyrun.state
+    run.cwd = steadyrun.cwd
+    return run
+
+
+def of_this_test(program):
+    """Find the living processes that were started with this test's state directory."""
+    wanted = f"STEADYRUN_STATE_DIR={program.state}".encode()
+    found = []
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
+        except OSError:
+            continue
+    return found
+
+
+def small_disk(state, size):
+    return f"mount -t tmpfs -o size={size},mode=700 none {state}"
+
+
+def full_disk(state):
+    return f"{small_disk(state, '64k')}; head -c 100k /dev/zero > {state}/fill 2>/dev/null || true"
+
+
+def one_message(stderr):
+    """Return the message and its hint; fail on a traceback or a third line."""
+    lines = stderr.splitlines()
+    assert 1 <= len(lines) <= 2, stderr
+    return lines[0]
+
+
+def test_a_state_directory_on_a_full_disk_stops_a_ramp_before_it_begins(apart, alone):
+    done = apart(full_disk(apart.state), *RAMP)
+    assert done.returncode == 74, done.stdout + done.stderr
+    assert "journal" in one_message(done.stderr) or str(apart.state) in one_message(done.stderr)
+    assert not (apart.cwd / "report").exists()
+
+
+def test_a_state_directory_on_a_full_disk_is_a_warning_for_run(apart):
+    done = apart(full_disk(apart.state), "run", "--memory", "64M", "--", "echo", "ran")
+    assert (done.returncode, done.stdout) == (0, "ran\n")
+    assert "no record" in done.stderr or "without a record" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_phase_ends_the_ramp_with_74_and_nothing_stays(apart, alone):
+    fill = f"head -c 100M /dev/zero > {apart.state}/fill; touch full; sleep 30"
+    done = apart(small_disk(apart.state, "2m"), *RAMP, "--", "sh", "-c", fill)
+    assert (apart.cwd / "full").exists(), done.stdout + done.stderr
+    assert done.returncode == 74, done.stdout + done.stderr
+    assert re.search(r"journal|full|No space", done.stderr), done.stderr
+    assert "Traceback" not in done.stderr + (apart.cwd / "report/latest/conductor.log").read_text()
+
+
+def test_a_report_folder_that_fills_up_does_not_end_the_ramp(apart, alone):
+    """The page is a copy of the journal: a warning in the record, which the journal still has."""
+    prepare = f"mkdir -p report; {small_disk('report', '300k')}"
+    fill = "head -c 100M /dev/zero > report/fill; sleep 1; rm report/fill; exit 0"
+    done = apart(prepare, *RAMP, "--", "sh", "-c", fill)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+NO_PSI = "mount -t tmpfs none /proc/pressure"
+
+
+def hide(path):
+    return f"mount --bind /dev/null {path}"
+
+
+def test_without_psi_a_run_is_contained_all_the_same(apart):
+    done = apart(NO_PSI, "run", "--memory", "64M", "--json", "out.json", "--", "true")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_psi_a_ramp_says_what_it_cannot_tell_and_goes_on_only_when_told(apart, alone):
+    done = apart(NO_PSI, *(word for word in RAMP if word != "--force"))
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert re.search("pressure|PSI", done.stdout)
+    assert "--force" in done.stdout
+    forced = apart(NO_PSI, *RAMP)
+    assert forced.returncode == 0, forced.stdout + forced.stderr
+
+
+def test_without_psi_the_doctor_says_so(apart):
+    done = apart(NO_PSI, "doctor", "--json")
+    rungs = {rung["name"]: rung for rung in json.loads(done.stdout)["rungs"]}
+    assert rungs["pressure (PSI)"]["level"] != "ok"
+    assert rungs["pressure (PSI)"]["remedy"]
+
+
+def test_without_meminfo_nothing_is_started(apart, alone):
+    ramp = apart(hide("/proc/meminfo"), *RAMP)
+    assert ramp.returncode == 3, ramp.stdout + ramp.stderr
+    assert "/proc/meminfo: expected MemTotal" in one_message(ramp.stderr)
+    run = apart(hide("/proc/meminfo"), "run", "--", "touch", "ran")
+    assert run.returncode == 125
+    assert "/proc/meminfo: expected MemTotal" in one_message(run.stderr)
+    assert not (apart.cwd / "ran").exists()
+
+
+@pytest.mark.parametrize("entry", ["loadavg", "vmstat", "stat", "uptime", "cpuinfo", "swaps", "mounts"])
+def test_a_run_does_not_need_every_entry_of_proc(apart, entry):
+    done = apart(hide(f"/proc/{entry}"), "run", "--memory", "64M", "--", "true")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("entry", ["loadavg", "vmstat", "uptime"])
+def test_a_ramp_tells_what_it_could_not_read_as_unknown_and_ends_in_good_order(apart, alone, entry):
+    done = apart(hide(f"/proc/{entry}"), *RAMP)
+    assert done.returncode in (0, 5), done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    data = json.loads((apart.cwd / "report/latest/report.json").read_text())
+    assert data["end"]["exit_code"] == done.returncode
+
+
+def test_without_a_boot_id_nothing_can_be_written_down(apart, alone):
+    """A crash of the machine could not be told from a run that was left."""
+    hidden = hide("/proc/sys/kernel/random/boot_id")
+    ramp = apart(hidden, *RAMP)
+    assert ramp.returncode == 74
+    assert "expected the id of this boot" in one_message(ramp.stderr)
+    run = apart(hidden, "run", "--memory", "64M", "--", "echo", "ran")
+    assert (run.returncode, run.stdout) == (0, "ran\n")
+    assert "no record" in run.stderr
+
+
+def test_without_a_word_about_cgroups_there_is_no_containment(apart, alone):
+    done = apart(hide("/proc/self/mountinfo").replace("self", "$$"), *RAMP)
+    assert done.returncode in (0, 3)
+
+
+MOMENTS = [0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 1.0, 1.4, 1.8, 2.2, 2.6, 3.0]
+
+
+@pytest.mark.parametrize("after", MOMENTS)
+def test_ctrl_c_at_any_moment_of_a_ramp_stops_it_and_leaves_nothing(steadyrun, nothing_left, alone, after):
+    (steadyrun.cwd / "plan.toml").write_text(PLAN)
+    run = steadyrun.start(*RAMP, "--", "sleep", "60", start_new_session=True)
+    time.sleep(after)
+    os.killpg(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=40)
+    assert run.returncode in (130, -signal.SIGINT), (run.returncode, out, err)
+    assert "bug" not in err
+    assert until(lambda: not of_this_test(steadyrun), 10), of_this_test(steadyrun)
+    assert until(lambda: MachineLock.holder() is None, 10, every=0.2)
+    if steadyrun.run_ids():
+        data = json.loads(steadyrun("report", "--format", "json").stdout)
+        assert data["end"]["exit_code"] == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("after", [0.01, 0.03, 0.05, 0.07, 0.09, 0.12, 0.15, 0.2])
+def test_a_signal_at_any_moment_of_a_run_leaves_nothing(steadyrun, nothing_left, number, after):
+    run = steadyrun.start("run", "--memory", "64M", "--", "sleep", "60", start_new_session=True)
+    time.sleep(after)
+    os.killpg(run.pid, number)
+    _, err = run.communicate(timeout=20)
+    assert run.returncode in (-number, 128 + number), (run.returncode, err)
+    assert "bug" not in err
+    assert until(lambda: not of_this_test(steadyrun), 10), of_this_test(steadyrun)
+    steadyrun("recover")
