@@ -69,6 +69,17 @@ class ContainmentFailedError(CannotContainError):
     """A containment was there and an operation on it did not take effect."""
 
 
+class EndedBeforeStartError(ContainmentFailedError):
+    """The command's process was ended by a signal while it still waited to be contained.
+
+    A Ctrl-C, or a TERM to the whole process group, that came in that very moment.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(f"signal {signal} ended the command before it began")
+        self.signal = signal
+
+
 class UnhealthyBaselineError(SteadyrunError):
     """The machine is not well before any load: nothing was started."""
 

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from program import a_ramp_runs
 
 from conftest import until
 from steadyrun.cli.main import COMMANDS
@@ -186,9 +187,7 @@ def _spread(row):
 def test_report_json_has_the_fields_of_its_page(steadyrun):
     from test_ramp import PLAN, RAMP
 
-    from steadyrun.ramp.feed import MachineLock
-
-    assert until(lambda: MachineLock.holder() is None, 120, every=0.2)
+    assert until(lambda: not a_ramp_runs(), 120, every=0.2)
     (steadyrun.cwd / "plan.toml").write_text(PLAN)
     assert steadyrun(*RAMP, timeout=90).returncode == 0
     found = json.loads((steadyrun.cwd / "report/latest/report.json").read_text())

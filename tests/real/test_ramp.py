@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from program import executable, has_ended, our_cgroups
+from program import a_ramp_runs, executable, has_ended, our_cgroups
 
 from conftest import until
 
@@ -62,9 +62,7 @@ RESUME = ("ramp", "--resume", *RAMP[2:])
 @pytest.fixture
 def alone(tmp_path):
     """One ramp at a time on a machine: wait for one of another test session to end."""
-    from steadyrun.ramp.feed import MachineLock
-
-    assert until(lambda: MachineLock.holder() is None, 120, every=0.2)
+    assert until(lambda: not a_ramp_runs(), 120, every=0.2)
 
 
 @pytest.fixture

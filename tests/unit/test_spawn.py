@@ -338,3 +338,18 @@ def test_a_directory_is_entered_with_the_users_rights(spawned, tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may become anybody")
 def test_becoming_another_user_without_the_right_is_told(spawned):
     assert spawned("true", run_as=NOBODY).waiting.start_error().errno == errno.EPERM
+
+
+def test_a_signal_that_ended_a_waiting_child_is_told_without_reaping_it(spawned):
+    child = spawned("true")
+    assert child.waiting.ended_by() is None
+    os.kill(child.waiting.pid, signal.SIGTERM)
+    os.waitid(os.P_PIDFD, child.waiting.pidfd, os.WEXITED | os.WNOWAIT)
+    assert child.waiting.ended_by() == child.waiting.ended_by() == signal.SIGTERM
+
+
+def test_a_child_that_exited_was_ended_by_no_signal(spawned):
+    child = spawned("true")
+    child.waiting.release()
+    os.waitid(os.P_PIDFD, child.waiting.pidfd, os.WEXITED | os.WNOWAIT)
+    assert child.waiting.ended_by() is None

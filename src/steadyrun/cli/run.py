@@ -8,7 +8,7 @@ import sys
 
 from steadyrun.cli.limits import add_limit_options, limits_of
 from steadyrun.cli.parser import Parser
-from steadyrun.errors import SteadyrunError, UsageError
+from steadyrun.errors import EndedBeforeStartError, SteadyrunError, UsageError
 from steadyrun.guard.exitcode import exit_code
 from steadyrun.guard.once import Finished, Request, run_once
 from steadyrun.model.limits import Limits
@@ -53,17 +53,12 @@ def execute(args: argparse.Namespace) -> int:
     from steadyrun.guard.front import die_like
 
     asked, user = limits_of(args, settings_here()), run_as(args.user)
-    finished = run_once(
-        Request(
-            argv=args.argv,
-            cwd=_cwd(),
-            env=environment_of(user),
-            asked=asked,
-            run_as=user,
-        ),
-        say=lambda line: None if args.quiet else _say(line),
-        warn=_say,
-    )
+    request = Request(argv=args.argv, cwd=_cwd(), env=environment_of(user), asked=asked, run_as=user)
+    try:
+        finished = run_once(request, say=lambda line: None if args.quiet else _say(line), warn=_say)
+    except EndedBeforeStartError as ended:
+        die_like(ended.signal)
+        raise
     if args.json:
         _write_outcome(args.json, finished)
     for line in explain(finished.outcome, finished.limits, args.argv):

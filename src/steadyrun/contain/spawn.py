@@ -95,6 +95,12 @@ class Waiting:
         failed = self.start_error()
         return None if failed is None else failed.errno
 
+    def ended_by(self) -> int | None:
+        """Return the signal that ended it; `None` while it lives, and when none did. Does not reap it."""
+        found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        killed = found is not None and found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+        return found.si_status if found is not None and killed else None
+
     def abort(self) -> None:
         """End it unreleased and reap it."""
         from signal import SIGKILL, pidfd_send_signal

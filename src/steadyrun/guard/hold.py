@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from steadyrun.contain.base import Backend, Containment
 from steadyrun.contain.spawn import Waiting, marker_environment, spawn_member
-from steadyrun.errors import SteadyrunError
+from steadyrun.errors import ContainmentFailedError, EndedBeforeStartError, SteadyrunError
 from steadyrun.guard.keeping import Keeper
 from steadyrun.model.containment import ContainmentPlan
 from steadyrun.model.limits import Limits, ReadBack
@@ -69,7 +69,15 @@ class Hold:
                 keep_ignored=streams.ignored,
             )
             self.members[waiting.pid] = waiting
+            self._admit(waiting)
+
+    def _admit(self, waiting: Waiting) -> None:
+        try:
             self.containment.admit(waiting.pid)
+        except ContainmentFailedError:
+            if (number := waiting.ended_by()) is not None:
+                raise EndedBeforeStartError(number) from None
+            raise
 
     def release(self) -> None:
         """Let every member go."""
