@@ -42,7 +42,7 @@ def intent(plan, *, takes=0.0):
 def test_an_over_allocator_that_is_slow_to_start_still_proves_the_limit(backend, name):
     """Seen on a busy machine: the keeper took the silent prover for dead and killed what was to be proven."""
     slow = f"import time; time.sleep({LONG}); b = bytearray({proofs.OVER_ALLOCATES})"
-    with proofs._contained(backend, name, intent, slow) as hold:
+    with proofs._contained(backend, name, intent, slow, proofs.QUICK_LIMITS) as hold:
         proof = proofs._over_allocator_dies(backend, hold)
     assert proof.answer is Answer.YES, proof.evidence
     assert proof.took >= LONG
@@ -52,7 +52,8 @@ def test_a_journal_that_takes_its_time_does_not_cost_the_proof_its_load(backend,
     def slow_disk(plan):
         return intent(plan, takes=LONG)
 
-    with proofs._contained(backend, name, slow_disk, f"b = bytearray({proofs.OVER_ALLOCATES})") as hold:
+    hog = f"b = bytearray({proofs.OVER_ALLOCATES})"
+    with proofs._contained(backend, name, slow_disk, hog, proofs.QUICK_LIMITS) as hold:
         proof = proofs._over_allocator_dies(backend, hold)
     assert proof.answer is Answer.YES, proof.evidence
 
@@ -65,7 +66,7 @@ def test_a_proof_whose_inodes_cannot_be_written_down_leaves_nothing(backend, nam
         return made
 
     def contain():
-        with proofs._contained(backend, name, full_disk, "import time; time.sleep(60)"):
+        with proofs._contained(backend, name, full_disk, "import time; time.sleep(60)", proofs.QUICK_LIMITS):
             pass
 
     with pytest.raises(JournalUnwritableError):

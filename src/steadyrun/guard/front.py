@@ -115,7 +115,6 @@ def guard_in_front(
         hold = make_hold(Streams(others=others, ignored=signals.ignored))
         loop = Loop(hold, rules_for(hold), emit)
         try:
-            hold.keeper.pause()  # until the loop's first turn: the journal's disk may take its time
             before_release(hold)
         except BaseException:
             loop.stop(Ending.NOT_STARTED, "not released", now=True)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from steadyrun.contain.base import Backend
+from steadyrun.contain.base import Backend, Containment
 from steadyrun.errors import CannotContainError
 from steadyrun.guard.hold import Hold, Streams, prepare
 from steadyrun.guard.panic import expect_no_panic
@@ -93,7 +93,6 @@ def _contained(
         hold = prepare(backend, plan, limits, (member,), streams, run_as=None, new_session=True)
     finally:
         os.close(nothing)
-    hold.keeper.pause()  # until the first look: the journal's disk may take its time
     try:
         done = made(hold.containment.made)
     except BaseException:
@@ -102,7 +101,7 @@ def _contained(
     try:
         yield hold
     finally:
-        _empty(hold)
+        _empty(hold.containment)
         for pid in list(hold.members):
             hold.reap(pid)
         done("removed" if hold.remove() else "still busy")
@@ -129,9 +128,7 @@ def _limits_read_back(backend: Backend, readback: tuple[ReadBack, ...]) -> Proof
 def _over_allocator_dies(backend: Backend, hold: Hold) -> Proof:
     began = time.monotonic()
     hold.release()
-    died = _wait(
-        hold, lambda: not hold.left() or (hold.containment.sample(Seconds(began)).oom_kills or 0) > 0
-    )
+    died = _wait(lambda: not hold.left() or (hold.containment.sample(Seconds(began)).oom_kills or 0) > 0)
     last = hold.containment.sample(Seconds(time.monotonic()))
     took = Seconds(time.monotonic() - began)
     peak, kills = last.memory_peak, last.oom_kills
@@ -167,9 +164,9 @@ def _ended_otherwise(hold: Hold) -> str:
 def _nobody_gets_away(hold: Hold) -> Proof:
     began = time.monotonic()
     hold.release()
-    _wait(hold, lambda: any(hold.reap(pid) for pid in list(hold.members)))
+    _wait(lambda: any(hold.reap(pid) for pid in list(hold.members)))
     daemons = hold.left()
-    gone = _empty(hold)
+    gone = _empty(hold.containment)
     took = Seconds(time.monotonic() - began)
     if daemons < DAEMONS:
         answer, evidence = Answer.UNKNOWN, f"{daemons} of the daemon's {DAEMONS} processes were seen"
@@ -179,21 +176,19 @@ def _nobody_gets_away(hold: Hold) -> Proof:
     return Proof("nobody gets away", "a detached daemon that ignores TERM is ended", answer, evidence, took)
 
 
-def _empty(hold: Hold) -> bool:
+def _empty(containment: Containment) -> bool:
     """Kill until nobody is left; False when somebody still is after PATIENCE."""
 
     def killed() -> bool:
-        hold.containment.kill()
-        return not hold.containment.pids()
+        containment.kill()
+        return not containment.pids()
 
-    return _wait(hold, killed)
+    return _wait(killed)
 
 
-def _wait(hold: Hold, holds: Callable[[], bool]) -> bool:
-    """Wait until it holds, and keep the keeper from ending a proof that a busy machine makes slow."""
+def _wait(holds: Callable[[], bool]) -> bool:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        hold.keeper.beat(Seconds(time.monotonic()))
         if holds():
             return True
         time.sleep(0.01)
