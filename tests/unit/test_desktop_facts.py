@@ -9,7 +9,7 @@ from desktop_tree import BTIME, Tree
 from steadyrun.desktop.facts import machine_facts, quick_facts
 from steadyrun.desktop.power import on_battery
 from steadyrun.desktop.virtualization import virtualization
-from steadyrun.errors import FormatError
+from steadyrun.errors import JournalUnwritableError
 from steadyrun.model.machine import CgroupMode
 
 MOUNT = "30 25 0:30 / /sys/fs/cgroup/{name} rw,relatime - {kind} {kind} rw,{options}\n"
@@ -35,7 +35,7 @@ def facts(tree, **env):
 
 
 def test_an_empty_machine_has_no_facts_but_its_boot(tmp_path):
-    with pytest.raises(FormatError, match="boot_id"):
+    with pytest.raises(JournalUnwritableError, match="boot_id"):
         machine_facts(str(tmp_path), {})
     tree = Tree(tmp_path / "other")
     tree.file("proc/sys/kernel/random/boot_id", "1-2-3\n")

@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from conftest import until
-from steadyrun.ramp.feed import MOST_QUEUED, Feed, MachineLock, listen
+from steadyrun.ramp.feed import Feed, MachineLock, listen
 
 ME = frozenset({os.geteuid()})
 
@@ -70,7 +70,7 @@ def test_a_listener_that_does_not_read_loses_readings_and_no_record(feed):
         if message == {"record": "the last"}:
             break
     assert [m["record"] for m in arrived if "record" in m] == [*range(0, many, 100), "the last"]
-    assert MOST_QUEUED <= sum("reading" in m for m in arrived) < many
+    assert 0 < sum("reading" in m for m in arrived) < many
 
 
 def test_a_listener_that_is_gone_costs_nothing(feed):

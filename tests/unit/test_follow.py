@@ -14,7 +14,7 @@ from steadyrun.cli.settings import Found, Settings
 from steadyrun.model.codec import encode
 from steadyrun.model.record import RunEnd
 from steadyrun.ramp.feed import Feed
-from steadyrun.ramp.launch import Launched
+from steadyrun.ramp.launch import Launched, leave_words
 
 
 @pytest.fixture
@@ -99,7 +99,8 @@ class Ramp:
         self.feed = Feed(self.run_id, allowed_uids=frozenset({os.geteuid()}))
         code = f"import os, sys; sys.stdin.read(); {ending}"
         self.process = subprocess.Popen([sys.executable, "-IS", "-c", code], stdin=subprocess.PIPE)
-        self.launched = Launched(self.run_id, str(folder), self.process)
+        self.words = os.memfd_create("test-last-words")
+        self.launched = Launched(self.run_id, str(folder), self.process, self.words)
 
     def follow(self, *, record=None, failure=None):
         if record is not None:
@@ -128,6 +129,7 @@ def ramp(tmp_path):
         each.feed.close()
         each.process.stdin.close()
         each.process.wait()
+        os.close(each.words)
 
 
 def test_the_conductors_exit_code_is_ours_with_status_log_and_tomorrows_command(ramp, capsys, tmp_path):
@@ -169,3 +171,10 @@ def test_a_conductor_that_never_published_is_not_waited_for_longer_than_it_lives
     gone.feed.close()
     assert gone.follow() == 70
     assert "without a word" in capsys.readouterr().err
+
+
+def test_the_last_words_of_a_conductor_that_nobody_heard_are_told(ramp, capsys):
+    gone = ramp("sys.exit(74)")
+    leave_words(gone.words, "the disk is full", None)
+    assert gone.follow() == 74
+    assert capsys.readouterr().err == "steadyrun: the disk is full\n  `steadyrun recover` cleans up\n"

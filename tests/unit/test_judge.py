@@ -468,6 +468,6 @@ def test_the_observation_of_a_load_without_a_limit_or_with_an_unknown_end_leaves
     said = judged(
         evidence(worst=worst(mem_available=None)), given=limits()._replace(memory_max=None)
     ).observation
-    assert "memory peaked at 490 MiB, frames" in said
+    assert "memory peaked at 490 MiB, 99 of" in said
     unknown_after = judged(evidence(after=observation(host=host(load1=None)))).observation
     assert "oad" not in unknown_after.split(",")[0]
