@@ -11,6 +11,7 @@ import pytest
 from program import a_ramp_runs, executable, has_ended, our_cgroups
 
 from conftest import until
+from steadyrun.kernel.kmsg import KernelLog
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_left", "alone")]
 
@@ -422,3 +423,18 @@ def test_a_disk_that_is_full_stops_a_ramp_with_the_reason_and_not_a_run(ramp):
     assert done.returncode == 74, done.stdout + done.stderr
     assert done.stderr.splitlines()[-2].endswith("expected room on the disk, found: database or disk is full")
     assert done.stderr.splitlines()[-1] == f"  df -h {ramp.state}"
+
+
+@pytest.mark.skipif(KernelLog().new_kills() is None, reason="the kernel's log cannot be read here")
+def test_a_kill_at_somebody_elses_limit_is_not_held_against_the_machine(ramp):
+    """Two runs of `steadyrun run` die at their own limit while the ramp's command runs."""
+    other = f"{executable()} run -q --memory 32M -- python3 -c 'b = bytearray(200 << 20)'; true"
+    run = start_with_a_long_command(ramp, 4)
+    for _ in range(2):
+        subprocess.run(["sh", "-c", other], env=ramp.env, capture_output=True, check=True, timeout=30)
+    out, _ = run.communicate(timeout=60)
+    assert "no OOM kill outside" not in out
+    evidence = report(ramp)[1]["attempts"][-1]["evidence"]
+    assert evidence["oom_kills_outside"] == 0
+    assert evidence["oom_kills_elsewhere"] == 2
+    assert "Something else on the machine was killed at a memory limit of its own" in report(ramp)[0]

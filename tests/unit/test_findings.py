@@ -45,6 +45,12 @@ TABLE = [
     ("oom-kill-inside", evidence(outcome=outcome(Ending.MEMORY_LIMIT, oom_kills=3)), "3 OOM kills inside"),
     ("oom-kill-inside", evidence(outcome=outcome(oom_kills=1)), "peak 490 MiB of 500 MiB"),
     ("oom-kill-outside", evidence(oom_kills_outside=2), "2 OOM kills outside"),
+    (
+        "oom-kill-outside",
+        evidence(oom_kills_outside=1, oom_victims=("gnome-shell (pid 20)",)),
+        "1 OOM kill outside the containment: gnome-shell (pid 20)",
+    ),
+    ("oom-kill-elsewhere", evidence(oom_kills_elsewhere=1), "1 OOM kill at the limits of other cgroups"),
     ("limit-not-applied", evidence(readback=(read_back(held=False, found=None),)), "found unreadable"),
     ("limit-not-applied", evidence(readback=(read_back("io_weight", held=False),)), "asked 524288000"),
     ("memory-high-missing", evidence(readback=(read_back("memory_high", held=False),)), "asked 524288000"),

@@ -157,6 +157,7 @@ class Evidence(NamedTuple):
     clock_jump: Seconds
     """Wall clock less monotonic clock, from before to after: what somebody set it by."""
     oom_kills_outside: int | None
+    """Of a machine without memory: neither the load's nor at some other cgroup's limit."""
     guard_cpu: Ratio | None
     """Of one core, while the load ran."""
     output_tail: str
@@ -167,6 +168,10 @@ class Evidence(NamedTuple):
     """What a built-in load says it did (`reached 524288000 of 524288000 bytes, ...`)."""
     work_done: bool | None
     """A built-in load reached what it was to reach; `None` for a user's command."""
+    oom_kills_elsewhere: int = 0
+    """At memory limits of cgroups that are not the load's."""
+    oom_victims: tuple[str, ...] = ()
+    """Who was killed and may not have been the load's, where the kernel's log tells it."""
 
 
 class State(Enum):

@@ -31,6 +31,7 @@ from steadyrun.ramp.loads.members import members_for
 from steadyrun.ramp.loads.work import work_of
 from steadyrun.ramp.logs import LogPump
 from steadyrun.ramp.observe import Clocks, DesktopWatch, Observer
+from steadyrun.ramp.oom import account
 from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.recovery import RECOVERY_LIMIT, recovered
 from steadyrun.ramp.stopping import StopRequests
@@ -94,6 +95,7 @@ class AttemptRunner:
         """
         serial = attempt.serial
         self._worst = WorstFold(time.monotonic_ns())
+        self._observer.kernel_log.new_kills()
         self._keep_canary()
         before = self._observer.observe()
         clocks = Clocks.now()
@@ -232,6 +234,8 @@ class AttemptRunner:
         work, work_done = work_of(attempt.phase.load, tail)
         outcome = guarded.outcome
         inside = None if outcome is None else outcome.oom_kills
+        logged = self._observer.kernel_log.new_kills()
+        oom = account(before.host.oom_kills, after.host.oom_kills, inside, logged)
         return Evidence(
             before=before,
             after=after,
@@ -244,13 +248,15 @@ class AttemptRunner:
             recovery_limit=RECOVERY_LIMIT,
             suspended=now.suspended_since(clocks),
             clock_jump=now.set_since(clocks),
-            oom_kills_outside=_outside(before.host.oom_kills, after.host.oom_kills, inside),
+            oom_kills_outside=oom.outside,
             guard_cpu=guarded.guard_cpu,
             output_tail=tail[-4000:],
             output_bytes=log.total,
             output_dropped=log.dropped,
             work=work,
             work_done=work_done,
+            oom_kills_elsewhere=oom.elsewhere,
+            oom_victims=oom.victims,
         )
 
     def _judged(self, attempt: Attempt, evidence: Evidence, guarded: Guarded) -> Attempt:
@@ -277,15 +283,6 @@ class AttemptRunner:
 
 def _owner(order: RampOrder) -> tuple[int, int] | None:
     return None if order.run_as is None else (order.run_as.uid, order.run_as.gid)
-
-
-def _outside(before: int | None, after: int | None, inside: int | None) -> int | None:
-    """Return the OOM kills of the whole machine less the load's own; none at all need no telling apart."""
-    if before is None or after is None:
-        return None
-    if before == after:
-        return 0
-    return None if inside is None else max(0, after - before - inside)
 
 
 def _no_log(path: str, error: OSError) -> Finding:

@@ -29,6 +29,7 @@ FUTILE_FRACTION = Ratio(0.25)
 """A load that stalls on memory as a whole for a quarter of its time reclaims its own working set."""
 SUSPEND_NOTED = Seconds(1.0)
 CLOCK_JUMP_NOTED = Seconds(5.0)
+VICTIMS_SHOWN = 5
 NO_SPACE = "No space left on device"
 """strerror(ENOSPC), as programs print it."""
 
@@ -140,9 +141,26 @@ def _of_oom_outside(evidence: Evidence) -> Iterator[Finding]:
             "oom-kill-outside",
             Severity.PROBLEM,
             "The kernel killed processes that are not the load's",
-            f"{evidence.oom_kills_outside} OOM kills outside the containment",
+            f"{_kills(evidence.oom_kills_outside)} outside the containment{_victims(evidence)}",
             "see who it was: journalctl -k -g 'Out of memory|oom-kill'",
         )
+    if evidence.oom_kills_elsewhere:
+        yield Finding(
+            "oom-kill-elsewhere",
+            Severity.NOTE,
+            "Something else on the machine was killed at a memory limit of its own",
+            f"{_kills(evidence.oom_kills_elsewhere)} at the limits of other cgroups{_victims(evidence)}",
+            "",
+            "did not hold it against the machine",
+        )
+
+
+def _kills(count: int) -> str:
+    return "1 OOM kill" if count == 1 else f"{count} OOM kills"
+
+
+def _victims(evidence: Evidence) -> str:
+    return f": {', '.join(evidence.oom_victims[:VICTIMS_SHOWN])}" if evidence.oom_victims else ""
 
 
 def _of_swap(evidence: Evidence) -> Iterator[Finding]:
@@ -288,8 +306,8 @@ def _of_ending(outcome: LoadOutcome, limits: Limits) -> Iterator[Finding]:
             "oom-kill-inside",
             Severity.WARNING,
             "The kernel killed the load at its memory limit",
-            f"{'some' if kills is None else kills} OOM kills inside, peak {format_size(outcome.memory_peak)}"
-            f" of {format_size(limits.memory_max)}",
+            f"{'some OOM kills' if kills is None else _kills(kills)} inside, "
+            f"peak {format_size(outcome.memory_peak)} of {format_size(limits.memory_max)}",
             "give it more memory (memory_max), or fewer workers",
             "ended the whole load; nothing outside it was touched",
         )

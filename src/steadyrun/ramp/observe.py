@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from steadyrun.desktop.probes import take_view
 from steadyrun.guard.frames import FramesReader
+from steadyrun.kernel.kmsg import KernelLog
 from steadyrun.kernel.reader import HostReader, boot_id
 from steadyrun.model.desktop import DesktopView
 from steadyrun.model.record import Observation
@@ -48,6 +49,7 @@ class Observer:
 
     def __init__(self, frames: FramesReader | None) -> None:
         self._host = HostReader()
+        self.kernel_log = KernelLog()
         self.frames = frames
 
     def sample(self, *, count_processes: bool = False) -> HostSample:
@@ -72,6 +74,7 @@ class Observer:
     def close(self) -> None:
         """Close the kept descriptors."""
         self._host.close()
+        self.kernel_log.close()
 
 
 class DesktopWatch:
