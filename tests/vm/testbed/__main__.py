@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from . import background
+from . import background, hosttools
+from .commandline import MODES
 from .errors import TestbedError
 from .image import ensure_image
 from .machine import Machine, Start
 from .program import copy_repository, ensure_program
 from .state import ensure_desktop, taken_up
-
-LEGACY = "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller"
-"""Boots the guest as a legacy machine (systemd(1), kernel command line)."""
-HYBRID = "systemd.unified_cgroup_hierarchy=0"
-"""Legacy controllers and a unified mount without any."""
-MODES = {"unified": "", "hybrid": HYBRID, "legacy": LEGACY}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--repository", action="store_true", help="with the tests in /srv/steadyrun")
         return one
 
+    command("packages", _packages, "install the host's packages that are missing (as root)", machine=False)
     command("image", _image, "build the image, if the cache does not have it", machine=False)
     command("prepare", _prepare, "make the image and the suspended state, if the cache does not have them")
     shell = command("shell", _shell, "a shell in a fresh machine that ends with it")
@@ -84,6 +82,19 @@ def _come_up(options: argparse.Namespace, machine: Machine) -> None:
     taken_up(machine)
     if options.repository:
         copy_repository(machine.guest())
+
+
+def _packages(_: argparse.Namespace) -> int:
+    lacking = hosttools.missing()
+    if not lacking:
+        return 0
+    words = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *lacking]
+    if os.geteuid() != 0:
+        raise TestbedError(f"as root: {shlex.join(words)}")
+    say(f"installing Debian packages: {' '.join(lacking)}")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-q"], env=quiet, stdout=subprocess.DEVNULL, check=False)
+    return subprocess.run(words, env=quiet, stdout=subprocess.DEVNULL, check=False).returncode
 
 
 def _image(_: argparse.Namespace) -> int:
@@ -137,8 +148,7 @@ def _screenshot(options: argparse.Namespace) -> int:
 
 
 def _stop(_: argparse.Namespace) -> int:
-    if background.status() is not None:
-        background.ask("stop")
+    background.stop()
     return 0
 
 

@@ -91,6 +91,17 @@ def ask(word: str, *, seconds: float = 300.0) -> str:
     return answer[3:]
 
 
+def stop() -> None:
+    """End this clone's machine and wait until nothing of it is left; nothing when none runs."""
+    found = status()
+    if found is None:
+        return
+    ask("stop")
+    end = time.monotonic() + 30.0
+    while os.path.exists(f"/proc/{found['pid']}") and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 def guest(user: str) -> Guest:
     """Return the way into the machine in the background."""
     found = status()

@@ -13,6 +13,13 @@ DISK_BYTES_PER_S = 62_914_560
 DISK_OPERATIONS_PER_S = 2000
 """The disk is held down to what a disk does: the host's page cache behind it is much faster."""
 
+MODES = {
+    "unified": "",
+    "hybrid": "systemd.unified_cgroup_hierarchy=0",
+    "legacy": "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1",
+}
+"""The guest's cgroup modes by the words of its kernel's command line that choose them (systemd(1))."""
+
 
 class Hardware(NamedTuple):
     """What the machine is made of."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shlex
@@ -33,7 +34,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 def missing() -> tuple[str, ...]:
     """Return the Debian packages whose programs are not here, each once."""
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    path = _path()
     lacking = [package for name, package in PACKAGES.items() if shutil.which(name, path=path) is None]
     return tuple(dict.fromkeys(lacking))
 
@@ -62,27 +63,29 @@ def call(
         TestbedError: It failed; the message has the command, ready to paste, and the end of its output.
         DeadlineError: It took longer; it was killed.
     """
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "PATH": _path(), **(env or {})},
+        preexec_fn=dies_with_parent,  # noqa: PLW1509
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=seconds,
-            check=False,
-            text=True,
-            errors="replace",
-            env={**os.environ, "PATH": path, **(env or {})},
-        )
+        output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:
-        raise DeadlineError(f"took more than {seconds:g} s: {_shown(argv)}") from error
+        raise DeadlineError(f"took more than {seconds:g} s: {shlex.join(argv)}") from error
+    finally:
+        _end_group(process)
     if log is not None:
         with open(log, "a") as file:
-            file.write(f"$ {_shown(argv)}\n{done.stdout}")
-    if done.returncode != 0:
-        raise TestbedError(f"exit code {done.returncode} of: {_shown(argv)}\n{done.stdout[-3000:]}")
-    return done.stdout
+            file.write(f"$ {shlex.join(argv)}\n{output}")
+    if process.returncode != 0:
+        raise TestbedError(f"exit code {process.returncode} of: {shlex.join(argv)}\n{output[-3000:]}")
+    return output
 
 
 def dies_with_parent() -> None:
@@ -93,5 +96,18 @@ def dies_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _shown(argv: Sequence[str]) -> str:
-    return shlex.join(argv)
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """End the program and what it started, if it runs still: politely, then for certain."""
+    if process.poll() is not None:
+        return
+    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=patience)
+            return
+
+
+def _path() -> str:
+    """Return where programs are looked for; a user's PATH may lack the administrator's."""
+    return f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"

@@ -107,6 +107,7 @@ def _build(recipe: Recipe, scratch: Path, log: Path) -> None:
             _inside(f"cat {tree}/{source} > {scratch / name}", log)
         _inside(f"mke2fs -q -t ext4 -L root -d {tree} {scratch / 'root.raw'} {SIZE}", log)
     finally:
+        # In the user's namespace: the tree's owners are not ours to remove outside of it.
         _inside(f"rm -rf --one-file-system {tree}", log)
         shutil.rmtree(wheels, ignore_errors=True)
 
@@ -138,6 +139,7 @@ def _mmdebstrap(recipe: Recipe, scratch: Path, tree: Path) -> list[str]:
     ]
     left_out = [f"path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "info", "locale")]
     return [
+        *_private_mounts(),
         "mmdebstrap",
         *("--quiet", "--variant=minbase", f"--mode={'root' if os.geteuid() == 0 else 'unshare'}"),
         f"--include={','.join(recipe.packages())}",
@@ -149,6 +151,21 @@ def _mmdebstrap(recipe: Recipe, scratch: Path, tree: Path) -> list[str]:
         recipe.suite,
         str(tree),
     ]
+
+
+def _private_mounts() -> list[str]:
+    """Return the words that keep mmdebstrap's mounts to itself as root, so that killing it unmounts them.
+
+    In its mode for users it has a namespace of its own. Where no namespace may be made it goes without.
+    """
+    words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if os.geteuid() != 0:
+        return []
+    try:
+        hosttools.call([*words, "true"], seconds=10)
+    except TestbedError:
+        return []
+    return words
 
 
 def _inside(command: str, log: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import shutil
 import socket
 import subprocess
@@ -17,7 +15,7 @@ from . import hosttools
 from .commandline import Attachments, Hardware, command_line
 from .errors import DeadlineError, TestbedError
 from .guest import Guest
-from .place import cache_dir
+from .place import cache_dir, own_name, sweep
 from .qmp import Monitor
 
 if TYPE_CHECKING:
@@ -36,6 +34,8 @@ class Start(NamedTuple):
     hardware: Hardware
     disk: Path | None = None
     """The disk below its overlay, qcow2; `None`: the image's own."""
+    made: str = ""
+    """The name of that disk; the image's own when empty."""
     memory: Path | None = None
     """The suspended memory that belongs to that disk; `None`: boot."""
 
@@ -48,16 +48,20 @@ class Machine:
 
     def __init__(self, start: Start, *, throttled: bool = True) -> None:
         self.start_from = start
-        self.folder = cache_dir() / "run" / f"{os.getpid()}-{secrets.token_hex(4)}"
+        mine = own_name()
+        self.folder = cache_dir() / "run" / mine
         self.port = 0
         self._throttled = throttled
-        self._sockets = Path(tempfile.mkdtemp(prefix="steadyrun-vm-"))
+        self._sockets = Path(tempfile.gettempdir()) / mine
         self._process: subprocess.Popen[bytes] | None = None
         self._monitor: Monitor | None = None
         self._guests: dict[str, Guest] = {}
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True)
+        for folder in (self.folder, self._sockets):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            sweep(folder.parent)
+            folder.mkdir(mode=0o700)
         try:
             self._make_disk()
             self.power_on(memory=self.start_from.memory)

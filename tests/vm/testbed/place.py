@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
+import secrets
+import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 VARIABLE = "STEADYRUN_TESTBED_DIR"
 ROOT = Path(__file__).resolve().parents[3]
 """The repository."""
+_OURS = "steadyrun-vm-"
 
 
 def cache_dir(env: Mapping[str, str] | None = None) -> Path:
@@ -44,22 +47,53 @@ def building(target: Path) -> Iterator[Path | None]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if target.exists():
             os.utime(target)
+            _name(target)
             yield None
             return
         scratch = target.parent / f".{target.name}.part"
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_tree(scratch)
         scratch.mkdir()
         try:
             yield scratch
+            _name(scratch)
         except BaseException:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_tree(scratch)
             raise
         scratch.rename(target)
 
 
-def prune(folder: Path, *, keep: int) -> None:
-    """Remove all but the `keep` entries of the folder that were used last, unless somebody builds there."""
+def made(folder: Path) -> str:
+    """Return the name of this very thing: a thing made anew from the same recipe has another one."""
+    return (folder / "made").read_text()
+
+
+def _name(folder: Path) -> None:
+    if not (folder / "made").exists():
+        (folder / "made").write_text(secrets.token_hex(8))
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a directory, but nothing that somebody mounted in it."""
+    subprocess.run(["rm", "-rf", "--one-file-system", "--", str(folder)], check=False, capture_output=True)
+
+
+def prune(folder: Path, *, keep: int, older_than_s: float = 3600.0) -> None:
+    """Remove all but the `keep` entries of the folder that were used last, none used within the hour."""
     entries = [entry for entry in folder.glob("[!.]*") if entry.is_dir()]
     entries.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
     for entry in entries[keep:]:
-        shutil.rmtree(entry, ignore_errors=True)
+        if time.time() - entry.stat().st_mtime > older_than_s:
+            remove_tree(entry)
+
+
+def own_name() -> str:
+    """Return a name for something that ends with this process; `sweep` knows whose it was."""
+    return f"{_OURS}{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process left there under its `own_name` and is gone now."""
+    for entry in folder.glob(f"{_OURS}*-*"):
+        pid = entry.name.removeprefix(_OURS).partition("-")[0]
+        if pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):
+            remove_tree(entry)

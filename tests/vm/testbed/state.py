@@ -15,14 +15,14 @@ from .acceleration import accelerator, qemu_version
 from .commandline import Hardware
 from .image import ensure_image
 from .machine import Machine, Start
-from .place import building, cache_dir, prune
+from .place import building, cache_dir, made, prune
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-KEPT = 6
-"""States that stay in the cache, about 200 MB each: unified, legacy, with and without the program."""
+KEPT = 12
+"""States that stay in the cache, about 125 MB each: of each cgroup mode, bare and with each wheel of late."""
 DESKTOP_S = 240.0
 """Until the desktop is up after a boot; 21-25 s were measured."""
 
@@ -57,15 +57,14 @@ def ensure_state(
         prepare: Does the rest, with the machine running.
         say: Told what takes long.
     """
-    key = hashlib.sha256(
-        "\0".join((below.image.digest, repr(below.hardware), str(below.disk), qemu_version(), name)).encode()
-    ).hexdigest()[:16]
+    made_of = (made(below.image.folder), below.made, repr(below.hardware), qemu_version(), name)
+    key = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:16]
     folder = cache_dir() / "state" / f"{name}-{key}"
     with building(folder) as scratch:
         if scratch is not None:
             began = time.monotonic()
-            made_of = f"{below.hardware.accelerator} {below.hardware.kernel_words}".rstrip()
-            say(f"preparing the state {folder.name} ({made_of}) ...")
+            on = f"{below.hardware.accelerator} {below.hardware.kernel_words}".rstrip()
+            say(f"preparing the state {folder.name} ({on}) ...")
             with Machine(below, throttled=False) as machine:
                 try:
                     _bring_up(machine, booted=below.memory is None)
@@ -79,7 +78,7 @@ def ensure_state(
                 shutil.move(machine.disk, scratch / "disk.qcow2")
             say(f"... {time.monotonic() - began:.0f} s")
     prune(folder.parent, keep=KEPT)
-    return below._replace(disk=folder / "disk.qcow2", memory=folder / "memory.zst")
+    return below._replace(disk=folder / "disk.qcow2", memory=folder / "memory.zst", made=made(folder))
 
 
 def _bring_up(machine: Machine, *, booted: bool) -> None:
