@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 REPORT := steadyrun-report
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev ramp test lint types imports unit real wheel bench lock clean
+.PHONY: vm-image vm-shell help install install-dev ramp test lint types imports unit real wheel bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,3 +66,11 @@ bench: install .venv-bench/bin/runexec ## measure the budgets as ratios and prin
 
 clean: ## remove what make made (never a report or the journal)
 	rm -rf $(VENV) .venv-wheel .venv-bench dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+TESTBED := PYTHONPATH=tests/vm $(BIN)/python -m testbed
+
+vm-image: install-dev wheel ## the testbed: build the virtual machine, boot its desktop, suspend it (cached)
+	$(TESTBED) prepare $(VM)
+
+vm-shell: install-dev wheel ## a shell in a fresh virtual machine; CMD='...' one command, VM='--user desk ...' options
+	@$(TESTBED) shell $(VM) $(if $(CMD),-- '$(subst ','\'',$(CMD))')

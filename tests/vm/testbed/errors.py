@@ -1,0 +1,14 @@
+"""The testbed's own errors: what a developer can do something about."""
+
+from __future__ import annotations
+
+
+class TestbedError(Exception):
+    """The testbed could not do its part; the message says what, and what to try."""
+
+    __test__ = False
+    """Not a test, whatever pytest thinks of the name."""
+
+
+class DeadlineError(TestbedError):
+    """Something did not happen in time."""

@@ -1,0 +1,95 @@
+"""Suspended machines: the desktop is up, SSH answers, nothing else has happened. Taken up in seconds.
+
+A state is a disk (qcow2 over the one below) and the memory that belongs to it. Nobody writes to
+either afterwards: each machine gets an overlay of its own, so many may run from one state at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from .acceleration import accelerator, qemu_version
+from .commandline import Hardware
+from .image import ensure_image
+from .machine import Machine, Start
+from .place import building, cache_dir, made, prune
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KEPT = 12
+"""States that stay in the cache, about 125 MB each: of each cgroup mode, bare and with each wheel of late."""
+DESKTOP_S = 240.0
+"""Until the desktop is up after a boot; 21-25 s were measured."""
+
+DESKTOP_UP = r"""
+set -e
+session=$(loginctl show-seat seat0 -p ActiveSession --value)
+test "$(loginctl show-session "$session" -p Name --value)" = desk
+test "$(loginctl show-session "$session" -p Type --value)" = x11
+pgrep -u desk -x openbox >/dev/null
+test -p /run/user/1000/testbed-terminal
+runuser -u desk -- env DISPLAY=:0 XAUTHORITY=/home/desk/.Xauthority xwininfo -name desk | grep -q IsViewable
+case $(systemctl is-system-running) in running|degraded) ;; *) exit 1;; esac
+"""
+"""True in the guest, as root, when a person could begin to work."""
+
+
+def ensure_desktop(say: Callable[[str], None], kernel_words: str = "") -> Start:
+    """Return what a machine with the desktop up starts from, made if the cache does not have it."""
+    image = ensure_image(say)
+    made_of = Hardware(accelerator(image, say), kernel_words=kernel_words)
+    return ensure_state(Start(image, made_of), "desktop", lambda machine: None, say)
+
+
+def ensure_state(
+    below: Start, name: str, prepare: Callable[[Machine], None], say: Callable[[str], None]
+) -> Start:
+    """Return the state that `prepare` makes out of another one, from the cache or anew.
+
+    Args:
+        below: What it starts from; without memory it is booted until the desktop is up.
+        name: What tells this state from others over the same one.
+        prepare: Does the rest, with the machine running.
+        say: Told what takes long.
+    """
+    made_of = (made(below.image.folder), below.made, repr(below.hardware), qemu_version(), name)
+    key = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:16]
+    folder = cache_dir() / "state" / f"{name}-{key}"
+    with building(folder) as scratch:
+        if scratch is not None:
+            began = time.monotonic()
+            on = f"{below.hardware.accelerator} {below.hardware.kernel_words}".rstrip()
+            say(f"preparing the state {folder.name} ({on}) ...")
+            with Machine(below, throttled=False) as machine:
+                try:
+                    _bring_up(machine, booted=below.memory is None)
+                    prepare(machine)
+                    machine.guest().run("sync; echo 3 > /proc/sys/vm/drop_caches", seconds=120)
+                    machine.suspend_to(scratch / "memory.zst")
+                except BaseException:
+                    kept = machine.keep(cache_dir() / "failed" / folder.name)
+                    say(f"it failed; console and screenshot are in {kept}")
+                    raise
+                shutil.move(machine.disk, scratch / "disk.qcow2")
+            say(f"... {time.monotonic() - began:.0f} s")
+    prune(folder.parent, keep=KEPT)
+    return below._replace(disk=folder / "disk.qcow2", memory=folder / "memory.zst", made=made(folder))
+
+
+def _bring_up(machine: Machine, *, booted: bool) -> None:
+    machine.wait_for_ssh()
+    if not booted:
+        machine.set_clock()
+    machine.guest().until(DESKTOP_UP, seconds=DESKTOP_S, every=1.0)
+
+
+def taken_up(machine: Machine) -> Path:
+    """Wait until a machine that goes on from a state answers, and give it the time; return its folder."""
+    machine.wait_for_ssh()
+    machine.set_clock()
+    return machine.folder
