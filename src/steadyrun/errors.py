@@ -69,6 +69,21 @@ class ContainmentFailedError(CannotContainError):
     """A containment was there and an operation on it did not take effect."""
 
 
+class BusError(CannotContainError):
+    """D-Bus, or whom we asked over it, gave no answer that helps: what it would have told is unknown.
+
+    Args:
+        message: What happened, one line.
+        hint: What to type or do next, `None` where nothing helps.
+        name: The D-Bus name of the error that was answered, such as
+            `org.freedesktop.systemd1.NoSuchUnit`; `None`: there was no answer.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, name: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.name = name
+
+
 class UnhealthyBaselineError(SteadyrunError):
     """The machine is not well before any load: nothing was started."""
 

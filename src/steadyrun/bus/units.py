@@ -1,0 +1,271 @@
+"""Transient units of a systemd manager: start, look, stop, forget. For one thread at a time.
+
+`StartTransientUnit` only queues a job: its result comes as the signal `JobRemoved`, and only then is
+the unit what it will be (org.freedesktop.systemd1(5)). So each of these waits for the signal and then
+reads the unit. What the unit then says about limits is not proof that the kernel has them
+(systemd/systemd#21247, #10581): whoever needs that reads the cgroup files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from steadyrun.bus.connection import Connection, Target, open_bus, within
+from steadyrun.errors import BusError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from steadyrun.bus.address import Bus
+    from steadyrun.bus.connection import Signal
+    from steadyrun.bus.properties import Property
+
+SYSTEMD = "org.freedesktop.systemd1"
+MANAGER = Target(SYSTEMD, "/org/freedesktop/systemd1", f"{SYSTEMD}.Manager")
+NO_SUCH_UNIT = f"{SYSTEMD}.NoSuchUnit"
+NO_UNIT_FOR_PID = f"{SYSTEMD}.NoUnitForPID"
+UNIT_EXISTS = f"{SYSTEMD}.UnitExists"
+PATIENCE_S = 10.0
+"""For a whole operation where the caller says nothing. A start on the testbed's emulated machine under
+load takes below 2 s."""
+_DONE = "done"
+_KINDS = {"scope": "Scope", "service": "Service", "slice": "Slice"}
+
+
+class Unit(NamedTuple):
+    """One unit as its manager sees it."""
+
+    name: str
+    load_state: str
+    """`loaded`, `not-found`, ..."""
+    active_state: str
+    """`active`, `inactive`, `failed`, `activating`, `deactivating`, ...
+
+    A scope may be `inactive` (dead) while its processes run (systemd/systemd#36781): look at the cgroup.
+    """
+    sub_state: str
+    """`running`, `dead`, `abandoned`, ..."""
+    invocation_id: str | None
+    """32 hexadecimal digits, another one after each start; `None`: it was never started."""
+    control_group: str | None
+    """Path below the cgroup mount, with a leading slash; `None`: it has none (now)."""
+    result: str | None
+    """`success`, `oom-kill`, `timeout`, `signal`, ...; `None`: its kind has no result."""
+    main_pid: int | None
+    """Of a service that runs."""
+    own: dict[str, Any]
+    """All properties of its own interface (Scope, Service, Slice), as they came: `MemoryMax`, ..."""
+
+    def is_up(self) -> bool:
+        """Tell whether the manager holds it for running."""
+        return self.active_state in ("active", "reloading", "activating")
+
+
+class Manager:
+    """A systemd manager over a bus: of the user, or of the system. A context manager."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Take a connection, which is closed with this."""
+        self._bus = connection
+        self._sender: str | None = None
+
+    @classmethod
+    def open(cls, which: Bus, *, until: float | None = None, env: Mapping[str, str] | None = None) -> Manager:
+        """Connect to a manager's bus.
+
+        Raises:
+            BusError: There is no bus. Whether a manager is on it shows with the first question.
+        """
+        return cls(open_bus(which, until=_by(until), descriptors=True, env=env))
+
+    def __enter__(self) -> Manager:
+        """Give the manager itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self._bus.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._bus.close()
+
+    def version(self, *, until: float | None = None) -> int | None:
+        """Return systemd's version, 252 of `252.39-1~deb12u1`; `None`: it says something else.
+
+        Raises:
+            BusError: It was not told.
+        """
+        text = str(self._bus.property(MANAGER, "Version", until=_by(until)))
+        digits = re.match(r"(?:systemd )?v?([0-9]+)", text)
+        return None if digits is None else int(digits[1])
+
+    def start_transient(
+        self,
+        name: str,
+        properties: Iterable[Property],
+        *,
+        mode: str = "fail",
+        until: float | None = None,
+    ) -> Unit:
+        """Make and start a transient scope or service, wait for its job, and return the unit.
+
+        Args:
+            name: With its suffix, `.scope` or `.service`.
+            properties: Of `properties.prop`. A scope needs `PIDs` (or `PIDFDs`) of who goes into it.
+            mode: `fail` refuses where a job for that unit is under way already.
+            until: CLOCK_MONOTONIC by which all is done; `None`: in 10 s.
+
+        Raises:
+            BusError: It was refused (nothing was made), its job failed (the unit is then `failed` until
+                `reset_failed`), or no end of it came in time: the unit may then come up later, and has to
+                be stopped by name.
+        """
+        deadline = _by(until)
+        sender = self._subscribe(deadline)
+        sent = [(each.name, each.value) for each in properties]
+        arguments: tuple[Any, ...] = (name, mode, sent, [])
+        (job,) = self._bus.call(MANAGER, "StartTransientUnit", "ssa(sv)a(sa(sv))", arguments, until=deadline)
+        result = self._job_result(job, sender, f"the start of {name}", deadline)
+        unit = self.unit(name, until=deadline)
+        if result != _DONE:
+            state = f", the unit is {unit.active_state} ({unit.result})" if unit else ""
+            raise BusError(f"the start of {name}: expected its job to be done, found {result}{state}")
+        if unit is None:
+            raise BusError(f"the start of {name}: its job was done and there is no such unit")
+        return unit
+
+    def unit(self, name: str, *, until: float | None = None) -> Unit | None:
+        """Return a unit as it is now; `None`: the manager has none of that name loaded.
+
+        Raises:
+            BusError: It could not be told.
+        """
+        deadline = _by(until)
+        try:
+            (path,) = self._bus.call(MANAGER, "GetUnit", "s", (name,), until=deadline)
+            common = self._bus.properties(Target(SYSTEMD, path, f"{SYSTEMD}.Unit"), until=deadline)
+            kind = _KINDS.get(name.rpartition(".")[2])
+            own = (
+                self._bus.properties(Target(SYSTEMD, path, f"{SYSTEMD}.{kind}"), until=deadline)
+                if kind
+                else {}
+            )
+        except BusError as error:
+            if error.name in (NO_SUCH_UNIT, "org.freedesktop.DBus.Error.UnknownObject"):
+                return None  # forgotten between the two questions, in the second case
+            raise
+        return _unit(name, common, own)
+
+    def stop(self, name: str, *, mode: str = "replace", until: float | None = None) -> bool:
+        """Stop a unit and wait until it is stopped; return whether there was one to stop.
+
+        Raises:
+            BusError: Its job failed, or it did not end in time (it goes on stopping).
+        """
+        deadline = _by(until)
+        sender = self._subscribe(deadline)
+        try:
+            (job,) = self._bus.call(MANAGER, "StopUnit", "ss", (name, mode), until=deadline)
+        except BusError as error:
+            if error.name == NO_SUCH_UNIT:
+                return False
+            raise
+        result = self._job_result(job, sender, f"the stop of {name}", deadline)
+        if result != _DONE:
+            raise BusError(f"the stop of {name}: expected its job to be done, found {result}")
+        return True
+
+    def reset_failed(self, name: str, *, until: float | None = None) -> bool:
+        """Have a failed unit forgotten; return whether it was there.
+
+        Raises:
+            BusError: It could not be done.
+        """
+        try:
+            self._bus.call(MANAGER, "ResetFailedUnit", "s", (name,), until=_by(until))
+        except BusError as error:
+            if error.name == NO_SUCH_UNIT:
+                return False
+            raise
+        return True
+
+    def unit_of_pid(self, pid: int, *, until: float | None = None) -> str | None:
+        """Return the name of the unit that a process is in; `None`: in none of this manager's.
+
+        Raises:
+            BusError: It could not be told.
+        """
+        deadline = _by(until)
+        try:
+            (path,) = self._bus.call(MANAGER, "GetUnitByPID", "u", (pid,), until=deadline)
+            name = self._bus.property(Target(SYSTEMD, path, f"{SYSTEMD}.Unit"), "Id", until=deadline)
+        except BusError as error:
+            if error.name in (NO_UNIT_FOR_PID, NO_SUCH_UNIT):
+                return None
+            raise
+        return str(name)
+
+    def set_properties(
+        self, name: str, properties: Iterable[Property], *, until: float | None = None
+    ) -> None:
+        """Change properties of a unit until it ends (`--runtime`); answered once they are applied.
+
+        Raises:
+            BusError: It was refused.
+        """
+        sent = [(each.name, each.value) for each in properties]
+        self._bus.call(MANAGER, "SetUnitProperties", "sba(sv)", (name, True, sent), until=_by(until))
+
+    def reload(self, *, until: float | None = None) -> None:
+        """Have unit files read again.
+
+        Raises:
+            BusError: It was refused, or took too long.
+        """
+        self._bus.call(MANAGER, "Reload", until=_by(until))
+
+    def _subscribe(self, until: float) -> str:
+        """Have the manager send its signals; return the unique name that they come from."""
+        if self._sender is None:
+            self._sender = self._bus.listen(MANAGER, "JobRemoved", until=until)
+            self._bus.call(MANAGER, "Subscribe", until=until)
+        return self._sender
+
+    def _job_result(self, job: str, sender: str, what: str, until: float) -> str:
+        """Wait for a job's end: `done`, `failed`, `timeout`, `canceled`, `dependency`, `skipped`, ..."""
+
+        def is_its_end(signal: Signal) -> bool:
+            ours = signal.sender == sender and signal.member == "JobRemoved"
+            return ours and len(signal.body) == 4 and signal.body[1] == job
+
+        return str(self._bus.wait(is_its_end, what, until=until).body[3])
+
+
+def _unit(name: str, common: dict[str, Any], own: dict[str, Any]) -> Unit:
+    invocation = bytes(common.get("InvocationID", b""))
+    result = own.get("Result")
+    return Unit(
+        name=name,
+        load_state=str(common.get("LoadState", "")),
+        active_state=str(common.get("ActiveState", "")),
+        sub_state=str(common.get("SubState", "")),
+        invocation_id=invocation.hex() if any(invocation) else None,
+        control_group=own.get("ControlGroup") or None,
+        result=None if result is None else str(result),
+        main_pid=own.get("MainPID") or None,
+        own=own,
+    )
+
+
+def which_manager() -> Bus:
+    """Return the manager that is ours: the system's as root, else the user's."""
+    from steadyrun.bus.address import Bus
+
+    return Bus.SYSTEM if os.geteuid() == 0 else Bus.USER
+
+
+def _by(until: float | None) -> float:
+    return within(PATIENCE_S) if until is None else until
