@@ -8,12 +8,12 @@ reads the unit. What the unit then says about limits is not proof that the kerne
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steadyrun.bus.connection import Connection, Target, open_bus, within
 from steadyrun.errors import BusError
+from steadyrun.units import Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,6 +38,7 @@ class Unit(NamedTuple):
     """One unit as its manager sees it."""
 
     name: str
+    """Its own, where it was asked for by an alias (`lightdm.service` for `display-manager.service`)."""
     load_state: str
     """`loaded`, `not-found`, ..."""
     active_state: str
@@ -55,6 +56,8 @@ class Unit(NamedTuple):
     """`success`, `oom-kill`, `timeout`, `signal`, ...; `None`: its kind has no result."""
     main_pid: int | None
     """Of a service that runs."""
+    since: Seconds | None
+    """Unix time from which it is up; `None`: it was never."""
     own: dict[str, Any]
     """All properties of its own interface (Scope, Service, Slice), as they came: `MemoryMax`, ..."""
 
@@ -219,14 +222,6 @@ class Manager:
         sent = [(each.name, each.value) for each in properties]
         self._bus.call(MANAGER, "SetUnitProperties", "sba(sv)", (name, True, sent), until=_by(until))
 
-    def reload(self, *, until: float | None = None) -> None:
-        """Have unit files read again.
-
-        Raises:
-            BusError: It was refused, or took too long.
-        """
-        self._bus.call(MANAGER, "Reload", until=_by(until))
-
     def _subscribe(self, until: float) -> str:
         """Have the manager send its signals; return the unique name that they come from."""
         if self._sender is None:
@@ -247,8 +242,9 @@ class Manager:
 def _unit(name: str, common: dict[str, Any], own: dict[str, Any]) -> Unit:
     invocation = bytes(common.get("InvocationID", b""))
     result = own.get("Result")
+    since = int(common.get("ActiveEnterTimestamp", 0))
     return Unit(
-        name=name,
+        name=str(common.get("Id") or name),
         load_state=str(common.get("LoadState", "")),
         active_state=str(common.get("ActiveState", "")),
         sub_state=str(common.get("SubState", "")),
@@ -256,15 +252,9 @@ def _unit(name: str, common: dict[str, Any], own: dict[str, Any]) -> Unit:
         control_group=own.get("ControlGroup") or None,
         result=None if result is None else str(result),
         main_pid=own.get("MainPID") or None,
+        since=Seconds(since / 1e6) if since else None,
         own=own,
     )
-
-
-def which_manager() -> Bus:
-    """Return the manager that is ours: the system's as root, else the user's."""
-    from steadyrun.bus.address import Bus
-
-    return Bus.SYSTEM if os.geteuid() == 0 else Bus.USER
 
 
 def _by(until: float | None) -> float:

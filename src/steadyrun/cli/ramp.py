@@ -14,6 +14,14 @@ import time
 from steadyrun.cli.follow import Follower, progress_mode
 from steadyrun.cli.identity import environment_of, run_as
 from steadyrun.cli.parser import Parser
+from steadyrun.cli.ramp_lasting import (
+    DEFAULT_REPORT,
+    boot_unit_for,
+    boot_words,
+    report_base,
+    session_words,
+    wait_until_settled,
+)
 from steadyrun.cli.ramp_plan import describe, plan_for
 from steadyrun.cli.records import find_run, journal_here
 from steadyrun.cli.settings import Settings, settings_here
@@ -23,8 +31,10 @@ from steadyrun.errors import BusyError, CannotContainError, DecisionNeededError
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.recovery import Recovered, recover
 from steadyrun.journal.place import state_dir
+from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal, open_journal
 from steadyrun.kernel.reader import boot_id
+from steadyrun.model.change import BootUnit
 from steadyrun.model.containment import BackendName, Choice
 from steadyrun.model.machine import MachineFacts
 from steadyrun.model.plan import Plan, RunAs
@@ -32,12 +42,13 @@ from steadyrun.model.record import RunKind, RunRecord
 from steadyrun.ramp.feed import MachineLock
 from steadyrun.ramp.launch import Launched, launch
 from steadyrun.ramp.order import RampOrder
+from steadyrun.ramp.outlive import TAKEN_OVER
 from steadyrun.report.files import prepare_folder
 
-DEFAULT_REPORT = "steadyrun-report"
 EPILOG = """\
 Nothing is installed, nothing lasting is changed, no sudo is called. The ramp goes on when this
-terminal is closed; Ctrl-C asks it to stop, twice insists; `steadyrun stop` does so from elsewhere.
+terminal is closed, and on systemd when the session ends (for which it switches lingering on for you
+while it runs); Ctrl-C asks it to stop, twice insists; `steadyrun stop` does so from elsewhere.
 
 exit code: 0 all well; 1 the job did not do its work, the host held; 2 usage or plan wrong; 3 cannot
 contain here; 4 baseline unhealthy, not started; 5 the host did not hold, or that is unknown; 6 an
@@ -67,6 +78,11 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--anew", action="store_true", help="begin anew although the last ramp took the machine down"
     )
+    parser.add_argument(
+        "--resume-on-boot",
+        action="store_true",
+        help="write a unit that goes on with this ramp after a crash (shown before, removed at the end)",
+    )
     parser.add_argument("--force", action="store_true", help="begin although the baseline is not healthy")
     parser.add_argument("--tries", metavar="N", help="tries of the command after kills at its limit (4)")
     parser.add_argument(
@@ -92,7 +108,7 @@ def execute(args: argparse.Namespace) -> int:
     settings = settings_here()
     machine = _machine()
     user = run_as(args.user)
-    earlier = None if args.resume is None else _earlier(args.resume)
+    earlier = None if args.resume is None else _earlier(args)
     plan = plan_for(args, settings, machine, user, earlier=None if earlier is None else earlier.header.plan)
     if args.print_plan:
         from steadyrun.ramp.planprint import print_plan
@@ -101,12 +117,13 @@ def execute(args: argparse.Namespace) -> int:
         return 0
     choice = choose(read_facts())
     _refuse_weak(choice, args.accept_weak, plan)
+    unit = boot_unit_for(args, settings, user)
     if not args.quiet:
-        sys.stdout.write(describe(plan, machine, choice, user))
+        sys.stdout.write(describe(plan, machine, choice, user, lasts=(*session_words(), *boot_words(unit))))
         sys.stdout.flush()
     if args.dry_run:
         return 0
-    return _ramp(args, settings, machine, user, plan, choice, earlier)
+    return _ramp(args, settings, machine, user, plan, choice, earlier, unit)
 
 
 def _ramp(
@@ -117,15 +134,18 @@ def _ramp(
     plan: Plan,
     choice: Choice,
     earlier: RunRecord | None,
+    unit: BootUnit | None,
 ) -> int:
     lock = _lock()
     state = state_dir(os.environ, os.geteuid())
     with open_journal(state, boot_id=boot_id()) as journal:
-        _tell_recovered(recover(journal))
+        _tell_recovered(recover(journal, keep=_taken_over(args)))
         if earlier is None and not args.anew:
             _want_decision(journal)
     _wait_for_enter(yes=args.yes or bool(settings.flag("yes")))
-    launched = _launch(args, settings, machine, user, plan, choice, lock, state, earlier)
+    if unit is not None and earlier is not None:
+        wait_until_settled()
+    launched = _launch(args, settings, machine, user, plan, choice, lock, state, earlier, unit)
     lock.close()
     return Follower(launched, progress_mode(args, settings)).follow()
 
@@ -169,11 +189,16 @@ def _tell_recovered(recovered: Recovered) -> None:
         sys.stderr.write(f"steadyrun: {line}\n")
 
 
-def _earlier(asked: str) -> RunRecord:
+def _earlier(args: argparse.Namespace) -> RunRecord:
     """Return the ramp to go on from, recovered first so that it is known how it ended."""
     with journal_here() as journal:
-        _tell_recovered(recover(journal))
-        return journal.record(find_run(journal, asked or None, kind=RunKind.RAMP))
+        _tell_recovered(recover(journal, keep=_taken_over(args)))
+        return journal.record(find_run(journal, args.resume or None, kind=RunKind.RAMP))
+
+
+def _taken_over(args: argparse.Namespace) -> frozenset[IntentKind]:
+    """Return what recovery leaves to the conductor: all that its own unit lives by, after a boot."""
+    return TAKEN_OVER if args.resume is not None and args.resume_on_boot else frozenset()
 
 
 def _want_decision(journal: Journal) -> None:
@@ -217,9 +242,10 @@ def _launch(
     lock: MachineLock,
     state: str,
     earlier: RunRecord | None,
+    unit: BootUnit | None,
 ) -> Launched:
     run_id = new_run_id()
-    base = args.report or settings.text("report") or DEFAULT_REPORT
+    base = report_base(args, settings)
     stamp = time.strftime("%Y-%m-%d-%H%M%S") + f"-{run_id}"
     folder = prepare_folder(base, stamp, owner=None if user is None else (user.uid, user.gid))
     order = RampOrder(
@@ -241,5 +267,6 @@ def _launch(
         canary_pid=-1,
         canary_pipe=-1,
         lock_fd=lock.fd,
+        boot_unit=unit,
     )
     return launch(order)

@@ -102,8 +102,13 @@ def expect_command(name: str) -> None:
         )
 
 
-def describe(plan: Plan, machine: MachineFacts, choice: Choice, user: RunAs | None) -> str:
-    """Say what will be done, before anything runs: the most memory and time, what stays, how to stop."""
+def describe(
+    plan: Plan, machine: MachineFacts, choice: Choice, user: RunAs | None, *, lasts: tuple[str, ...] = ()
+) -> str:
+    """Say what will be done, before anything runs: the most memory and time, what stays, how to stop.
+
+    `lasts` are lines about what becomes of it when the session ends or the machine crashes.
+    """
     ram = machine.effective_ram or 0
     most = max(phase.limits.memory_max or 0 for phase in plan.phases)
     lines = [
@@ -114,6 +119,7 @@ def describe(plan: Plan, machine: MachineFacts, choice: Choice, user: RunAs | No
         f"It takes {_how_long(plan)}.",
         "Nothing lasting is changed, nothing is installed. "
         "Ctrl-C stops it, or `steadyrun stop` from elsewhere.",
+        *lasts,
     ]
     if choice.backend is BackendName.POLL:
         lines.append(

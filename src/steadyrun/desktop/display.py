@@ -1,7 +1,9 @@
 """The display server: does the compositor or X server that draws the screen still answer?
 
 A Wayland compositor is asked before an X server: on Wayland the X socket belongs to the compositor
-too, and connecting to it would start Xwayland. Nothing is drawn and nobody is logged in.
+too, and connecting to it would start Xwayland. It is asked for a round trip over its own socket, which
+the loop that draws the frames answers; over D-Bus only where no such socket is to be reached. Nothing
+is drawn and nobody is logged in.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import os
 import stat
 from typing import NamedTuple, assert_never
 
+from steadyrun.desktop.compositor import ask_compositor
 from steadyrun.desktop.looks import Asked, absent, present, unknown
 from steadyrun.desktop.pings import Heard, Ping, ping_wayland, ping_x11
 from steadyrun.desktop.processes import process, started_wall
@@ -41,7 +44,12 @@ def probe_display_server(asked: Asked) -> Probe:
     """Ask the display server of the watched session, else the first that is there."""
     session = watched(read_sessions(asked.root), asked.uid, asked.root)
     stale: Socket | None = None
-    for each in (*_wayland_sockets(asked, session), *_x_sockets(asked, session)):
+    wayland = _wayland_sockets(asked, session)
+    if not wayland and session is not None and session.type == "wayland" and session.uid == asked.uid:
+        answered = ask_compositor(asked)
+        if answered is not None:
+            return answered
+    for each in (*wayland, *_x_sockets(asked, session)):
         where = asked.path(each.path)
         ping = ping_wayland(where, asked.until) if each.wayland else ping_x11(where, asked.until)
         if not each.wayland and _is_unseen(ping, asked, each):

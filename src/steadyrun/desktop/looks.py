@@ -1,12 +1,15 @@
-"""The three things a probe can say, made in one place so that none forgets a field. Pure."""
+"""What a probe is given, and the three things it can say, made in one place so that none forgets a field."""
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from steadyrun.model.desktop import Probe, ProbeName, Seen
 from steadyrun.units import Seconds
 
+_FOR_BUS = 0.6
+"""Share of the time left that a bus gets; reading files and pinging a socket take milliseconds."""
 _MOST_SHOWN = 300
 """Characters of a label or of evidence; a path and a banner (255 bytes, RFC 4253) mostly fit."""
 
@@ -23,6 +26,15 @@ class Asked(NamedTuple):
     """CLOCK_MONOTONIC by which to have answered, seconds."""
     patience_s: float
     """The whole time there was, for the evidence."""
+
+    def asks_bus(self) -> bool:
+        """Tell whether a bus may be asked: of this machine, not for a tree that only tests look into."""
+        return self.root == "/" or "DBUS_SYSTEM_BUS_ADDRESS" in self.env
+
+    def bus_until(self) -> float:
+        """Return by when a bus has to answer, so that files can still be read instead."""
+        now = time.monotonic()
+        return now + max(0.0, self.until - now) * _FOR_BUS
 
     def path(self, inside: str) -> str:
         """Return a path below the root; `inside` begins with a slash."""

@@ -1,19 +1,24 @@
-"""The display manager (the login screen's service) and the user manager, from /proc and /run/systemd.
+"""The display manager (the login screen's service) and the user manager: from systemd, else from files.
 
-systemd shows the InvocationID of each unit that is up as the target of the symbolic link
-/run/systemd/units/invocation:UNIT (unit_export_invocation_id() in systemd/systemd src/core/unit.c);
-it is another one after each start of the unit. Nothing is written, no bus is asked.
+systemd is asked over D-Bus, by the alias display-manager.service; where it does not answer in time, or
+has no such unit, processes and /run/systemd tell. There the InvocationID of each unit that is up is the
+target of the symbolic link /run/systemd/units/invocation:UNIT (unit_export_invocation_id() in
+systemd/systemd src/core/unit.c); it is another one after each start of the unit. Nothing is written.
 """
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from steadyrun.desktop.looks import Asked, absent, present, unknown
 from steadyrun.desktop.processes import Found, processes_named, sees_all, started_wall
 from steadyrun.desktop.session import read_sessions, watched
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.desktop import Probe, ProbeName
+
+if TYPE_CHECKING:
+    from steadyrun.bus.units import Unit
 
 DISPLAY_MANAGERS = frozenset(
     {
@@ -27,8 +32,17 @@ DEBIAN_DEFAULT = "/etc/X11/default-display-manager"
 
 
 def probe_display_manager(asked: Asked) -> Probe:
-    """Look for a display manager that runs as root."""
+    """Look for a display manager: systemd's unit, else a known one that runs as root."""
     name = ProbeName.DISPLAY_MANAGER
+    service = _service(asked, "display-manager.service")
+    if service is not None and service.is_up() and service.invocation_id is not None:
+        return present(
+            name,
+            identity=f"invocation {service.invocation_id}",
+            label=service.name.removesuffix(".service"),
+            since=service.since,
+            evidence=_told(service),
+        )
     running = [one for one in processes_named(DISPLAY_MANAGERS, asked.root) if one.uid in (0, None)]
     invocation = _invocation(asked, running[0].comm if running else None)
     if running:
@@ -40,7 +54,8 @@ def probe_display_manager(asked: Asked) -> Probe:
         label = unit or "display manager"
         return present(name, identity=f"invocation {invocation}", label=label, evidence=evidence)
     if seen or os.path.isdir(asked.path(UNITS)):
-        return absent(name, "none of the known ones runs" + (f"; configured: {unit}" if unit else ""))
+        told = "" if service is None else f"; {_told(service)}"
+        return absent(name, "none of the known ones runs" + (f"; configured: {unit}" if unit else "") + told)
     return unknown(name, "other users' processes are hidden (hidepid), and no systemd unit tells")
 
 
@@ -71,16 +86,47 @@ def probe_user_manager(asked: Asked) -> Probe:
         if sessions.complete:
             return absent(name, "no graphical session whose manager could be watched")
         return unknown(name, "it could not be told whose graphical session there is")
+    service = _service(asked, f"user@{session.uid}.service")
     running = processes_named(frozenset({"systemd"}), asked.root)
     manager = next((p for p in running if p.uid == session.uid and p.pid != 1), None)
     if manager is not None:
         evidence = f"systemd of uid {session.uid} runs as pid {manager.pid}"
+        evidence += "" if service is None else f"; {_told(service)}"
         since = started_wall(manager.start_ticks, asked.root)
         label = f"systemd --user of uid {session.uid}"
         return present(name, identity=manager.identity(), label=label, since=since, evidence=evidence)
     if not sees_all(asked.root):
+        if service is not None and service.is_up() and service.invocation_id is not None:
+            identity = f"invocation {service.invocation_id}"
+            return present(name, identity=identity, label=service.name, evidence=_told(service))
         return unknown(name, f"processes of uid {session.uid} are hidden (hidepid)")
-    return absent(name, f"uid {session.uid} runs no systemd --user")
+    return absent(
+        name, f"uid {session.uid} runs no systemd --user" + ("" if service is None else f"; {_told(service)}")
+    )
+
+
+def _service(asked: Asked, name: str) -> Unit | None:
+    """Ask systemd after a service; `None`: it has none of that name, or there was no answer in time."""
+    if not asked.asks_bus():
+        return None
+    from steadyrun.bus.address import Bus
+    from steadyrun.bus.units import Manager
+    from steadyrun.errors import BusError
+
+    until = asked.bus_until()
+    try:
+        with Manager.open(Bus.SYSTEM, until=until, env=asked.env) as manager:
+            return manager.unit(name, until=until)
+    except BusError:
+        return None
+
+
+def _told(service: Unit) -> str:
+    """Say what systemd said."""
+    words = f"{service.name}: {service.active_state} ({service.sub_state})"
+    words += "" if service.main_pid is None else f", main process {service.main_pid}"
+    words += "" if service.result in (None, "success") else f", result {service.result}"
+    return words + ("" if service.invocation_id is None else f", invocation {service.invocation_id}")
 
 
 def _running(asked: Asked, one: Found, invocation: str | None) -> Probe:

@@ -1,21 +1,24 @@
-"""The graphical session of a person, from logind's state files, else from the processes of a desktop.
+"""The graphical session of a person: from logind, else its state files, else the processes of a desktop.
 
-The files below /run/systemd/sessions are logind's own (written by session_save() in
-systemd/systemd src/login/logind-session.c, read by sd-login(3) of libsystemd); they are read here
-because that needs no bus and no waiting. Asking logind over D-Bus takes the place of
-`read_sessions` where there is one. Nothing is written.
+logind is asked over D-Bus; where there is no bus, or it does not answer in time, the files below
+/run/systemd/sessions are read, which are logind's own (written by session_save() in systemd/systemd
+src/login/logind-session.c, read by sd-login(3) of libsystemd). Both give the same session the same
+identity. Nothing is written.
 """
 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from steadyrun.desktop.looks import Asked, absent, present, unknown
 from steadyrun.desktop.processes import Found, process, processes_named, sees_all, started_wall
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.desktop import Probe, ProbeName
 from steadyrun.units import Seconds
+
+if TYPE_CHECKING:
+    from steadyrun.bus.login import LoginSession
 
 SESSIONS = "/run/systemd/sessions"
 GRAPHICAL = ("x11", "wayland", "mir")
@@ -65,6 +68,8 @@ class Sessions(NamedTuple):
     """False: the directory or one of its files could not be read."""
     kept: bool
     """There is such a directory: logind keeps sessions here."""
+    said_by: str = SESSIONS
+    """Who told, for the evidence."""
 
 
 def parse_session(text: str, session_id: str) -> Session:
@@ -101,6 +106,41 @@ def read_sessions(root: str = "/") -> Sessions:
     return Sessions(found, complete=len(found) == len(texts), kept=True)
 
 
+def sessions_now(asked: Asked) -> Sessions:
+    """Return every session: logind's word, else its files'."""
+    if not asked.asks_bus():
+        return read_sessions(asked.root)
+    from steadyrun.bus import login
+    from steadyrun.bus.address import Bus
+    from steadyrun.bus.connection import open_bus
+    from steadyrun.errors import BusError
+
+    until = asked.bus_until()
+    try:
+        with open_bus(Bus.SYSTEM, until=until, env=asked.env) as bus:
+            found = login.sessions(bus, until=until)
+    except BusError as error:
+        read = read_sessions(asked.root)
+        # Where logind is known to be there, its silence is worth a word.
+        return read._replace(said_by=f"{SESSIONS} (logind: {error.message})") if read.kept else read
+    return Sessions(tuple(map(_as_kept, found)), complete=True, kept=True, said_by="logind")
+
+
+def _as_kept(session: LoginSession) -> Session:
+    return Session(
+        id=session.id,
+        uid=session.uid,
+        type=session.type,
+        session_class=session.session_class,
+        seat=session.seat,
+        state=session.state,
+        display=session.display,
+        desktop=session.desktop,
+        leader=session.leader,
+        began=session.began,
+    )
+
+
 def watched(sessions: Sessions, uid: int, root: str = "/") -> Session | None:
     """Return the graphical session to watch: of `uid` before others, then the one that began first.
 
@@ -117,16 +157,16 @@ def watched(sessions: Sessions, uid: int, root: str = "/") -> Session | None:
 
 def probe_session(asked: Asked) -> Probe:
     """Look for a person's graphical session."""
-    sessions = read_sessions(asked.root)
+    sessions = sessions_now(asked)
     session = watched(sessions, asked.uid, asked.root)
     if session is not None:
-        return _found(session, asked.root)
+        return _found(session, sessions.said_by, asked.root)
     if not sessions.complete:
         return unknown(ProbeName.SESSION, f"{SESSIONS} could not be read as a whole")
     greeter = next((s for s in sessions.found if s.on_screen() and s.session_class == "greeter"), None)
     if greeter is not None:
         return absent(ProbeName.SESSION, f"only the login screen is there, session {greeter.label()}")
-    return _by_process(asked, kept=bool(sessions.found))
+    return _by_process(asked, sessions)
 
 
 def screen_processes(root: str = "/") -> tuple[Found, ...]:
@@ -134,19 +174,19 @@ def screen_processes(root: str = "/") -> tuple[Found, ...]:
     return processes_named(X_SERVERS | COMPOSITORS, root)
 
 
-def _found(session: Session, root: str) -> Probe:
+def _found(session: Session, said_by: str, root: str) -> Probe:
     leader = None if session.leader is None else process(session.leader, root)
     identity = f"session {session.id}, leader {session.leader}"
     if leader is not None:
         identity += f" started {leader.start_ticks}"
     since = session.began or started_wall(leader.start_ticks if leader else None, root)
-    evidence = f"{SESSIONS}/{session.id}: {session.state or 'there'}, leader {session.leader}"
+    evidence = f"{said_by}: session {session.id} {session.state or 'is there'}, leader {session.leader}"
     return present(
         ProbeName.SESSION, identity=identity, label=session.label(), since=since, evidence=evidence
     )
 
 
-def _by_process(asked: Asked, *, kept: bool) -> Probe:
+def _by_process(asked: Asked, sessions: Sessions) -> Probe:
     """Fall back on what draws the screen: `startx`, or a system without logind."""
     running = screen_processes(asked.root)
     if running:
@@ -156,13 +196,12 @@ def _by_process(asked: Asked, *, kept: bool) -> Probe:
             identity=first.identity(),
             label=first.comm,
             since=started_wall(first.start_ticks, asked.root),
-            evidence=f"no graphical session in {SESSIONS}; {first.comm} runs as pid {first.pid}",
+            evidence=f"{sessions.said_by}: no graphical session; {first.comm} runs as pid {first.pid}",
         )
-    if kept or sees_all(asked.root):
-        return absent(ProbeName.SESSION, f"no graphical session in {SESSIONS}, no X server, no compositor")
-    return unknown(
-        ProbeName.SESSION, f"nothing in {SESSIONS}, and other users' processes are hidden (hidepid)"
-    )
+    nothing = f"{sessions.said_by}: no graphical session"
+    if sessions.found or sees_all(asked.root):
+        return absent(ProbeName.SESSION, f"{nothing}, no X server, no compositor")
+    return unknown(ProbeName.SESSION, f"{nothing}, and other users' processes are hidden (hidepid)")
 
 
 def _led(session: Session, root: str) -> bool:

@@ -1,11 +1,12 @@
 """Undoing what ended runs left: carries out what `journal/recover.py` planned. Done at each start.
 
-Ends and removes only containments that our own journal names, by inode where one was recorded.
+Ends and removes only containments that our own journal names, by inode where one was recorded, and
+takes back only the changes that it names.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from steadyrun.contain.base import Containment
 from steadyrun.contain.facts import read_facts
@@ -13,8 +14,10 @@ from steadyrun.contain.open import open_backend
 from steadyrun.errors import SteadyrunError
 from steadyrun.guard.undo import kill_and_remove
 from steadyrun.journal.recover import Undo, UndoKind, plan_recovery
+from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal
 from steadyrun.kernel.reader import boot_id, pid_alive
+from steadyrun.model.codec import decode
 
 
 class Recovered(NamedTuple):
@@ -27,15 +30,19 @@ class Recovered(NamedTuple):
     """What could not be undone, and is tried again at the next start."""
 
 
-def recover(journal: Journal) -> Recovered:
+def recover(journal: Journal, *, keep: frozenset[IntentKind] = frozenset()) -> Recovered:
     """Find runs whose process is gone, end what they left, and say so in the journal.
+
+    Args:
+        journal: Whose runs.
+        keep: Kinds of intents to leave open, for a ramp that takes them over.
 
     Raises:
         JournalUnwritableError: The journal cannot be written.
     """
     runs = journal.open_runs()
     alive = frozenset(run.run_id for run in runs if pid_alive(run.pid, run.pid_started))
-    plan = plan_recovery(runs, journal.open_intents(), boot_id=boot_id(), alive=alive)
+    plan = plan_recovery(runs, journal.open_intents(), boot_id=boot_id(), alive=alive, keep=keep)
     done: list[str] = []
     failed: list[str] = []
     for undo in plan.undo:
@@ -59,8 +66,33 @@ def _undo(undo: Undo) -> str:
     Raises:
         SteadyrunError: It is still there.
     """
-    if undo.kind is UndoKind.CLOSE:
-        return ""
+    match undo.kind:
+        case UndoKind.CLOSE:
+            return ""
+        case UndoKind.REMOVE_MADE | UndoKind.REMOVE_PLANNED:
+            return _end_containment(undo)
+        case UndoKind.DISABLE_LINGERING:
+            from steadyrun.guard.lasting import restore_lingering
+            from steadyrun.model.change import Lingering
+
+            return restore_lingering(decode(Lingering, undo.payload))
+        case UndoKind.REMOVE_BOOT_UNIT:
+            from steadyrun.guard.lasting import remove_boot_unit
+            from steadyrun.model.change import BootUnit
+
+            return remove_boot_unit(decode(BootUnit, undo.payload))
+        case UndoKind.RESUME_UNIT:
+            raise SteadyrunError(f"{undo.kind.value} is not known to this version; it was left as it is")
+        case _:
+            assert_never(undo.kind)
+
+
+def _end_containment(undo: Undo) -> str:
+    """Kill and remove what is left of a containment.
+
+    Raises:
+        SteadyrunError: It is still there.
+    """
     containment = _reopen(undo)
     if containment is None:
         return ""
@@ -72,9 +104,8 @@ def _undo(undo: Undo) -> str:
 
 
 def _reopen(undo: Undo) -> Containment | None:
-    """Take hold of what is left; a kind that this version does not know is left alone, loudly."""
-    if undo.plan is None:
-        raise SteadyrunError(f"{undo.kind.value} is not known to this version; it was left as it is")
+    """Take hold of what is left; `None`: nothing is."""
+    assert undo.plan is not None  # of these two kinds
     backend = open_backend(undo.plan.backend, read_facts())
     if undo.made is not None:
         return backend.reopen(undo.made)

@@ -7,7 +7,7 @@ The rules:
 
 - A run whose owner lives is left alone.
 - A cgroup and a process do not survive a reboot: an open intent of another boot is only closed,
-  unless it is of a kind that lasts (lingering).
+  unless it is of a kind that lasts (lingering, a unit that resumes after a boot).
 - In this boot a containment is killed and removed: by inode where those were noted, else by the
   planned name, which holds the run's random id.
 - An open attempt of another boot took the machine down with it, as far as anybody can tell: CRASHED.
@@ -40,6 +40,7 @@ class UndoKind(Enum):
     REMOVE_PLANNED = "remove-planned"
     """Kill and remove what is there of the containment under its planned name."""
     DISABLE_LINGERING = "disable-lingering"
+    REMOVE_BOOT_UNIT = "remove-boot-unit"
     RESUME_UNIT = "resume-unit"
     CLOSE = "close"
     """Nothing: what was intended is gone by itself. The intent is closed in the journal."""
@@ -58,7 +59,7 @@ class Undo(NamedTuple):
     made: ContainmentMade | None = None
     """REMOVE_MADE."""
     payload: dict[str, Any] | None = None
-    """DISABLE_LINGERING and RESUME_UNIT: as it was intended."""
+    """DISABLE_LINGERING, REMOVE_BOOT_UNIT and RESUME_UNIT: as it was intended."""
 
 
 class AttemptMark(NamedTuple):
@@ -92,7 +93,12 @@ class RecoveryPlan(NamedTuple):
 
 
 def plan_recovery(
-    runs: tuple[RunRow, ...], intents: tuple[Intent, ...], *, boot_id: str, alive: frozenset[str]
+    runs: tuple[RunRow, ...],
+    intents: tuple[Intent, ...],
+    *,
+    boot_id: str,
+    alive: frozenset[str],
+    keep: frozenset[IntentKind] = frozenset(),
 ) -> RecoveryPlan:
     """Say what has to be undone and how open rows are to be marked.
 
@@ -101,12 +107,13 @@ def plan_recovery(
         intents: The open ones (`Reader.open_intents`).
         boot_id: Of this boot; empty when it could not be read.
         alive: Ids of the runs whose owner process (pid and start time) still lives.
+        keep: Kinds that are left open, for a ramp that takes them over.
     """
     undo: list[Undo] = []
     marks: list[Mark] = []
     findings: list[Finding] = []
     for intent in intents:
-        if intent.run_id not in alive:
+        if intent.run_id not in alive and intent.kind not in keep:
             decided = _undo(intent, survived=not _other_boot(intent.boot_id, boot_id))
             if isinstance(decided, Finding):
                 findings.append(decided)
@@ -137,6 +144,8 @@ def _undo(intent: Intent, *, survived: bool) -> Undo | Finding:
             return _undo_containment(intent) if survived else _close(intent, "the machine was booted since")
         case IntentKind.LINGERING:
             return _with_payload(UndoKind.DISABLE_LINGERING, intent, "lingering switched off")
+        case IntentKind.BOOT_UNIT:
+            return _with_payload(UndoKind.REMOVE_BOOT_UNIT, intent, "unit removed")
         case IntentKind.RESUME_UNIT:
             if not survived:
                 return _close(intent, "the machine was booted since")

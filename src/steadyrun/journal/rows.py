@@ -22,7 +22,10 @@ class IntentKind(Enum):
     CONTAINMENT = "containment"
     """A containment is made. Payload: `ContainmentPlan`; detail: `ContainmentMade`."""
     LINGERING = "lingering"
-    """Lingering is switched on for a user. Survives a reboot (a file below /var/lib/systemd/linger)."""
+    """Lingering is switched on for a user. Payload: `Lingering`. Survives a reboot (a file below
+    /var/lib/systemd/linger)."""
+    BOOT_UNIT = "boot-unit"
+    """A unit that resumes after a boot is written and enabled. Payload: `BootUnit`. Survives a reboot."""
     INHIBIT = "inhibit"
     """Sleep is inhibited. The kernel closes the lock's descriptor with its owner: nothing to undo."""
     RESUME_UNIT = "resume-unit"

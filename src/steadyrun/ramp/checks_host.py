@@ -23,6 +23,9 @@ FRAMES_GAP_MS = 250.0
 FRAME_MS = 16.7
 """A frame at 60 Hz: so much silence is no lateness."""
 
+SESSION_ENDED = "graphical session ended"
+"""How the reason begins where the session of the baseline is gone."""
+
 BOOT = "same boot"
 FRAMES_LATE = "canary p99"
 FRAMES_GAP = "worst frame gap"
@@ -88,7 +91,7 @@ def _same(normal: Probe, looks: tuple[Probe | None, ...]) -> tuple[Answer, str]:
     """Compare every look with the baseline's; a look that is `None` should have been taken."""
     for look in looks:
         if look is not None and look.seen is Seen.ABSENT:
-            return Answer.NO, f"it was there at the baseline and is gone: {look.evidence}"
+            return Answer.NO, f"{_gone(look.name)}: {look.evidence}"
         if look is not None and look.identity is not None and normal.identity not in (None, look.identity):
             return Answer.NO, f"it is another one than at the baseline: {look.evidence}"
     for look in (normal, *looks):
@@ -102,6 +105,10 @@ def _same(normal: Probe, looks: tuple[Probe | None, ...]) -> tuple[Answer, str]:
                 f"it answers, and it could not be told whether it is the same: {look.evidence}",
             )
     return Answer.YES, "the same one as at the baseline, answering"
+
+
+def _gone(name: ProbeName) -> str:
+    return SESSION_ENDED if name is ProbeName.SESSION else "it was there at the baseline and is gone"
 
 
 def _described(probe: Probe) -> str:

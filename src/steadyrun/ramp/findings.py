@@ -100,11 +100,13 @@ def _of_host(host: Verdict) -> Iterator[Finding]:
 
 def _session(check: Check) -> Finding:
     lost = check.answer is Answer.NO
+    became = "did not stay as it was" if lost else "could not be watched all the time"
+    if check.why.startswith(checks_host.SESSION_ENDED):
+        became = "ended"
     return Finding(
         "session-lost" if lost else "session-unknown",
         Severity.PROBLEM if lost else Severity.WARNING,
-        f"{check.name[0].upper()}{check.name[1:]} "
-        + ("did not stay as it was" if lost else "could not be watched all the time"),
+        f"{check.name[0].upper()}{check.name[1:]} {became}",
         f"{check.before} before, {check.worst or 'not looked at'} at worst, {check.after} after: {check.why}",
         "journalctl -b --since -10min" if lost else "steadyrun doctor",
     )

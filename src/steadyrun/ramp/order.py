@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from steadyrun.model.change import BootUnit
 from steadyrun.model.containment import BackendName
 from steadyrun.model.machine import MachineFacts
 from steadyrun.model.plan import Plan, RunAs
@@ -35,3 +36,5 @@ class RampOrder(NamedTuple):
     lock_fd: int
     words_fd: int = -1
     """Memory that the conductor leaves its last words in, should it fail (`launch.last_words`)."""
+    boot_unit: BootUnit | None = None
+    """What `--resume-on-boot` writes."""

@@ -25,6 +25,7 @@ from steadyrun.ramp.feed import Feed, MachineLock
 from steadyrun.ramp.launch import leave_words
 from steadyrun.ramp.ledger import Ledger
 from steadyrun.ramp.order import RampOrder
+from steadyrun.ramp.outlive import Outliving
 from steadyrun.ramp.stopping import StopRequests
 from steadyrun.units import Seconds
 
@@ -78,19 +79,23 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
         carried = _carried(journal, order.resumed_from)
         ledger = Ledger(_header(order), journal=journal, feed=feed, owner=owner, carried=carried)
         ledger.finding(*journal.findings)
-        conductor = Conductor(
-            order,
-            backend=open_backend(order.backend, read_facts()),
-            journal=journal,
-            ledger=ledger,
-            stop=stop,
-            reserve=reserve_of(machine.effective_ram),
-            effective_ram=machine.effective_ram,
-        )
+        outliving = Outliving(order.run_id, journal, ledger.finding, boot_unit=order.boot_unit)
         try:
+            outliving.begin()
+            conductor = Conductor(
+                order,
+                backend=open_backend(order.backend, read_facts()),  # where we are now: that decides
+                journal=journal,
+                ledger=ledger,
+                stop=stop,
+                reserve=reserve_of(machine.effective_ram),
+                effective_ram=machine.effective_ram,
+            )
             return conductor.run()
         finally:
             ledger.close()
+            for failure in outliving.end():
+                _note(f"steadyrun: not undone yet, the next start does it: {failure}")
 
 
 def _carried(journal: Journal, run_id: str | None) -> tuple[Attempt, ...]:

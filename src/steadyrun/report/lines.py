@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from steadyrun.model.desktop import DesktopView, ProbeName, Seen
+from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.record import RunRecord
 from steadyrun.model.sample import Frames
@@ -105,12 +105,28 @@ def probe_words(views: Sequence[tuple[str, DesktopView]], name: ProbeName, clock
     seen = watched(views, (name,))
     looks = plural(len(probes), "look")
     if seen.restarts:
-        return f"❌ restarted or lost: {times(seen.restarts)} in {looks}"
+        when, ended = _loss(views, name, clock)
+        what = "session ended" if ended and name is ProbeName.SESSION else "restarted or lost"
+        return f"❌ {what}: {times(seen.restarts)} in {looks}, {when}"
     if seen.unknown:
         return f"⚠️ could not be told at {seen.unknown} of {looks}; the same in the others"
     return _held_words(name, first.label, clock.time(first.since) if first.since is not None else None) + (
         _latency_words([p.latency_ms for p in probes], looks)
     )
+
+
+def _loss(views: Sequence[tuple[str, DesktopView]], name: ProbeName, clock: Clock) -> tuple[str, bool]:
+    """Return between which two looks it was first another one or gone, and whether it was gone."""
+    good: tuple[Probe, float] | None = None
+    for _, view in views:
+        probe = view.probe(name)
+        if probe is None or probe.seen is Seen.UNKNOWN:
+            continue
+        if good is not None and (probe.seen is Seen.ABSENT or probe.identity != good[0].identity):
+            between = f"between {clock.time(good[1], zoned=False)} and {clock.time(view.wall)}"
+            return between, probe.seen is Seen.ABSENT
+        good = (probe, view.wall)
+    return "at a time that is not known", False
 
 
 def _absent_words(name: ProbeName) -> str:

@@ -1,0 +1,110 @@
+"""The unit that goes on with a ramp after a boot: its text and its place. Pure but for looking at folders.
+
+The text is printed before the ramp begins, written by the conductor and removed at its end
+(`guard/lasting.py`). Sources: systemd.service(5), "Command lines" for quoting and escaping,
+systemd.unit(5), "Specifiers" and "Unit File Load Path".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from steadyrun.errors import UsageError
+from steadyrun.guard.lasting import missing_folders
+from steadyrun.model.change import BootUnit
+
+NAME = "steadyrun-resume.service"
+SYSTEM_FOLDER = "/etc/systemd/system"
+_SYSTEM_TARGET = "multi-user.target"
+_USER_TARGET = "default.target"
+SETTLED_S = 60.0
+"""After the boot, before a resumed ramp takes its baseline: desktops are up by then, and still starting
+things in the 20 s after the login screen."""
+_KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "STEADYRUN_STATE_DIR", "XDG_STATE_HOME")
+
+_TEXT = """\
+# Written by `steadyrun ramp --resume-on-boot` and removed at that ramp's end
+# (`steadyrun recover` removes it, too).
+[Unit]
+Description=steadyrun: go on with the ramp that a crash of the machine interrupted
+
+[Service]
+Type=exec
+WorkingDirectory={cwd}
+{environment}ExecStart={start}
+ExecStopPost={after}
+
+[Install]
+WantedBy={target}
+"""
+
+
+class Resuming(NamedTuple):
+    """What the unit is to start."""
+
+    program: tuple[str, ...]
+    """The command that is steadyrun here; the first word is an absolute path."""
+    options: tuple[str, ...]
+    """Of `ramp`, besides those that go on with the last one."""
+    cwd: str
+    env: Mapping[str, str]
+
+
+def boot_unit(resuming: Resuming, *, euid: int) -> BootUnit:
+    """Return the unit as it will be written: root's for the system, a user's for their own manager.
+
+    Raises:
+        UsageError: Something in it cannot be written into a unit, or there is no home directory.
+    """
+    folder, target = _place(resuming.env, euid)
+    path = os.path.join(folder, NAME)
+    link = os.path.join(folder, f"{target}.wants", NAME)
+    resume = ("ramp", "--resume", "--resume-on-boot", "--yes", "--progress", "text", *resuming.options)
+    kept = [f"{key}={resuming.env[key]}" for key in _KEPT_ENVIRONMENT if resuming.env.get(key)]
+    text = _TEXT.format(
+        cwd=_specifiers(_line(resuming.cwd)),
+        environment="".join(f"Environment={_specifiers(_quoted(pair))}\n" for pair in kept),
+        start=command_line((*resuming.program, *resume)),
+        after=command_line((*resuming.program, "recover")),
+        target=target,
+    )
+    return BootUnit(path, link, text, missing_folders(link))
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """Write a command for `ExecStart=`: every word quoted, `%` and `$` doubled."""
+    return " ".join(_specifiers(_quoted(word)).replace("$", "$$") for word in argv)
+
+
+def _place(env: Mapping[str, str], euid: int) -> tuple[str, str]:
+    if euid == 0:
+        return SYSTEM_FOLDER, _SYSTEM_TARGET
+    base = env.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):
+        home = env.get("HOME", "")
+        if not os.path.isabs(home):
+            raise UsageError("--resume-on-boot: expected HOME to be a directory, found none")
+        base = os.path.join(home, ".config")
+    return os.path.join(base, "systemd", "user"), _USER_TARGET
+
+
+def _quoted(word: str) -> str:
+    """Put a word in quotes; backslash and quote are escaped as in C."""
+    return '"' + _line(word).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _line(text: str) -> str:
+    """Return it as it is.
+
+    Raises:
+        UsageError: It has a line break or another control character, which a unit file cannot hold.
+    """
+    if any(ord(each) < 32 or ord(each) == 127 for each in text):
+        raise UsageError(f"--resume-on-boot: expected text without control characters, found {text!r}")
+    return text
+
+
+def _specifiers(text: str) -> str:
+    return text.replace("%", "%%")
