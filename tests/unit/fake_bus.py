@@ -67,7 +67,7 @@ class FakeBus:
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(self.path)
         self._server.listen(4)
-        self._connections = []
+        self._connections, self._threads = [], []
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self):
@@ -81,8 +81,9 @@ class FakeBus:
         for each in self._connections:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-        self._thread.join(5)
-        assert not self._thread.is_alive()
+        for each in (self._thread, *self._threads):
+            each.join(5)
+            assert not each.is_alive()
 
     @property
     def env(self):
@@ -105,9 +106,13 @@ class FakeBus:
             except OSError:
                 return
             self._connections.append(connection)
-            with connection, contextlib.suppress(HangUpError, OSError):
-                self._authenticate(connection)
-                self._converse(connection)
+            self._threads.append(threading.Thread(target=self._talk, args=(connection,), daemon=True))
+            self._threads[-1].start()
+
+    def _talk(self, connection):
+        with connection, contextlib.suppress(HangUpError, OSError):
+            self._authenticate(connection)
+            self._converse(connection)
 
     def _authenticate(self, connection):
         if not self.greets:
@@ -173,7 +178,7 @@ class FakeBus:
 
 
 class FakeSystemd(FakeBus):
-    """A manager with units as dictionaries, whose jobs end as told."""
+    """A manager with units as dictionaries, whose jobs end as told, and a logind beside it."""
 
     MANAGER = ("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 
@@ -181,6 +186,7 @@ class FakeSystemd(FakeBus):
         super().__init__(path, **how)
         self.units, self.job_results, self.jobs = {}, {}, 0
         self.job_sender = SYSTEMD_NAME
+        self.sessions, self.lingers, self.locks, self.lent = {}, False, [], []
         self.answers.update(
             Subscribe=lambda bus, call: ("", ()),
             StartTransientUnit=FakeSystemd._start,
@@ -190,12 +196,18 @@ class FakeSystemd(FakeBus):
             GetUnitByPID=FakeSystemd._by_pid,
             GetAll=FakeSystemd._all,
             Get=FakeSystemd._one,
+            ListSessions=FakeSystemd._list_sessions,
+            GetUser=lambda bus, call: ("o", ("/org/freedesktop/login1/user/_1000",)),
+            SetUserLinger=FakeSystemd._set_linger,
+            Inhibit=FakeSystemd._inhibit,
         )
 
     def _path(self, name):
         if name not in self.units:
             raise FailureError("org.freedesktop.systemd1.NoSuchUnit", f"Unit {name} not loaded.")
-        return "/org/freedesktop/systemd1/unit/" + name.replace(".", "_2e").replace("-", "_2d")
+        return "/org/freedesktop/systemd1/unit/" + "".join(
+            each if each.isalnum() else f"_{ord(each):02x}" for each in name
+        )
 
     def _named(self, path):
         return next(each for name, each in self.units.items() if self._path(name) == path)
@@ -244,12 +256,38 @@ class FakeSystemd(FakeBus):
         return "o", (self._path(name),)
 
     def _all(self, call):
+        if call.path in self.sessions:
+            return "a{sv}", (self.sessions[call.path],)
         unit = self._named(call.path)
-        common = {"Id", "LoadState", "ActiveState", "SubState", "InvocationID"}
+        common = {"Id", "LoadState", "ActiveState", "SubState", "InvocationID", "ActiveEnterTimestamp"}
         wanted = call.body[0].endswith(".Unit")
         return "a{sv}", ({k: v for k, v in unit.items() if (k in common) == wanted and k != "PIDs"},)
 
     def _one(self, call):
         if call.body[1] == "Version":
             return "v", (("s", "252.39-1~deb12u1"),)
+        if call.body[1] == "Linger":
+            return "v", (("b", self.lingers),)
         return "v", (self._named(call.path)[call.body[1]],)
+
+    def _list_sessions(self, call):
+        rows = []
+        for path, found in self.sessions.items():
+            uid, seat = found["User"][1][0], found["Seat"][1][0]
+            rows.append((found["Id"][1], uid, found["Name"][1], seat, path))
+        return "a(susso)", (rows,)
+
+    def _set_linger(self, call):
+        self.lingers = call.body[1]
+        return "", ()
+
+    def _inhibit(self, call):
+        read_end, write_end = os.pipe()
+        self.locks.append(read_end)
+        self.lent.append(write_end)
+        return "h", (write_end,)
+
+    def let_go(self):
+        """Close our own copies of the locks; each `locks` descriptor then ends with the holder's."""
+        while self.lent:
+            os.close(self.lent.pop())

@@ -76,33 +76,37 @@ def display_manager_name(root: str = "/") -> str | None:
 def probe_user_manager(asked: Asked) -> Probe:
     """Look for the `systemd --user` of the person whose graphical session is watched.
 
-    Only of a graphical session: without one the manager ends with the last login, and a person who
-    logs out of a terminal has lost nothing (loginctl(1), `enable-linger`).
+    Without a graphical session only for the one that we run in: any other ends with the last login, and
+    a person who logs out of a terminal has lost nothing (loginctl(1), `enable-linger`).
     """
     name = ProbeName.USER_MANAGER
     sessions = read_sessions(asked.root)
     session = watched(sessions, asked.uid, asked.root)
-    if session is None or session.uid is None:
+    uid = session.uid if session is not None else asked.uid if _runs_us(asked) else None
+    if uid is None:
         if sessions.complete:
             return absent(name, "no graphical session whose manager could be watched")
         return unknown(name, "it could not be told whose graphical session there is")
-    service = _service(asked, f"user@{session.uid}.service")
+    service = _service(asked, f"user@{uid}.service")
+    told = "" if service is None else f"; {_told(service)}"
     running = processes_named(frozenset({"systemd"}), asked.root)
-    manager = next((p for p in running if p.uid == session.uid and p.pid != 1), None)
+    manager = next((p for p in running if p.uid == uid and p.pid != 1), None)
     if manager is not None:
-        evidence = f"systemd of uid {session.uid} runs as pid {manager.pid}"
-        evidence += "" if service is None else f"; {_told(service)}"
+        evidence = f"systemd of uid {uid} runs as pid {manager.pid}{told}"
         since = started_wall(manager.start_ticks, asked.root)
-        label = f"systemd --user of uid {session.uid}"
+        label = f"systemd --user of uid {uid}"
         return present(name, identity=manager.identity(), label=label, since=since, evidence=evidence)
-    if not sees_all(asked.root):
-        if service is not None and service.is_up() and service.invocation_id is not None:
-            identity = f"invocation {service.invocation_id}"
-            return present(name, identity=identity, label=service.name, evidence=_told(service))
-        return unknown(name, f"processes of uid {session.uid} are hidden (hidepid)")
-    return absent(
-        name, f"uid {session.uid} runs no systemd --user" + ("" if service is None else f"; {_told(service)}")
-    )
+    if sees_all(asked.root):
+        return absent(name, f"uid {uid} runs no systemd --user{told}")
+    if service is not None and service.is_up() and service.invocation_id is not None:
+        identity = f"invocation {service.invocation_id}"
+        return present(name, identity=identity, label=service.name, evidence=_told(service))
+    return unknown(name, f"processes of uid {uid} are hidden (hidepid){told}")
+
+
+def _runs_us(asked: Asked) -> bool:
+    """Tell whether we are in the user's manager: a ramp that outlived the session is."""
+    return f"/user@{asked.uid}.service/" in (read_text(asked.path("/proc/self/cgroup")) or "")
 
 
 def _service(asked: Asked, name: str) -> Unit | None:

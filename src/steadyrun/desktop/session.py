@@ -187,8 +187,14 @@ def _found(session: Session, said_by: str, root: str) -> Probe:
 
 
 def _by_process(asked: Asked, sessions: Sessions) -> Probe:
-    """Fall back on what draws the screen: `startx`, or a system without logind."""
+    """Fall back on what draws the screen: `startx`, or a system without logind.
+
+    Where logind keeps sessions only what belongs to somebody's login counts: an X server of the display
+    manager's, between a session that ended and the login screen, is nobody's session.
+    """
     running = screen_processes(asked.root)
+    if sessions.kept:
+        running = tuple(one for one in running if _of_a_login(one.pid, asked.root))
     if running:
         first = running[0]
         return present(
@@ -202,6 +208,11 @@ def _by_process(asked: Asked, sessions: Sessions) -> Probe:
     if sessions.found or sees_all(asked.root):
         return absent(ProbeName.SESSION, f"{nothing}, no X server, no compositor")
     return unknown(ProbeName.SESSION, f"{nothing}, and other users' processes are hidden (hidepid)")
+
+
+def _of_a_login(pid: int, root: str) -> bool:
+    """Tell whether a process is in somebody's session or user manager (pam_systemd(8))."""
+    return "/user.slice/" in (read_text(f"{root.rstrip('/')}/proc/{pid}/cgroup") or "")
 
 
 def _led(session: Session, root: str) -> bool:
