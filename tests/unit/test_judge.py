@@ -136,6 +136,16 @@ def test_every_probe_that_is_gone_after_the_load_fails_the_host(name):
     assert judged(after(desktop=view(**{name.name: gone}))).state is State.FAILED
 
 
+def test_a_session_that_ended_is_called_that_whenever_it_was_seen():
+    gone = probe(ProbeName.SESSION, Seen.ABSENT, None)
+    for seen in (after(desktop=view(SESSION=gone)), evidence(during=(view(SESSION=gone),))):
+        made = judged(seen)
+        check = next(c for c in made.host.checks if c.name == ProbeName.SESSION.value)
+        assert check.answer is Answer.NO
+        assert check.why.startswith("graphical session ended: ")
+        assert [f.title for f in made.findings if f.code == "session-lost"] == ["Graphical session ended"]
+
+
 def test_what_could_not_be_told_at_the_baseline_stays_unknown():
     assert judged(base=baseline(desktop=view(SSH=HIDDEN))).state is State.UNKNOWN
 
