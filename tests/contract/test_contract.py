@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from steadyrun.contain.fake import FakeBackend
-from steadyrun.model.containment import BackendName, Capability
+from steadyrun.model.containment import Capability
 from steadyrun.model.limits import Limits
 from steadyrun.model.sample import CgroupId
 
@@ -25,13 +25,20 @@ import time; time.sleep(600)
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(params=["fake", "cgroup1", "cgroup1 without a unified mount", "poll"])
-def backend(request, backend_named):
-    if request.param == "fake":
-        return FakeBackend()
-    if request.param == "cgroup1 without a unified mount":
-        return request.getfixturevalue("legacy_backend")
-    return backend_named(BackendName(request.param))
+BACKENDS = [
+    "fake",
+    "systemd",
+    "cgroup2",
+    "cgroup2 without controllers",
+    "cgroup1",
+    "cgroup1 without a unified mount",
+    "poll",
+]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request, every_backend):
+    return FakeBackend() if request.param == "fake" else every_backend(request.param)
 
 
 @pytest.fixture
@@ -149,7 +156,9 @@ def test_an_over_allocator_dies_and_usage_never_exceeds_the_hard_limit(backend, 
     waiting = held.python(FILL, str(256 * MIB))
     assert held.wait(waiting) == -signal.SIGKILL
     sample = held.sample()
-    assert sample.oom_kills == 1
+    # A group kill counts its first victim twice (__oom_kill_process by oom_kill_process, then by
+    # oom_kill_memcg_member, mm/oom_kill.c); /proc/vmstat counts with it, so nothing is taken off.
+    assert sample.oom_kills in ((1, 2) if Capability.OOM_GROUP in backend.capabilities else (1,))
     assert 16 * MIB < sample.memory_peak <= 32 * MIB
 
 
@@ -171,7 +180,9 @@ def test_more_tasks_than_allowed_cannot_be_made(backend, held):
     assert held.sample().tasks_peak == 5
 
 
-def test_a_sample_counts_memory_cpu_and_tasks(held):
+def test_a_sample_counts_memory_cpu_and_tasks(backend, held):
+    if backend.capabilities == {Capability.KILL, Capability.FREEZE, Capability.PSI}:
+        pytest.skip("a cgroup without controllers counts neither memory nor tasks")
     code = "import time\nx = b'x' * (24 << 20)\nwhile time.process_time() < 0.2: pass\n"
     held.python(code + "print('ready', flush=True)\ntime.sleep(600)")
     held.sample()

@@ -105,6 +105,33 @@ class Manager:
         digits = re.match(r"(?:systemd )?v?([0-9]+)", text)
         return None if digits is None else int(digits[1])
 
+    def control_group(self, *, until: float | None = None) -> str:
+        """Return the cgroup that all units of this manager are below, as a path with a leading slash.
+
+        Raises:
+            BusError: It was not told.
+        """
+        return str(self._bus.property(MANAGER, "ControlGroup", until=_by(until))) or "/"
+
+    def attach(self, name: str, subgroup: str, pids: Iterable[int], *, until: float | None = None) -> None:
+        """Move processes into a cgroup below a delegated unit's own; answered once they are moved.
+
+        A user manager asks the system's where it may not move them itself: a process of a login session
+        is in a cgroup that has none of the user's above it (systemd, Control Group APIs and Delegation,
+        "Delegation"; unit_attach_pids_to_cgroup() in src/core/cgroup.c).
+
+        Args:
+            name: The unit; it has to be up and delegated.
+            subgroup: Path below its cgroup, with a leading slash; has to be there.
+            pids: Of our own user's.
+            until: CLOCK_MONOTONIC by which all is done.
+
+        Raises:
+            BusError: It was refused; some may have been moved.
+        """
+        arguments = (name, subgroup, list(pids))
+        self._bus.call(MANAGER, "AttachProcessesToUnit", "ssau", arguments, until=_by(until))
+
     def start_transient(
         self,
         name: str,
@@ -114,6 +141,34 @@ class Manager:
         until: float | None = None,
     ) -> Unit:
         """Make and start a transient scope or service, wait for its job, and return the unit.
+
+        Args:
+            name: As in `start`.
+            properties: As in `start`.
+            mode: As in `start`.
+            until: CLOCK_MONOTONIC by which all is done; `None`: in 10 s.
+
+        Raises:
+            BusError: As `start`.
+        """
+        deadline = _by(until)
+        self.start(name, properties, mode=mode, until=deadline)
+        unit = self.unit(name, until=deadline)
+        if unit is None:
+            raise BusError(f"the start of {name}: its job was done and there is no such unit")
+        return unit
+
+    def start(
+        self,
+        name: str,
+        properties: Iterable[Property],
+        *,
+        mode: str = "fail",
+        until: float | None = None,
+    ) -> None:
+        """Make and start a transient scope or service and wait for its job; read nothing of it.
+
+        A service has some 300 properties, and reading them all takes as long as the start itself.
 
         Args:
             name: With its suffix, `.scope` or `.service`.
@@ -132,13 +187,10 @@ class Manager:
         arguments: tuple[Any, ...] = (name, mode, sent, [])
         (job,) = self._bus.call(MANAGER, "StartTransientUnit", "ssa(sv)a(sa(sv))", arguments, until=deadline)
         result = self._job_result(job, sender, f"the start of {name}", deadline)
-        unit = self.unit(name, until=deadline)
         if result != _DONE:
+            unit = self.unit(name, until=deadline)
             state = f", the unit is {unit.active_state} ({unit.result})" if unit else ""
             raise BusError(f"the start of {name}: expected its job to be done, found {result}{state}")
-        if unit is None:
-            raise BusError(f"the start of {name}: its job was done and there is no such unit")
-        return unit
 
     def unit(self, name: str, *, until: float | None = None) -> Unit | None:
         """Return a unit as it is now; `None`: the manager has none of that name loaded.

@@ -19,6 +19,8 @@ from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.sample import CgroupSample
 from steadyrun.units import Seconds
 
+NOTHING = Limits(swap_max=None)
+"""No limit at all."""
 CREATE_DEADLINE = Seconds(10.0)
 """How long `create` waits for somebody else (systemd's `JobRemoved`) before it gives up."""
 
@@ -89,8 +91,16 @@ class Backend(Protocol):
     def plan(self, name: str) -> ContainmentPlan:
         """Say where a containment of that name would be. No effect."""
 
-    def create(self, plan: ContainmentPlan, *, deadline: Seconds = CREATE_DEADLINE) -> Containment:
-        """Make it, empty and without limits yet.
+    def create(
+        self, plan: ContainmentPlan, *, limits: Limits = NOTHING, deadline: Seconds = CREATE_DEADLINE
+    ) -> Containment:
+        """Make it, empty. Its limits are set by `apply`.
+
+        Args:
+            plan: Of `plan`.
+            limits: What `apply` will be asked for first, for who makes it on our behalf: systemd starts
+                the unit with them, and ends it some time after `wall_time` without any process of ours.
+            deadline: How long to wait for somebody else.
 
         Raises:
             ContainmentFailedError: It could not be made; whatever was made of it is removed.

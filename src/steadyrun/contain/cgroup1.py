@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.base import CREATE_DEADLINE
+from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.cgroup1_containment import Cgroup1Containment, remove_parent
-from steadyrun.contain.cgroup1_limits import whole_disks
-from steadyrun.contain.cgroup1_placement import UNIFIED, is_ours, places
+from steadyrun.contain.cgroup1_placement import places
 from steadyrun.contain.cgroupfs import CgroupDirectory
+from steadyrun.contain.disks import whole_disks
+from steadyrun.contain.hierarchy import UNIFIED, expect_plain, is_ours
 from steadyrun.errors import ContainmentFailedError
 from steadyrun.model.containment import (
     BackendName,
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from steadyrun.contain.base import Containment
+    from steadyrun.model.limits import Limits
     from steadyrun.units import Seconds
 
 _PARENT_TRIES = 20
 """How often a parent that another run's end removes under our hands is made again."""
-_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
 class Cgroup1Backend:
@@ -79,10 +80,7 @@ class Cgroup1Backend:
         Raises:
             ContainmentFailedError: The name could leave our parent, or there is no hierarchy to use.
         """
-        if not name or set(name) - _NAME_CHARACTERS or name.startswith("."):
-            raise ContainmentFailedError(
-                f"containment name: expected letters, digits, - and _, found {name!r}"
-            )
+        expect_plain(name)
         if not self._places:
             raise ContainmentFailedError(
                 "cgroup1: expected a hierarchy to make cgroups in, found none", hint="steadyrun doctor"
@@ -101,7 +99,9 @@ class Cgroup1Backend:
             procs_files=tuple(f"{p.directory(name)}/cgroup.procs" for p in self._places),
         )
 
-    def create(self, plan: ContainmentPlan, *, deadline: Seconds = CREATE_DEADLINE) -> Containment:
+    def create(
+        self, plan: ContainmentPlan, *, limits: Limits = NOTHING, deadline: Seconds = CREATE_DEADLINE
+    ) -> Containment:
         """Make every directory of the plan, or none.
 
         Raises:

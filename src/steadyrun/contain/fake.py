@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.base import CREATE_DEADLINE
+from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.poll import PollBackend, PollContainment, become_subreaper
 from steadyrun.model.containment import BackendName, Capability, ContainmentPlan
 from steadyrun.model.limits import Limits, ReadBack
@@ -49,7 +49,9 @@ class FakeBackend:
         """Say what it would be."""
         return PollBackend().plan(name)._replace(backend=self.name, parent="fake")
 
-    def create(self, plan: ContainmentPlan, *, deadline: Seconds = CREATE_DEADLINE) -> FakeContainment:
+    def create(
+        self, plan: ContainmentPlan, *, limits: Limits = NOTHING, deadline: Seconds = CREATE_DEADLINE
+    ) -> FakeContainment:
         """Make one, empty."""
         become_subreaper()
         self.made[plan.name] = FakeContainment(plan, self)

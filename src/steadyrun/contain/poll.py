@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.base import CREATE_DEADLINE
+from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.poll_walk import Process, Walk
 from steadyrun.contain.processes import signal_verified, stat_of
 from steadyrun.errors import ContainmentFailedError
@@ -65,7 +65,9 @@ class PollBackend:
             marker=f"{MARKER}={name}",
         )
 
-    def create(self, plan: ContainmentPlan, *, deadline: Seconds = CREATE_DEADLINE) -> Containment:
+    def create(
+        self, plan: ContainmentPlan, *, limits: Limits = NOTHING, deadline: Seconds = CREATE_DEADLINE
+    ) -> Containment:
         """Become the one that orphans of this process's descendants are given to."""
         become_subreaper()
         return PollContainment(plan, owner=os.getpid())
