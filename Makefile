@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 REPORT := steadyrun-report
 
 .DEFAULT_GOAL := help
-.PHONY: vm-image vm-shell help install install-dev ramp test lint types imports unit real wheel bench lock clean
+.PHONY: help vm-image vm-shell vm-packages test-vm install install-dev ramp test lint types imports unit real wheel bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,6 +68,12 @@ clean: ## remove what make made (never a report or the journal)
 	rm -rf $(VENV) .venv-wheel .venv-bench dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 TESTBED := PYTHONPATH=tests/vm $(BIN)/python -m testbed
+
+vm-packages: install-dev ## the Debian packages the testbed needs: installs what is missing, saying so
+	@$(TESTBED) packages
+
+test-vm: install-dev wheel vm-packages ## the tests in a virtual machine with systemd, unified cgroups and a desktop
+	$(BIN)/python tools/run_tests.py vm
 
 vm-image: install-dev wheel ## the testbed: build the virtual machine, boot its desktop, suspend it (cached)
 	$(TESTBED) prepare $(VM)

@@ -1,4 +1,4 @@
-"""Runs every level of tests that this machine can run, each by itself, and fails when one did not run.
+"""Runs levels of tests, each by itself, and fails when one did not run.
 
 A level whose tests were all skipped says nothing, and saying nothing is a failure here. Prints the
 runner's own closing lines.
@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = ("unit", "property", "replay", "contract", "real")
-"""Of tests/, in the order of what they cost; `vm` joins them with the testbed."""
+"""Of tests/, in the order of what they cost: what runs without a name. `vm` is run by its name alone."""
 COMMAND = ROOT / ".venv-wheel" / "bin" / "steadyrun"
 NOTHING_COLLECTED = 5
 """pytest's exit code."""
