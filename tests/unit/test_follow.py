@@ -9,7 +9,7 @@ import sys
 import pytest
 import records
 
-from steadyrun.cli.follow import CI_VARIABLES, Follower, Show, progress_mode
+from steadyrun.cli.follow import CI_VARIABLES, Follower, Interrupts, Show, progress_mode
 from steadyrun.cli.settings import Found, Settings
 from steadyrun.model.codec import encode
 from steadyrun.model.record import RunEnd
@@ -105,7 +105,7 @@ class Ramp:
     def follow(self, *, record=None, failure=None):
         if record is not None:
             self.feed.publish_record(encode(record))
-        follower = Follower(self.launched, "none")
+        follower = Follower(self.launched, "none", Interrupts())
         messages = follower._messages()
         heard = [next(messages)] if record is not None else []
         if failure is not None:
@@ -130,6 +130,20 @@ def ramp(tmp_path):
         each.process.stdin.close()
         each.process.wait()
         os.close(each.words)
+
+
+def test_an_interrupt_before_there_is_a_conductor_is_passed_on_when_there_is_one(capsys):
+    heard = []
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert heard == []
+        interrupts.pass_to(lambda: heard.append("stop"))
+        assert heard == ["stop"]
+        os.kill(os.getpid(), signal.SIGINT)
+    assert heard == ["stop", "stop"]
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "insisting" in capsys.readouterr().err
 
 
 def test_the_conductors_exit_code_is_ours_with_status_log_and_tomorrows_command(ramp, capsys, tmp_path):

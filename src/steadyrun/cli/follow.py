@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from steadyrun.cli.live import LiveView
@@ -76,26 +76,52 @@ class Show:
             self._view.stop()
 
 
+class Interrupts:
+    """Ctrl-C, from before the conductor is started on: what comes too early is passed on later."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._send: Callable[[], None] | None = None
+
+    def __enter__(self) -> Interrupts:
+        self._before = signal.signal(signal.SIGINT, self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def pass_to(self, send: Callable[[], None]) -> None:
+        """Name who hears of each, and tell of those that came before."""
+        self._send = send
+        for _ in range(self._asked):
+            send()
+
+    def _heard(self, _number: int, _frame: Any) -> None:
+        self._asked += 1
+        words = "asking the ramp to stop (Ctrl-C again insists)" if self._asked == 1 else "insisting"
+        sys.stderr.write(f"\nsteadyrun: {words}\n")
+        if self._send is not None:
+            self._send()
+
+
 class Follower:
     """The client of a ramp it started itself."""
 
-    def __init__(self, launched: Launched, mode: str) -> None:
+    def __init__(self, launched: Launched, mode: str, interrupts: Interrupts) -> None:
         self._launched, self._mode = launched, mode
-        self._asked = 0
+        interrupts.pass_to(lambda: launched.conductor.send_signal(signal.SIGINT))
 
     def follow(self) -> int:
         """Show the ramp to its end and return its exit code."""
         show = Show(self._mode, "Ctrl-C asks to stop, twice insists")
-        before = signal.signal(signal.SIGINT, self._interrupted)
         try:
             for message in self._messages():
                 if message is not None:
                     show.hear(message)
         finally:
             show.close()
-            signal.signal(signal.SIGINT, before)
         code = self._launched.conductor.wait()
-        self._closing_words(show)
+        self._closing_words(show, code)
         return code if code >= 0 else SIGNAL_BASE - code
 
     def _messages(self) -> Iterator[dict[str, Any] | None]:
@@ -109,18 +135,15 @@ class Follower:
                     return
                 time.sleep(0.02)
 
-    def _interrupted(self, _number: int, _frame: Any) -> None:
-        self._asked += 1
-        words = "asking the ramp to stop (Ctrl-C again insists)" if self._asked == 1 else "insisting"
-        sys.stderr.write(f"\nsteadyrun: {words}\n")
-        self._launched.conductor.send_signal(signal.SIGINT)
-
-    def _closing_words(self, show: Show) -> None:
+    def _closing_words(self, show: Show, code: int) -> None:
         folder, record = self._launched.report_dir, show.record
         failure = show.failure or self._launched.last_words()
         if failure is not None:
             sys.stderr.write(f"steadyrun: {failure['message']}\n")
             sys.stderr.write(f"  {failure['hint'] or '`steadyrun recover` cleans up'}\n")
+            return
+        if record is None and code == -signal.SIGINT:
+            sys.stderr.write("steadyrun: stopped before anything ran\n")
             return
         if record is None or record.end is None:
             log = os.path.join(folder, "conductor.log")

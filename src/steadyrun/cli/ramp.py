@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from steadyrun.cli.follow import Follower, progress_mode
+from steadyrun.cli.follow import Follower, Interrupts, progress_mode
 from steadyrun.cli.identity import environment_of, run_as
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.ramp_lasting import (
@@ -118,12 +118,13 @@ def execute(args: argparse.Namespace) -> int:
     choice = choose(read_facts())
     _refuse_weak(choice, args.accept_weak, plan)
     unit = boot_unit_for(args, settings, user)
+    lock = None if args.dry_run else _lock()
     if not args.quiet:
         sys.stdout.write(describe(plan, machine, choice, user, lasts=(*session_words(), *boot_words(unit))))
         sys.stdout.flush()
-    if args.dry_run:
+    if lock is None:
         return 0
-    return _ramp(args, settings, machine, user, plan, choice, earlier, unit)
+    return _ramp(args, settings, machine, user, plan, choice, lock, earlier, unit)
 
 
 def _ramp(
@@ -133,10 +134,10 @@ def _ramp(
     user: RunAs | None,
     plan: Plan,
     choice: Choice,
+    lock: MachineLock,
     earlier: RunRecord | None,
     unit: BootUnit | None,
 ) -> int:
-    lock = _lock()
     state = state_dir(os.environ, os.geteuid())
     with open_journal(state, boot_id=boot_id()) as journal:
         _tell_recovered(recover(journal, keep=_taken_over(args)))
@@ -145,9 +146,10 @@ def _ramp(
     _wait_for_enter(yes=args.yes or bool(settings.flag("yes")))
     if unit is not None and earlier is not None:
         wait_until_settled()
-    launched = _launch(args, settings, machine, user, plan, choice, lock, state, earlier, unit)
-    lock.close()
-    return Follower(launched, progress_mode(args, settings)).follow()
+    with Interrupts() as interrupts:
+        launched = _launch(args, settings, machine, user, plan, choice, lock, state, earlier, unit)
+        lock.close()
+        return Follower(launched, progress_mode(args, settings), interrupts).follow()
 
 
 def _machine() -> MachineFacts:
