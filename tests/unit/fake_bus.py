@@ -67,7 +67,7 @@ class FakeBus:
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(self.path)
         self._server.listen(4)
-        self._connections, self._threads = [], []
+        self.connections, self._threads = [], []
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self):
@@ -78,7 +78,7 @@ class FakeBus:
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        for each in self._connections:
+        for each in self.connections:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
         for each in (self._thread, *self._threads):
@@ -105,7 +105,7 @@ class FakeBus:
                 connection, _ = self._server.accept()
             except OSError:
                 return
-            self._connections.append(connection)
+            self.connections.append(connection)
             self._threads.append(threading.Thread(target=self._talk, args=(connection,), daemon=True))
             self._threads[-1].start()
 

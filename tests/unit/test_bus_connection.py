@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -191,6 +192,30 @@ def test_waiting_for_a_signal_ends_at_its_deadline_though_others_keep_coming(bus
         connection.call(ECHO, "Say", until=within(5))
         with pytest.raises(BusError, match="the end: no answer in time"):
             connection.wait(lambda s: s.member == "Heard", "the end", until=within(0.2))
+
+
+def test_signals_that_keep_dripping_do_not_put_the_deadline_off(bus):
+    bus.answers["Say"] = lambda fake, call: ("", ())
+    over = threading.Event()
+
+    def drip():
+        for serial in range(1000, 1100):
+            data = bus.signal("/a", "org.example.Echo", "Noise", "", ()).serialise(serial=serial)
+            if over.wait(0.05):
+                return
+            bus.connections[0].sendall(data)
+
+    with connect(bus) as connection:
+        connection.call(ECHO, "Say", until=within(5))
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        began = time.monotonic()
+        with pytest.raises(BusError, match="no answer in time"):
+            connection.wait(lambda s: s.member == "Heard", "it", until=within(0.4))
+        took = time.monotonic() - began
+        over.set()
+        dripping.join()
+    assert took < 2.0
 
 
 def test_a_descriptor_comes_through_and_is_not_inherited(bus):

@@ -8,6 +8,7 @@ from fake_bus import FailureError, FakeSystemd, SilenceError
 from journal_values import BOOT, OTHER_BOOT, a_header, opened
 
 from steadyrun.bus import login
+from steadyrun.guard.lasting import restore_lingering
 from steadyrun.guard.recovery import recover
 from steadyrun.journal.rows import IntentKind
 from steadyrun.model.change import BootUnit, Lingering
@@ -259,6 +260,12 @@ def test_recovery_undoes_both_where_no_ramp_takes_them_over(journal, systemd, tm
     assert any(unit.path in line for line in done)
     assert systemd.lingers is False
     assert not os.path.exists(f"{tmp_path}/units")
+
+
+def test_lingering_that_was_on_before_is_never_switched_off(systemd):
+    systemd.lingers = True
+    assert restore_lingering(Lingering(1000, before=True)) == ""
+    assert systemd.calls == []
 
 
 def test_a_bus_that_is_away_keeps_the_intent_for_the_next_start(journal, tmp_path, monkeypatch):
