@@ -11,8 +11,8 @@ import pytest
 
 from steadyrun.contain.cgroup1 import Cgroup1Backend
 from steadyrun.contain.cgroup1_containment import Cgroup1Containment
-from steadyrun.contain.cgroup1_memory import machine_has_swap
 from steadyrun.contain.cgroup1_placement import places
+from steadyrun.contain.readback import machine_has_swap
 from steadyrun.contain.cgroupfs import CgroupDirectory
 from steadyrun.contain.facts import read_facts
 from steadyrun.errors import ContainmentFailedError

@@ -2,7 +2,8 @@
 
 import pytest
 
-from steadyrun.contain.cgroup1_placement import is_ours, places
+from steadyrun.contain.cgroup1_placement import places
+from steadyrun.contain.hierarchy import is_ours
 from steadyrun.model.containment import CgroupMount, ContainmentFacts
 
 OPEN = "9223372036854771712\n"

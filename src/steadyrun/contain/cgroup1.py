@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import CREATE_DEADLINE
 from steadyrun.contain.cgroup1_containment import Cgroup1Containment, remove_parent
-from steadyrun.contain.cgroup1_limits import whole_disks
-from steadyrun.contain.cgroup1_placement import UNIFIED, is_ours, places
+from steadyrun.contain.cgroup1_placement import places
 from steadyrun.contain.cgroupfs import CgroupDirectory
+from steadyrun.contain.disks import whole_disks
+from steadyrun.contain.hierarchy import UNIFIED, expect_plain, is_ours
 from steadyrun.errors import ContainmentFailedError
 from steadyrun.model.containment import (
     BackendName,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 _PARENT_TRIES = 20
 """How often a parent that another run's end removes under our hands is made again."""
-_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
 class Cgroup1Backend:
@@ -79,10 +79,7 @@ class Cgroup1Backend:
         Raises:
             ContainmentFailedError: The name could leave our parent, or there is no hierarchy to use.
         """
-        if not name or set(name) - _NAME_CHARACTERS or name.startswith("."):
-            raise ContainmentFailedError(
-                f"containment name: expected letters, digits, - and _, found {name!r}"
-            )
+        expect_plain(name)
         if not self._places:
             raise ContainmentFailedError(
                 "cgroup1: expected a hierarchy to make cgroups in, found none", hint="steadyrun doctor"

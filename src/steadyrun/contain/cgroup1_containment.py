@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from steadyrun.contain.cgroup1_counters import LegacyCounters
 from steadyrun.contain.cgroup1_limits import LegacyLimits
-from steadyrun.contain.cgroup1_placement import PARENT, UNIFIED, Place
+from steadyrun.contain.cgroup1_placement import Place
+from steadyrun.contain.hierarchy import PARENT, UNIFIED
 from steadyrun.contain.processes import cgroups_of, cgroups_of_threads, is_alive, signal_verified
 from steadyrun.errors import ContainmentFailedError
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan

@@ -9,21 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from steadyrun.contain.cgroupfs import has_children, read_at, tree
+from steadyrun.contain.counters import Counters, Most, as_bytes, less
 from steadyrun.errors import FormatError
-from steadyrun.kernel.cgroupfiles import parse_blkio_bytes, parse_count, parse_flat
+from steadyrun.kernel.cgroupfiles import parse_blkio_bytes, parse_flat
 from steadyrun.kernel.psi import parse_psi
-from steadyrun.kernel.reader import KeptFile
 from steadyrun.model.sample import CgroupSample
-from steadyrun.units import Bytes, Microseconds, Seconds
+from steadyrun.units import Microseconds, Seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import TypeVar
+    from collections.abc import Mapping
 
     from steadyrun.contain.cgroupfs import CgroupDirectory
     from steadyrun.model.sample import CgroupId
-
-    T = TypeVar("T")
 
 FILES = {
     "memory.usage_in_bytes": "memory",
@@ -54,69 +51,45 @@ class LegacyCounters:
         identity: What the samples say they are of.
     """
 
-    __slots__ = ("_files", "_identity", "_memory", "_tasks_peak")
+    __slots__ = ("_files", "_identity", "_memory", "_tasks")
 
     def __init__(self, directories: Mapping[str, CgroupDirectory], identity: CgroupId | None) -> None:
-        self._files = {
-            name: KeptFile(directories[controller].kept(name))
-            for name, controller in FILES.items()
-            if controller in directories and directories[controller].has(name)
-        }
+        self._files = Counters((n, directories[c]) for n, c in FILES.items() if c in directories)
         self._memory = directories.get("memory")
         self._identity = identity
-        self._tasks_peak: int | None = None
+        self._tasks = Most()
 
     def sample(self, at: Seconds, *, frozen: bool | None) -> CgroupSample:
         """Read all counters now."""
-        memory = self._count("memory.usage_in_bytes")
-        stat = self._parse("memory.stat", parse_flat) or {}
-        throttled = (self._parse("cpu.stat", parse_flat) or {}).get("throttled_time")
-        cpu = self._count("cpuacct.usage")
-        tasks = self._count("pids.current")
-        io = self._parse(_IO, parse_blkio_bytes)
+        memory = self._files.count("memory.usage_in_bytes")
+        stat = self._files.parse("memory.stat", parse_flat) or {}
+        throttled = (self._files.parse("cpu.stat", parse_flat) or {}).get("throttled_time")
+        cpu = self._files.count("cpuacct.usage")
+        tasks = self._files.count("pids.current")
+        io = self._files.parse(_IO, parse_blkio_bytes)
         return CgroupSample(
             at=at,
             identity=self._identity,
-            memory=_as_bytes(memory),
-            memory_peak=_as_bytes(self._count("memory.max_usage_in_bytes")),
-            working_set=_less(memory, stat.get("total_inactive_file")),
-            swap=_less(self._count("memory.memsw.usage_in_bytes"), memory),
+            memory=as_bytes(memory),
+            memory_peak=as_bytes(self._files.count("memory.max_usage_in_bytes")),
+            working_set=less(memory, stat.get("total_inactive_file")),
+            swap=less(self._files.count("memory.memsw.usage_in_bytes"), memory),
             cpu_time=_from_nanoseconds(cpu),
             cpu_throttled=_from_nanoseconds(throttled),
             tasks=tasks,
-            tasks_peak=self._peak_of(tasks),
+            tasks_peak=self._tasks.of(self._files.count("pids.peak"), tasks),
             oom_kills=self._oom_kills(),
             io_read=io[0] if io else None,
             io_write=io[1] if io else None,
-            psi_memory=self._parse("memory.pressure", parse_psi),
-            psi_io=self._parse("io.pressure", parse_psi),
-            psi_cpu=self._parse("cpu.pressure", parse_psi),
+            psi_memory=self._files.parse("memory.pressure", parse_psi),
+            psi_io=self._files.parse("io.pressure", parse_psi),
+            psi_cpu=self._files.parse("cpu.pressure", parse_psi),
             frozen=frozen,
         )
 
     def close(self) -> None:
         """Close the kept descriptors."""
-        for file in self._files.values():
-            file.close()
-
-    def _count(self, name: str) -> int | None:
-        return self._parse(name, parse_count)
-
-    def _parse(self, name: str, parse: Callable[..., T]) -> T | None:
-        file = self._files.get(name)
-        text = None if file is None else file.read()
-        if text is None:
-            return None
-        try:
-            return parse(text, source=name)
-        except FormatError:
-            return None
-
-    def _peak_of(self, tasks: int | None) -> int | None:
-        """Return the most tasks: the kernel's figure (pids.peak, >= 6.1x), else the most a sample saw."""
-        if tasks is not None:
-            self._tasks_peak = max(tasks, self._tasks_peak or 0)
-        return self._count("pids.peak") or self._tasks_peak
+        self._files.close()
 
     def _oom_kills(self) -> int | None:
         """Return the processes the kernel killed here at a limit (`oom_kill`, kernel >= 4.13).
@@ -124,7 +97,7 @@ class LegacyCounters:
         A legacy counter counts the victims of its own cgroup alone (memcg_memory_event in
         include/linux/memcontrol.h goes no further up there), so cgroups that the load made are added.
         """
-        own = (self._parse("memory.oom_control", parse_flat) or {}).get("oom_kill")
+        own = (self._files.parse("memory.oom_control", parse_flat) or {}).get("oom_kill")
         if own is None or self._memory is None or not has_children(self._memory.fd):
             return own
         return own + sum(_oom_kills_at(fd) for fd in tree(self._memory.fd) if fd != self._memory.fd)
@@ -135,15 +108,6 @@ def _oom_kills_at(directory: int) -> int:
         return parse_flat(read_at(directory, "memory.oom_control") or "", source="").get("oom_kill", 0)
     except FormatError:
         return 0
-
-
-def _as_bytes(value: int | None) -> Bytes | None:
-    return None if value is None else Bytes(value)
-
-
-def _less(whole: int | None, part: int | None) -> Bytes | None:
-    """Subtract two counters that were read one after the other: never below zero."""
-    return None if whole is None or part is None else Bytes(max(0, whole - part))
 
 
 def _from_nanoseconds(value: int | None) -> Microseconds | None:

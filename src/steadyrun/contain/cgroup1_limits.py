@@ -7,11 +7,12 @@ with the reason in the place of the figure. Never raises for a limit: the caller
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from steadyrun.contain.cgroup1_memory import apply_memory
-from steadyrun.contain.cgroup1_placement import ancestors
+from steadyrun.contain.disks import whole_disks
+from steadyrun.contain.hierarchy import ancestors
+from steadyrun.contain.quota import quota_of
 from steadyrun.contain.readback import (
     UNLIMITED,
     bound,
@@ -30,11 +31,6 @@ if TYPE_CHECKING:
 
     from steadyrun.contain.cgroupfs import CgroupDirectory
 
-PERIOD_US = 100_000
-"""The kernel's default period (Documentation/scheduler/sched-bwc.rst)."""
-LONG_PERIOD_US = 1_000_000
-"""The longest period the kernel takes; the quota may not be under 1000 us (sched-bwc.rst)."""
-LEAST_QUOTA_US = 1_000
 SHARES_MIN, SHARES_MAX = 2, 262144
 """MIN_SHARES and MAX_SHARES of kernel/sched/sched.h."""
 
@@ -128,40 +124,6 @@ def shares_of(weight: int) -> int:
     runtimes map the two ranges onto each other: 1024 shares, Docker's default, become a weight of 39.)
     """
     return max(SHARES_MIN, min(SHARES_MAX, (weight * 1024 + 50) // 100))
-
-
-def quota_of(cores: float) -> tuple[int, int]:
-    """Return (quota, period) in microseconds for a number of cores; never less than the kernel takes."""
-    period = PERIOD_US if cores * PERIOD_US >= LEAST_QUOTA_US else LONG_PERIOD_US
-    return max(LEAST_QUOTA_US, int(cores * period)), period
-
-
-def whole_disks(root: str = "") -> tuple[str, ...]:
-    """Name `MAJ:MIN` of each disk that I/O ends at: no loop, ram or zram, none stacked on others.
-
-    A device-mapper or md device is left out because what is written to it arrives at its `slaves`
-    with the same cgroup (bio_clone_blkg_association, block/blk-cgroup.c).
-    """
-    block = f"{root}/sys/block"
-    try:
-        names = sorted(os.listdir(block))
-    except OSError:
-        return ()
-    found = []
-    for name in names:
-        if name.startswith(("loop", "ram", "zram")) or _entries(f"{block}/{name}/slaves"):
-            continue
-        size, number = read_text(f"{block}/{name}/size"), read_text(f"{block}/{name}/dev")
-        if number is not None and size is not None and size.strip() != "0":
-            found.append(number.strip())
-    return tuple(found)
-
-
-def _entries(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except OSError:
-        return []
 
 
 def _write_quota(directory: CgroupDirectory, cores: float | None) -> str:

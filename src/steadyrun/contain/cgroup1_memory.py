@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.readback import UNLIMITED, bound, flat_of, limit_of, refused, try_write
-from steadyrun.kernel.reader import read_text
+from steadyrun.contain.readback import UNLIMITED, bound, flat_of, limit_of, machine_has_swap, refused, try_write
 from steadyrun.model.limits import Limits, ReadBack
 
 if TYPE_CHECKING:
@@ -79,12 +78,6 @@ def _swap(directory: CgroupDirectory, limits: Limits, hierarchical: dict[str, in
     # Each limit is rounded down to a page by itself, so their difference may be a page more.
     held = memsw <= limits.memory_max + asked
     return ReadBack("swap_max", str(asked), str(max(0, memsw - limit)), source, held)
-
-
-def machine_has_swap(root: str = "") -> bool:
-    """Tell whether any swap is on; unreadable counts as yes (proc_swaps(5): the first line is a heading)."""
-    text = read_text(f"{root}/proc/swaps")
-    return text is None or len(text.splitlines()) > 1
 
 
 def _bytes(limit: int | None) -> str:

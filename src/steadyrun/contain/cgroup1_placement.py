@@ -11,20 +11,14 @@ parent of the default weight the lowest weight would do nothing for the desktop 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from steadyrun.contain.hierarchy import PARENT, UNIFIED, ancestors, visible
 from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_limit
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.containment import CgroupMount, ContainmentFacts
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-PARENT = "steadyrun"
-"""Name of the parent that all our containments of one hierarchy share."""
-UNIFIED = ""
-"""The controller name that /proc/PID/cgroup gives the unified hierarchy."""
 USED = ("memory", "pids", "cpu", "cpuacct", "blkio", "freezer")
 """Legacy controllers that hold or count something for us."""
 
@@ -53,12 +47,6 @@ class Place(NamedTuple):
     def cgroup_path(self, directory: str) -> str:
         """Return what /proc/PID/cgroup says of a process in `directory` (mountinfo's field 4 and below)."""
         return f"{self.mount.root.rstrip('/')}{directory[len(self.mount.path) :]}"
-
-
-def is_ours(directory: str, name: str) -> bool:
-    """Tell whether a directory is where a containment of that name stands, by its path alone."""
-    parent, _, last = directory.rpartition("/")
-    return (last == name and parent.rpartition("/")[2] == PARENT) or last == f"{PARENT}-{name}"
 
 
 def places(facts: ContainmentFacts, *, root: str = "") -> tuple[Place, ...]:
@@ -101,26 +89,6 @@ def base_of(mount: CgroupMount, own: str, controllers: tuple[str, ...], *, root:
         return None
     above = ancestors(own_directory, mount.path)
     return own_directory if any(limits_anything(root + d, controllers) for d in above) else mount.path
-
-
-def visible(mount: CgroupMount, path: str) -> str | None:
-    """Return the directory of a cgroup path below a mount; `None` when it lies outside.
-
-    Without a cgroup namespace a container's mount shows `/docker/ID` of the host's tree as its root
-    and /proc/self/cgroup gives the host's path (cgroup_namespaces(7)).
-    """
-    root = mount.root.rstrip("/")
-    if not f"{path.rstrip('/')}/".startswith(f"{root}/") or "/.." in f"{path}/":
-        return None
-    return f"{mount.path}{path[len(root) :]}".rstrip("/")
-
-
-def ancestors(directory: str, top: str) -> Iterator[str]:
-    """Give a directory and each above it, up to and with `top`."""
-    while len(directory) > len(top):
-        yield directory
-        directory = directory.rpartition("/")[0]
-    yield top
 
 
 def limits_anything(directory: str, controllers: tuple[str, ...]) -> bool:

@@ -85,3 +85,10 @@ def try_write(directory: CgroupDirectory, name: str, text: str) -> str:
     except OSError as error:
         return f"{name}: writing {text} gave {error.strerror}"
     return ""
+
+
+
+def machine_has_swap(root: str = "") -> bool:
+    """Tell whether any swap is on; unreadable counts as yes (proc_swaps(5): the first line is a heading)."""
+    text = read_text(f"{root}/proc/swaps")
+    return text is None or len(text.splitlines()) > 1

@@ -46,6 +46,52 @@ def parse_limit(text: str, *, source: str) -> Bytes | None:
     return None if limit >= _NO_LIMIT else Bytes(limit)
 
 
+def parse_cpu_max(text: str, *, source: str) -> tuple[int | None, int]:
+    """Read v2 `cpu.max`: quota and period in microseconds; a quota of `None` is no limit.
+
+    Raises:
+        FormatError: Not `max 100000` or two numbers, the second not 0.
+    """
+    quota, blank, period = text.strip().partition(" ")
+    length = whole(period, source, "a quota and a period in microseconds") if blank else 0
+    if not length:
+        raise unexpected(source, "a quota and a period in microseconds", text)
+    return (None if quota == "max" else whole(quota, source, "microseconds or 'max'")), length
+
+
+def parse_io_max(text: str, *, source: str) -> dict[str, dict[str, int | None]]:
+    """Read v2 `io.max`: for each device (`8:0`) its limits, `None` for one that is open.
+
+    A device without any limit has no line.
+
+    Raises:
+        FormatError: A line is not `8:0 rbps=1048576 wbps=max riops=max wiops=max`.
+    """
+    found: dict[str, dict[str, int | None]] = {}
+    for line in text.splitlines():
+        device, *fields = line.split()
+        if not _is_device(device) or not fields:
+            raise unexpected(source, "a line such as '8:0 rbps=max wbps=1048576'", line)
+        found[device] = {}
+        for field in fields:
+            key, _, value = field.partition("=")
+            found[device][key] = None if value == "max" else whole(value, source, f"a number after {key}=")
+    return found
+
+
+def parse_io_weight(text: str, *, source: str) -> int:
+    """Read v2 `io.weight` or `io.bfq.weight`: the weight for every device that has none of its own.
+
+    Raises:
+        FormatError: There is no line `default 100`.
+    """
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if name == "default":
+            return whole(value, source, "a weight after default")
+    raise unexpected(source, "a line such as 'default 100'", text)
+
+
 def parse_count(text: str, *, source: str) -> int:
     """Read a file that holds one number: pids.current, memory.usage_in_bytes, cpuacct.usage.
 

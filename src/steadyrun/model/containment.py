@@ -90,6 +90,42 @@ class CgroupMount(NamedTuple):
     writable: bool
 
 
+class UnifiedLevel(NamedTuple):
+    """One cgroup of the unified hierarchy at or above this process's own, as a place to make ours in."""
+
+    directory: str
+    available: tuple[str, ...]
+    """`cgroup.controllers`: what may be enabled for cgroups below it."""
+    enabled: tuple[str, ...]
+    """`cgroup.subtree_control`: what is."""
+    is_root: bool
+    """The kernel's root cgroup, which alone may have processes beside cgroups below it."""
+    occupied: bool
+    """Processes are in it itself (or that cannot be told)."""
+    writable: bool
+    """We may make cgroups in it, enable controllers for them, and move our processes into them."""
+    limits: bool
+    """It limits something, for everything below it."""
+    delegated: bool
+    """Its manager gave it away (`Delegate=yes`, or it belongs to us and what is above does not)."""
+
+
+class ManagerFacts(NamedTuple):
+    """The systemd manager that would make a unit for us: the user's, or as root the system's."""
+
+    is_user: bool
+    version: int | None
+    cgroup: str
+    """Directory of its cgroup; empty when it could not be asked."""
+    controllers: tuple[str, ...]
+    """`cgroup.controllers` there: what its units can have."""
+    files: tuple[str, ...]
+    """Names of the files that a cgroup of it has: which limits the kernel knows."""
+    trouble: str = ""
+    """Why it cannot be used; empty when it can."""
+    remedy: str = ""
+
+
 class ContainmentFacts(NamedTuple):
     """What `contain.choose` decides from. Read by `contain.facts`, never by `choose`."""
 
@@ -104,6 +140,14 @@ class ContainmentFacts(NamedTuple):
     kill_supported: bool
     """`cgroup.kill` is there (kernel >= 5.14)."""
     psi_supported: bool
+    kernel: tuple[int, int] = (0, 0)
+    """Major and minor number of the release."""
+    levels: tuple[UnifiedLevel, ...] = ()
+    """Where the memory controller is unified: our own cgroup and all above it, topmost first."""
+    files: tuple[str, ...] = ()
+    """Names of the files of the unified child that was made, and removed, just now."""
+    manager: ManagerFacts | None = None
+    """`None` where no systemd runs, or the memory controller is not its to give."""
 
 
 class Choice(NamedTuple):

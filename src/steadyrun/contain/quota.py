@@ -1,0 +1,15 @@
+"""A number of cores as the quota and period that the kernel's CPU bandwidth control takes."""
+
+from __future__ import annotations
+
+PERIOD_US = 100_000
+"""The kernel's default period (Documentation/scheduler/sched-bwc.rst)."""
+LONG_PERIOD_US = 1_000_000
+"""The longest period the kernel takes; the quota may not be under 1000 us (sched-bwc.rst)."""
+LEAST_QUOTA_US = 1_000
+
+
+def quota_of(cores: float) -> tuple[int, int]:
+    """Return (quota, period) in microseconds for a number of cores; never less than the kernel takes."""
+    period = PERIOD_US if cores * PERIOD_US >= LEAST_QUOTA_US else LONG_PERIOD_US
+    return max(LEAST_QUOTA_US, int(cores * period)), period
