@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from steadyrun.contain.cgroup1_limits import SHARES_MAX, SHARES_MIN, shares_of
 from steadyrun.contain.cgroup1_placement import places
+from steadyrun.contain.choose import can_kill, choose
 from steadyrun.contain.hierarchy import ancestors, is_ours, visible
 from steadyrun.contain.quota import LEAST_QUOTA_US, quota_of
-from steadyrun.contain.choose import can_kill, choose
 from steadyrun.errors import CannotContainError
 from steadyrun.model.containment import BackendName, CgroupMount, ContainmentFacts
 

@@ -12,9 +12,9 @@ import pytest
 from steadyrun.contain.cgroup1 import Cgroup1Backend
 from steadyrun.contain.cgroup1_containment import Cgroup1Containment
 from steadyrun.contain.cgroup1_placement import places
-from steadyrun.contain.readback import machine_has_swap
 from steadyrun.contain.cgroupfs import CgroupDirectory
 from steadyrun.contain.facts import read_facts
+from steadyrun.contain.readback import machine_has_swap
 from steadyrun.errors import ContainmentFailedError
 from steadyrun.model.containment import BackendName, Capability
 from steadyrun.model.plan import RunAs

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.readback import UNLIMITED, bound, flat_of, limit_of, machine_has_swap, refused, try_write
+from steadyrun.contain.readback import (
+    UNLIMITED,
+    bound,
+    flat_of,
+    limit_of,
+    machine_has_swap,
+    refused,
+    try_write,
+)
 from steadyrun.model.limits import Limits, ReadBack
 
 if TYPE_CHECKING:

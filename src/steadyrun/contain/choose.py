@@ -9,15 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from steadyrun.contain.unified_placement import place
+from steadyrun.contain.unified_promises import FREEZER_SINCE
 from steadyrun.errors import CannotContainError
-from steadyrun.model.containment import BackendName, CgroupMount, Choice, ContainmentFacts, Obstacle
+from steadyrun.model.containment import (
+    BackendName,
+    CgroupMount,
+    Choice,
+    ContainmentFacts,
+    ManagerFacts,
+    Obstacle,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NOT_HERE: Final = "not here"
-_NOT_BUILT = "not built yet in this version"
-_UPGRADE = "python3 -m pip install --upgrade steadyrun"
+_NO_KILL = "nothing to kill by: neither cgroup.kill nor cgroup.freeze"
+_NEWER_KERNEL = "uname -r   # cgroup.freeze needs Linux 5.2, cgroup.kill 5.14"
 
 
 def choose(facts: ContainmentFacts, *, wanted: BackendName | None = None) -> Choice:
@@ -57,15 +66,51 @@ def _unusable(name: BackendName, obstacle: Obstacle | str) -> CannotContainError
 
 
 def _systemd(facts: ContainmentFacts) -> Obstacle | str | None:
-    if not (facts.systemd_running and _memory_is_unified(facts)):
+    """A manager that can be asked, and gives its units the memory controller, is the least."""
+    manager = facts.manager
+    if manager is None:
         return NOT_HERE
-    return Obstacle(BackendName.SYSTEMD, _NOT_BUILT, _UPGRADE)
+    if manager.trouble:
+        return Obstacle(BackendName.SYSTEMD, manager.trouble, manager.remedy)
+    if "memory" not in manager.controllers:
+        whose = "the user manager" if manager.is_user else "systemd"
+        return Obstacle(
+            BackendName.SYSTEMD, f"{whose} was given no memory controller", delegate_command(manager)
+        )
+    if not _can_kill_unified(facts, manager.files):
+        return Obstacle(BackendName.SYSTEMD, _NO_KILL, _NEWER_KERNEL)
+    return None
 
 
 def _cgroup2(facts: ContainmentFacts) -> Obstacle | str | None:
     if not _memory_is_unified(facts):
         return NOT_HERE
-    return Obstacle(BackendName.CGROUP2, _NOT_BUILT, _UPGRADE)
+    where = place(facts)
+    if isinstance(where, Obstacle):
+        return where
+    return (
+        None
+        if _can_kill_unified(facts, facts.files)
+        else Obstacle(BackendName.CGROUP2, _NO_KILL, _NEWER_KERNEL)
+    )
+
+
+def _can_kill_unified(facts: ContainmentFacts, files: tuple[str, ...]) -> bool:
+    return "cgroup.kill" in files or facts.kernel >= FREEZER_SINCE
+
+
+def delegate_command(manager: ManagerFacts) -> str:
+    """Return the drop-in that gives a user manager every controller.
+
+    Source: systemd.resource-control(5), `Delegate=`. What the system's own manager lacks, the kernel does.
+    """
+    if not manager.is_user:
+        return "cat /proc/cmdline   # a cgroup_disable=memory there wants to be taken out"
+    folder = "/etc/systemd/system/user@.service.d"
+    return (
+        f"sudo mkdir -p {folder} && printf '[Service]\nDelegate=cpu cpuset io memory pids\n' | "
+        f"sudo tee {folder}/delegate.conf && sudo systemctl daemon-reload   # then log out and in again"
+    )
 
 
 def _cgroup1(facts: ContainmentFacts) -> Obstacle | str | None:

@@ -1,20 +1,21 @@
 """Reads what `choose` decides from: mounts, our own cgroups, and whether a child can be made.
 
-Making a child is really tried, with a random name, and undone at once: a writable mount says little
-(containers mount hierarchies writable that refuse every mkdir, and the other way round).
+Where the memory controller is unified, the cgroups above us are read and a child is made where the
+`cgroup2` backend would (`unified_facts`); elsewhere one in each legacy hierarchy. Making a child is
+really tried, with a random name, and undone at once: a writable mount says little (containers mount
+hierarchies writable that refuse every mkdir, and the other way round).
 """
 
 from __future__ import annotations
 
 import os
 
+from steadyrun.contain.unified_facts import PROBE, unified_memory, with_levels
 from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.containment import CgroupMount, ContainmentFacts
-
-PROBE = "steadyrun-probe"
 
 
 def read_facts(root: str = "/") -> ContainmentFacts:
@@ -34,9 +35,21 @@ def read_facts(root: str = "/") -> ContainmentFacts:
         systemd_running=os.path.isdir(f"{before}/run/systemd/system"),
         creatable=(),
         kill_supported=False,
-        psi_supported=any(m.unified and os.path.exists(f"{before}{m.path}/memory.pressure") for m in mounts),
+        psi_supported=any(m.unified for m in mounts)
+        and read_text(f"{before}/proc/pressure/memory") is not None,
+        kernel=_read_kernel(before),
     )
-    return _try_children(facts, before)
+    if unified_memory(facts) is None:
+        return _try_children(facts, before)
+    return with_levels(facts, root=before)
+
+
+def _read_kernel(before: str) -> tuple[int, int]:
+    """Return major and minor of the release, (0, 0) when they cannot be told."""
+    release = (read_text(f"{before}/proc/sys/kernel/osrelease") or "").split("-")[0].split(".")
+    if len(release) < 2 or not (release[0].isdecimal() and release[1].isdecimal()):
+        return (0, 0)
+    return (int(release[0]), int(release[1]))
 
 
 def _read_mounts(before: str) -> tuple[CgroupMount, ...]:

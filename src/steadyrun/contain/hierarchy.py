@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PARENT = "steadyrun"
 """Name of the parent that all our containments of one hierarchy share."""
+SLICE = "steadyrun.slice"
+"""The slice of a systemd manager that all units of our loads are in."""
 UNIFIED = ""
 """The controller name that /proc/PID/cgroup gives the unified hierarchy."""
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
@@ -28,9 +30,7 @@ def expect_plain(name: str) -> None:
         ContainmentFailedError: It holds anything but letters, digits, `-`, `_` and `.`, or begins with a dot.
     """
     if not name or set(name) - NAME_CHARACTERS or name.startswith("."):
-        raise ContainmentFailedError(
-            f"containment name: expected letters, digits, - and _, found {name!r}"
-        )
+        raise ContainmentFailedError(f"containment name: expected letters, digits, - and _, found {name!r}")
 
 
 def is_ours(directory: str, name: str) -> bool:

@@ -27,7 +27,11 @@ def open_backend(name: BackendName, facts: ContainmentFacts) -> Backend:
             from steadyrun.contain.poll import PollBackend
 
             return PollBackend()
-        case BackendName.SYSTEMD | BackendName.CGROUP2:
+        case BackendName.CGROUP2:
+            from steadyrun.contain.cgroup2 import open_cgroup2
+
+            return open_cgroup2(facts)
+        case BackendName.SYSTEMD:
             raise CannotContainError(
                 f"containment: expected cgroup1 or poll, found {name.value}, not built yet in this version",
                 hint="python3 -m pip install --upgrade steadyrun",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from steadyrun.contain.hierarchy import PARENT, SLICE
 from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_limit
 from steadyrun.kernel.reader import read_text
@@ -29,8 +30,10 @@ def promised_here(backend: Backend) -> tuple[tuple[int, int], ...]:
 
 
 def _each(parent: str) -> Iterator[tuple[int, int]]:
+    """Look at each cgroup of ours in the parent: all in one that bears our name, else those that do."""
+    all_ours = os.path.basename(parent) in (PARENT, SLICE)
     try:
-        names = os.listdir(parent)
+        names = [name for name in os.listdir(parent) if all_ours or name.startswith(f"{PARENT}-")]
     except OSError:
         return
     for name in names:

@@ -87,7 +87,6 @@ def try_write(directory: CgroupDirectory, name: str, text: str) -> str:
     return ""
 
 
-
 def machine_has_swap(root: str = "") -> bool:
     """Tell whether any swap is on; unreadable counts as yes (proc_swaps(5): the first line is a heading)."""
     text = read_text(f"{root}/proc/swaps")

@@ -1,0 +1,138 @@
+"""Reads the cgroups at and above our own in the unified hierarchy. Judges nothing.
+
+Makes a child at the place that `unified_placement` chooses, looks at its files, and removes it at
+once; enables no controller.
+"""
+
+from __future__ import annotations
+
+import os
+
+from steadyrun.contain.hierarchy import UNIFIED, ancestors, visible
+from steadyrun.contain.unified_placement import place
+from steadyrun.errors import FormatError
+from steadyrun.kernel.cgroupfiles import parse_cpu_max, parse_limit
+from steadyrun.kernel.kept import parsed, read_text
+from steadyrun.model.containment import CgroupMount, ContainmentFacts, UnifiedLevel
+
+PROBE = "steadyrun-probe"
+_LIMIT_FILES = ("memory.max", "memory.high", "memory.swap.max", "pids.max")
+_DEFAULT_WEIGHT = "100"
+_SETS = ("io.max", "cpuset.cpus", "cpuset.mems")
+"""Files that are empty where nothing is limited."""
+_XATTRS = ("user.delegate", "trusted.delegate")
+"""What systemd marks a cgroup with that it gave away, "1" (Control Group APIs and Delegation,
+"Delegation"; the first since 251, the second readable by root alone)."""
+
+
+def unified_memory(facts: ContainmentFacts) -> CgroupMount | None:
+    """Return the unified mount where the memory controller is its own, `None` elsewhere."""
+    return next((m for m in facts.mounts if m.unified and "memory" in m.controllers), None)
+
+
+def read_levels(mount: CgroupMount, own: str, *, root: str = "") -> tuple[UnifiedLevel, ...]:
+    """Read our own cgroup and all above it, topmost first; empty where the mount does not show it.
+
+    Args:
+        mount: The unified hierarchy.
+        own: Our path there, as /proc/self/cgroup gives it.
+        root: What to put before each path, for tests.
+    """
+    directory = visible(mount, own)
+    if directory is None:
+        return ()
+    return tuple(_level(d, root) for d in reversed(list(ancestors(directory, mount.path))))
+
+
+def _level(directory: str, root: str) -> UnifiedLevel:
+    path = root + directory
+    is_root = not os.path.exists(f"{path}/cgroup.type")  # "exists on non-root cgroups" (cgroup-v2.rst)
+    return UnifiedLevel(
+        directory=directory,
+        available=_words(f"{path}/cgroup.controllers"),
+        enabled=_words(f"{path}/cgroup.subtree_control"),
+        is_root=is_root,
+        occupied=(read_text(f"{path}/cgroup.procs") or "unknown").strip() != "" if not is_root else True,
+        writable=_is_writable(path),
+        limits=limits_anything(path),
+        delegated=_is_delegated(path),
+    )
+
+
+def _words(path: str) -> tuple[str, ...]:
+    return tuple((read_text(path) or "").split())
+
+
+def _is_writable(path: str) -> bool:
+    """Tell whether we may make cgroups there, enable controllers and move processes (effective ids)."""
+    files = (f"{path}/cgroup.procs", f"{path}/cgroup.subtree_control")
+    return os.access(path, os.W_OK | os.X_OK, effective_ids=True) and all(
+        os.access(file, os.W_OK, effective_ids=True) for file in files
+    )
+
+
+def _is_delegated(path: str) -> bool:
+    for name in _XATTRS:
+        try:
+            if os.getxattr(path, name) == b"1":
+                return True
+        except OSError:
+            continue
+    try:
+        ours = os.geteuid() != 0 and os.stat(path).st_uid == os.geteuid()
+        return ours and os.stat(os.path.dirname(path)).st_uid != os.geteuid()
+    except OSError:
+        return False
+
+
+def limits_anything(path: str) -> bool:
+    """Tell whether a cgroup limits anything itself.
+
+    A file that is there and does not read as expected counts as a limit: staying below our own cgroup
+    is never wrong. Protections (memory.min, memory.low) limit nobody.
+    """
+    if any(not _is_open(f"{path}/{name}") for name in _LIMIT_FILES):
+        return True
+    quota = read_text(f"{path}/cpu.max")
+    if quota is not None and (parsed(quota, parse_cpu_max, "cpu.max") or (0, 0))[0] is not None:
+        return True
+    weight = (read_text(f"{path}/cpu.weight") or _DEFAULT_WEIGHT).strip()
+    return weight != _DEFAULT_WEIGHT or any((read_text(f"{path}/{n}") or "").strip() for n in _SETS)
+
+
+def _is_open(path: str) -> bool:
+    text = read_text(path)
+    try:
+        return text is None or parse_limit(text, source=path) is None
+    except FormatError:
+        return False
+
+
+def with_levels(facts: ContainmentFacts, *, root: str = "") -> ContainmentFacts:
+    """Add the levels, and what a child that was really made there has."""
+    mount = unified_memory(facts)
+    own = dict(facts.own).get(UNIFIED)
+    if mount is None or own is None:
+        return facts
+    facts = facts._replace(levels=read_levels(mount, own, root=root))
+    where = place(facts)
+    if not isinstance(where, UnifiedLevel):
+        return facts
+    files = probe(root + where.directory)
+    if files is None:  # it looked writable and is not: a security module, a read-only mount
+        levels = tuple(lv._replace(writable=False) if lv == where else lv for lv in facts.levels)
+        return facts._replace(levels=levels)
+    return facts._replace(creatable=(mount.path,), kill_supported="cgroup.kill" in files, files=files)
+
+
+def probe(directory: str) -> tuple[str, ...] | None:
+    """Make a child, name its files, remove it; `None` when none can be made."""
+    child = f"{directory}/{PROBE}-{os.urandom(6).hex()}"
+    try:
+        os.mkdir(child)
+    except OSError:
+        return None
+    try:
+        return tuple(sorted(os.listdir(child)))
+    finally:
+        os.rmdir(child)
