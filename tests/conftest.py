@@ -13,12 +13,14 @@ import time
 
 import pytest
 
+from steadyrun.contain.cgroup2 import Cgroup2Backend
 from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.contain.spawn import marker_environment, spawn_member
+from steadyrun.contain.unified_facts import unified_memory
 from steadyrun.errors import CannotContainError
-from steadyrun.model.containment import BackendName
+from steadyrun.model.containment import BackendName, UnifiedLevel
 from steadyrun.model.limits import Limits
 from steadyrun.model.plan import Member
 from steadyrun.units import Seconds
@@ -189,6 +191,32 @@ def legacy_backend(facts, backend_named):
     if not any("freezer" in m.controllers and m.path in facts.creatable for m in mounts):
         pytest.skip("no freezer hierarchy to make cgroups in")
     return open_backend(BackendName.CGROUP1, facts._replace(mounts=mounts, kill_supported=False))
+
+
+@pytest.fixture
+def bare_unified_backend(facts):
+    """The unified backend in a hybrid machine's unified mount, which has no controllers: kill, freeze, PSI."""
+    mount = next((m for m in facts.mounts if m.unified), None)
+    if mount is None or unified_memory(facts) is not None:
+        pytest.skip("the unified hierarchy has the controllers here: cgroup2 itself is tested")
+    if mount.path not in facts.creatable:
+        pytest.skip(f"no cgroup can be made in {mount.path}")
+    level = UnifiedLevel(mount.path, (), (), True, True, True, False, False)
+    return Cgroup2Backend(facts, level, mount)
+
+
+@pytest.fixture
+def every_backend(request, backend_named):
+    """Open a backend by its name, or by what is missing of it."""
+
+    def open_named(name):
+        if name == "cgroup1 without a unified mount":
+            return request.getfixturevalue("legacy_backend")
+        if name == "cgroup2 without controllers":
+            return request.getfixturevalue("bare_unified_backend")
+        return backend_named(BackendName(name))
+
+    return open_named
 
 
 @pytest.fixture

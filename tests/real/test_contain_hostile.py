@@ -22,18 +22,17 @@ TASKS = 200
 QUIET = ["detach", "stopped", "zombies", "headless"]
 
 
-@pytest.fixture(params=["cgroup1", "cgroup1 without a unified mount", "poll"])
-def backend(request, backend_named):
-    if request.param == "cgroup1 without a unified mount":
-        return request.getfixturevalue("legacy_backend")
-    return backend_named(BackendName(request.param))
+KERNEL = ["systemd", "cgroup2", "cgroup1", "cgroup1 without a unified mount"]
 
 
-@pytest.fixture(params=["cgroup1", "cgroup1 without a unified mount"])
-def kernel_backend(request, backend_named):
-    if request.param == "cgroup1":
-        return backend_named(BackendName.CGROUP1)
-    return request.getfixturevalue("legacy_backend")
+@pytest.fixture(params=[*KERNEL, "cgroup2 without controllers", "poll"])
+def backend(request, every_backend):
+    return every_backend(request.param)
+
+
+@pytest.fixture(params=KERNEL)
+def kernel_backend(request, every_backend):
+    return every_backend(request.param)
 
 
 def bearing(token):
