@@ -195,7 +195,7 @@ def legacy_backend(facts, backend_named):
 
 @pytest.fixture
 def bare_unified_backend(facts):
-    """The unified backend in a hybrid machine's unified mount, which has no controllers: kill, freeze, PSI."""
+    """The unified backend in a unified mount without controllers: kill, freeze and PSI."""
     mount = next((m for m in facts.mounts if m.unified), None)
     if mount is None or unified_memory(facts) is not None:
         pytest.skip("the unified hierarchy has the controllers here: cgroup2 itself is tested")

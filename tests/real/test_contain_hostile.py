@@ -13,7 +13,6 @@ import time
 import pytest
 
 from steadyrun.contain.poll import PollBackend
-from steadyrun.model.containment import BackendName
 
 pytestmark = pytest.mark.real
 

@@ -4,7 +4,13 @@ import pytest
 
 from steadyrun.contain.choose import choose
 from steadyrun.errors import CannotContainError
-from steadyrun.model.containment import BackendName, CgroupMount, ContainmentFacts
+from steadyrun.model.containment import (
+    BackendName,
+    CgroupMount,
+    ContainmentFacts,
+    ManagerFacts,
+    UnifiedLevel,
+)
 
 
 def v1(*controllers, writable=True):
@@ -15,6 +21,21 @@ def v1(*controllers, writable=True):
 HYBRID_UNIFIED = CgroupMount("/sys/fs/cgroup/unified", "/", (), True, True)
 UNIFIED = CgroupMount("/sys/fs/cgroup", "/", ("cpu", "io", "memory", "pids"), True, True)
 LEGACY = (v1("memory"), v1("cpu", "cpuacct"), v1("pids"), v1("blkio"), v1("freezer"))
+
+
+ALL = ("cpu", "io", "memory", "pids")
+FILES = ("cgroup.freeze", "cgroup.kill", "memory.max")
+TOP = UnifiedLevel("/sys/fs/cgroup", ALL, (), True, True, True, False, False)
+USER_MANAGER = ManagerFacts(True, 252, "/sys/fs/cgroup/user.slice/user@1000.service", ALL, FILES)
+SYSTEM_MANAGER = ManagerFacts(False, 252, "/sys/fs/cgroup", ALL, FILES)
+NO_BUS = ManagerFacts(True, None, "", (), (), "the user manager cannot be asked: no bus", "log in")
+
+
+def unified(*levels, manager=None, euid=0, files=FILES, kernel=(6, 1)):
+    """A machine with all controllers in the unified hierarchy, under systemd where there is a manager."""
+    return facts(UNIFIED, euid=euid, systemd=manager is not None)._replace(
+        levels=levels or (TOP,), manager=manager, files=files, kernel=kernel
+    )
 
 
 def facts(*mounts, euid=0, systemd=False, creatable=None, kill=False):
@@ -34,15 +55,37 @@ CASES = {
     "hybrid with systemd": (facts(*LEGACY, HYBRID_UNIFIED, kill=True, systemd=True), BackendName.CGROUP1, []),
     "legacy": (facts(*LEGACY), BackendName.CGROUP1, []),
     "legacy, pids but no freezer": (facts(v1("memory"), v1("pids")), BackendName.CGROUP1, []),
-    "unified with systemd": (
-        facts(UNIFIED, kill=True, systemd=True),
+    "unified with systemd, as root": (unified(manager=SYSTEM_MANAGER), BackendName.SYSTEMD, []),
+    "unified with systemd, as a user": (unified(manager=USER_MANAGER, euid=1000), BackendName.SYSTEMD, []),
+    "a user without a manager": (
+        unified(manager=NO_BUS, euid=1000),
         BackendName.POLL,
-        [(BackendName.SYSTEMD, "not built yet"), (BackendName.CGROUP2, "not built yet")],
+        [(BackendName.SYSTEMD, "no bus"), (BackendName.CGROUP2, "did not delegate")],
     ),
-    "unified without systemd": (
-        facts(UNIFIED, kill=True),
+    "a user without a manager in a delegated subtree": (
+        unified(
+            TOP._replace(writable=False),
+            TOP._replace(
+                directory="/sys/fs/cgroup/ci.service", is_root=False, occupied=False, delegated=True
+            ),
+            manager=NO_BUS, euid=1000,
+        ),
+        BackendName.CGROUP2,
+        [(BackendName.SYSTEMD, "no bus")],
+    ),
+    "a user manager that was given no memory controller": (
+        unified(manager=USER_MANAGER._replace(controllers=("pids",)), euid=1000),
         BackendName.POLL,
-        [(BackendName.CGROUP2, "not built yet")],
+        [(BackendName.SYSTEMD, "no memory controller"), (BackendName.CGROUP2, "did not delegate")],
+    ),
+    "unified without systemd": (unified(), BackendName.CGROUP2, []),
+    "unified, a kernel that neither kills nor freezes": (
+        unified(files=("memory.max",), kernel=(4, 19)),
+        BackendName.POLL,
+        [(BackendName.CGROUP2, "neither cgroup.kill nor cgroup.freeze")],
+    ),
+    "unified, a kernel that freezes and has no cgroup.kill": (
+        unified(files=("memory.max",), kernel=(5, 10)), BackendName.CGROUP2, [],
     ),
     "nothing mounted": (facts(), BackendName.POLL, [(BackendName.CGROUP1, "no memory hierarchy is mounted")]),
     "an ordinary user": (
@@ -86,6 +129,12 @@ def test_the_command_depends_on_what_is_in_the_way():
     assert "docker run" in container.obstacles[0].remedy
 
 
+def test_a_missing_controller_of_the_user_manager_is_mended_by_a_drop_in():
+    found = choose(CASES["a user manager that was given no memory controller"][0]).obstacles[0]
+    assert "/etc/systemd/system/user@.service.d" in found.remedy
+    assert "Delegate=cpu cpuset io memory pids" in found.remedy
+
+
 def test_poll_can_always_be_asked_for():
     choice = choose(facts(*LEGACY), wanted=BackendName.POLL)
     assert choice.backend is BackendName.POLL
@@ -94,7 +143,7 @@ def test_poll_can_always_be_asked_for():
 @pytest.mark.parametrize("wanted", [BackendName.SYSTEMD, BackendName.CGROUP2, BackendName.CGROUP1])
 def test_asking_for_one_that_cannot_be_used_is_an_error_with_a_hint(wanted):
     with pytest.raises(CannotContainError) as caught:
-        choose(facts(UNIFIED, systemd=True), wanted=wanted)
+        choose(CASES["a user without a manager"][0], wanted=wanted)
     assert wanted.value in caught.value.message
     assert caught.value.hint
     assert caught.value.exit_code == 3

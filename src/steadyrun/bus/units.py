@@ -105,6 +105,33 @@ class Manager:
         digits = re.match(r"(?:systemd )?v?([0-9]+)", text)
         return None if digits is None else int(digits[1])
 
+    def control_group(self, *, until: float | None = None) -> str:
+        """Return the cgroup that all units of this manager are below, as a path with a leading slash.
+
+        Raises:
+            BusError: It was not told.
+        """
+        return str(self._bus.property(MANAGER, "ControlGroup", until=_by(until))) or "/"
+
+    def attach(self, name: str, subgroup: str, pids: Iterable[int], *, until: float | None = None) -> None:
+        """Move processes into a cgroup below a delegated unit's own; answered once they are moved.
+
+        A user manager asks the system's where it may not move them itself: a process of a login session
+        is in a cgroup that has none of the user's above it (systemd, Control Group APIs and Delegation,
+        "Delegation"; unit_attach_pids_to_cgroup() in src/core/cgroup.c).
+
+        Args:
+            name: The unit; it has to be up and delegated.
+            subgroup: Path below its cgroup, with a leading slash; has to be there.
+            pids: Of our own user's.
+            until: CLOCK_MONOTONIC by which all is done.
+
+        Raises:
+            BusError: It was refused; some may have been moved.
+        """
+        arguments = (name, subgroup, list(pids))
+        self._bus.call(MANAGER, "AttachProcessesToUnit", "ssau", arguments, until=_by(until))
+
     def start_transient(
         self,
         name: str,

@@ -89,8 +89,16 @@ class Backend(Protocol):
     def plan(self, name: str) -> ContainmentPlan:
         """Say where a containment of that name would be. No effect."""
 
-    def create(self, plan: ContainmentPlan, *, deadline: Seconds = CREATE_DEADLINE) -> Containment:
+    def create(
+        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+    ) -> Containment:
         """Make it, empty and without limits yet.
+
+        Args:
+            plan: Of `plan`.
+            lasts: The wall time of its load. Where somebody else (systemd) can end the containment some
+                time after that, without any process of ours, it is told to; `None`: it may last for ever.
+            deadline: How long to wait for somebody else.
 
         Raises:
             ContainmentFailedError: It could not be made; whatever was made of it is removed.

@@ -98,7 +98,9 @@ class Cgroup1Backend:
             procs_files=tuple(f"{p.directory(name)}/cgroup.procs" for p in self._places),
         )
 
-    def create(self, plan: ContainmentPlan, *, deadline: Seconds = CREATE_DEADLINE) -> Containment:
+    def create(
+        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+    ) -> Containment:
         """Make every directory of the plan, or none.
 
         Raises:

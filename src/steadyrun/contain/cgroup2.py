@@ -95,7 +95,9 @@ class Cgroup2Backend:
             procs_files=(f"{directory}/cgroup.procs",),
         )
 
-    def create(self, plan: ContainmentPlan, *, deadline: Seconds = CREATE_DEADLINE) -> Containment:
+    def create(
+        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+    ) -> Containment:
         """Enable the controllers, make the cgroup, see that it has them.
 
         Raises:

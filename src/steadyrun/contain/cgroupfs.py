@@ -127,10 +127,12 @@ def read_at(directory: int, name: str) -> str | None:
 def write_at(directory: int, name: str, text: str) -> None:
     """Write a kernel file in an open directory, in one write as the kernel wants it.
 
+    O_TRUNC as in a shell's `>`: nothing to a kernel file, and a plain file in its place loses its old text.
+
     Raises:
         OSError: As open(2) and write(2).
     """
-    fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
+    fd = os.open(name, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, dir_fd=directory)
     try:
         os.write(fd, text.encode("ascii"))
     finally:

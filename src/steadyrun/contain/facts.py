@@ -15,7 +15,7 @@ from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
 from steadyrun.kernel.reader import read_text
-from steadyrun.model.containment import CgroupMount, ContainmentFacts
+from steadyrun.model.containment import CgroupMount, ContainmentFacts, ManagerFacts
 
 
 def read_facts(root: str = "/") -> ContainmentFacts:
@@ -39,9 +39,18 @@ def read_facts(root: str = "/") -> ContainmentFacts:
         and read_text(f"{before}/proc/pressure/memory") is not None,
         kernel=_read_kernel(before),
     )
-    if unified_memory(facts) is None:
+    mount = unified_memory(facts)
+    if mount is None:
         return _try_children(facts, before)
+    if facts.systemd_running and not before:  # there is no bus in a tree of a test's own
+        facts = facts._replace(manager=_ask_manager(mount))
     return with_levels(facts, root=before)
+
+
+def _ask_manager(mount: CgroupMount) -> ManagerFacts:
+    from steadyrun.contain.systemd_facts import read_manager
+
+    return read_manager(mount)
 
 
 def _read_kernel(before: str) -> tuple[int, int]:

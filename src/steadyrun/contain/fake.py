@@ -49,7 +49,9 @@ class FakeBackend:
         """Say what it would be."""
         return PollBackend().plan(name)._replace(backend=self.name, parent="fake")
 
-    def create(self, plan: ContainmentPlan, *, deadline: Seconds = CREATE_DEADLINE) -> FakeContainment:
+    def create(
+        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+    ) -> FakeContainment:
         """Make one, empty."""
         become_subreaper()
         self.made[plan.name] = FakeContainment(plan, self)

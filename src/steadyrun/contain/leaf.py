@@ -58,12 +58,21 @@ class Leaf:
             ContainmentFailedError: It is not in it.
         """
         try:
-            self._dir.write("cgroup.procs", str(pid))
+            self.move(pid)
         except OSError as error:
             raise ContainmentFailedError(
                 f"{self._dir.path}: expected process {pid} to be moved in, found {error.strerror}"
             ) from error
         self.expect_inside(pid)
+
+    def move(self, pid: int) -> None:
+        """Move a process in.
+
+        Raises:
+            OSError: The kernel refuses; EACCES where the common ancestor of both cgroups is not ours
+                (cgroup-v2.rst, "Delegation Containment").
+        """
+        self._dir.write("cgroup.procs", str(pid))
 
     def expect_inside(self, pid: int) -> None:
         """Verify that a process is in it.

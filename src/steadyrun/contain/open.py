@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from steadyrun.errors import CannotContainError
 from steadyrun.model.containment import BackendName
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ def open_backend(name: BackendName, facts: ContainmentFacts) -> Backend:
     """Open a backend that `choose` chose, or that a journal's row names.
 
     Raises:
-        CannotContainError: This version does not have it.
+        CannotContainError: This machine has nothing of it (any more).
     """
     match name:
         case BackendName.CGROUP1:
@@ -32,9 +31,8 @@ def open_backend(name: BackendName, facts: ContainmentFacts) -> Backend:
 
             return open_cgroup2(facts)
         case BackendName.SYSTEMD:
-            raise CannotContainError(
-                f"containment: expected cgroup1 or poll, found {name.value}, not built yet in this version",
-                hint="python3 -m pip install --upgrade steadyrun",
-            )
+            from steadyrun.contain.systemd import open_systemd
+
+            return open_systemd(facts)
         case _:
             assert_never(name)

@@ -65,7 +65,9 @@ class PollBackend:
             marker=f"{MARKER}={name}",
         )
 
-    def create(self, plan: ContainmentPlan, *, deadline: Seconds = CREATE_DEADLINE) -> Containment:
+    def create(
+        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+    ) -> Containment:
         """Become the one that orphans of this process's descendants are given to."""
         become_subreaper()
         return PollContainment(plan, owner=os.getpid())

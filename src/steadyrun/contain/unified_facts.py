@@ -52,7 +52,7 @@ def _level(directory: str, root: str) -> UnifiedLevel:
         available=_words(f"{path}/cgroup.controllers"),
         enabled=_words(f"{path}/cgroup.subtree_control"),
         is_root=is_root,
-        occupied=(read_text(f"{path}/cgroup.procs") or "unknown").strip() != "" if not is_root else True,
+        occupied=read_text(f"{path}/cgroup.procs") != "",
         writable=_is_writable(path),
         limits=limits_anything(path),
         delegated=_is_delegated(path),

@@ -22,13 +22,14 @@ from steadyrun.contain.readback import (
     refused,
     try_write,
 )
-from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_cpu_max, parse_io_max, parse_io_weight
 from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.limits import CPU_WEIGHT_DEFAULT, CPU_WEIGHT_LOWEST, Limits, ReadBack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from steadyrun.contain.cgroupfs import CgroupDirectory
 
 OPEN = "max"
@@ -155,20 +156,9 @@ class UnifiedLimits:
 
     def _io_weight(self, weight: int | None) -> list[ReadBack]:
         """Set the weight for both that may give I/O out by it; only one that does makes it held."""
-        wanted = CPU_WEIGHT_DEFAULT if weight is None else weight
-        files = {"io.weight": wanted, "io.bfq.weight": bfq_weight(wanted)}
-        there = {name: value for name, value in files.items() if self._dir.has(name)}
+        there = _io_weights(self._dir, CPU_WEIGHT_DEFAULT if weight is None else weight)
         troubles = [t for n, v in there.items() if (t := try_write(self._dir, n, f"default {v}"))]
-        if weight is None:
-            return []
-        if not there:
-            return missing("io", io_weight=weight)
-        read = {name: parsed(self._dir.read(name), parse_io_weight, name) for name in there}
-        text = "; ".join((*(f"{name} {value}" for name, value in read.items()), *troubles))
-        if not disks_that_weigh(self._top):
-            reason = f"{text}; no disk here goes by weight: neither io.cost nor the BFQ scheduler is on"
-            return [refused("io_weight", weight, reason, "io.weight")]
-        return [ReadBack("io_weight", str(weight), text, "io.weight", read == there)]
+        return [] if weight is None else [read_io_weight(self._dir, weight, self._top, troubles)]
 
 
 def quota_text(cores: float | None) -> str:
@@ -204,12 +194,37 @@ def read_weight(directory: CgroupDirectory, weight: int, trouble: str = "") -> R
     """Read the CPU weight back."""
     if (directory.read("cpu.idle") or "0").strip() == "1":
         return ReadBack("cpu_weight", str(weight), "idle", "cpu.idle", weight == CPU_WEIGHT_LOWEST)
-    try:
-        found = limit_of(directory, "cpu.weight")
-    except FormatError:
-        found = None
+    found = limit_of(directory, "cpu.weight")
     text = describe(None if found is None else str(found), None, trouble)
     return ReadBack("cpu_weight", str(weight), text, "cpu.weight", found == weight)
+
+
+def weight_at(directory: str) -> int | None:
+    """Return the CPU weight of a cgroup, the lowest for an idle one; `None` when it cannot be read."""
+    if (read_text(f"{directory}/cpu.idle") or "0").strip() == "1":
+        return CPU_WEIGHT_LOWEST
+    return limit_at(f"{directory}/cpu.weight")
+
+
+def read_io_weight(
+    directory: CgroupDirectory, weight: int, top: str, troubles: Iterable[str] = ()
+) -> ReadBack:
+    """Read the I/O weight back; held only where a disk goes by it."""
+    there = _io_weights(directory, weight)
+    if not there:
+        return missing("io", io_weight=weight)[0]
+    read = {name: parsed(directory.read(name), parse_io_weight, name) for name in there}
+    text = "; ".join((*(f"{name} {value}" for name, value in read.items()), *troubles))
+    if not disks_that_weigh(top):
+        reason = f"{text}; no disk here goes by weight: neither io.cost nor the BFQ scheduler is on"
+        return refused("io_weight", weight, reason, "io.weight")
+    return ReadBack("io_weight", str(weight), text, "io.weight", read == there)
+
+
+def _io_weights(directory: CgroupDirectory, weight: int) -> dict[str, int]:
+    """Return what each file of a weight that is there is to say."""
+    files = {"io.weight": weight, "io.bfq.weight": bfq_weight(weight)}
+    return {name: value for name, value in files.items() if directory.has(name)}
 
 
 def bfq_weight(weight: int) -> int:

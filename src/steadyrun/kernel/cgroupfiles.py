@@ -69,7 +69,8 @@ def parse_io_max(text: str, *, source: str) -> dict[str, dict[str, int | None]]:
     """
     found: dict[str, dict[str, int | None]] = {}
     for line in text.splitlines():
-        device, *fields = line.split()
+        device, _, rest = line.partition(" ")
+        fields = rest.split()
         if not _is_device(device) or not fields:
             raise unexpected(source, "a line such as '8:0 rbps=max wbps=1048576'", line)
         found[device] = {}

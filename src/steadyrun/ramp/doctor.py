@@ -6,7 +6,17 @@
 
 from __future__ import annotations
 
-from steadyrun.model.containment import BackendName, Capability, CgroupMount, ContainmentFacts
+from steadyrun.contain.choose import delegate_command
+from steadyrun.contain.unified_facts import unified_memory
+from steadyrun.contain.unified_placement import given_by, place
+from steadyrun.model.containment import (
+    BackendName,
+    Capability,
+    CgroupMount,
+    ContainmentFacts,
+    ManagerFacts,
+    Obstacle,
+)
 from steadyrun.model.machine import CgroupMode
 from steadyrun.ramp.doctor_facts import DoctorFacts
 from steadyrun.ramp.doctor_host import judge_host
@@ -130,6 +140,10 @@ def delegation(facts: DoctorFacts) -> Rung:
     found = facts.containment
     if not found.mounts:
         return Rung("delegation", Level.MISSING, "there is no hierarchy to make a cgroup in", "")
+    if facts.choice.backend is BackendName.SYSTEMD and found.manager is not None:
+        return _given_to_units(found.manager)
+    if unified_memory(found):
+        return _given_below(facts)
     remedy = _may_write(found)
     if not found.creatable:
         return Rung("delegation", Level.MISSING, f"uid {found.euid} can make a cgroup nowhere", remedy)
@@ -139,6 +153,35 @@ def delegation(facts: DoctorFacts) -> Rung:
     if refused:
         return Rung("delegation", Level.DEGRADED, f"{made}, not in {', '.join(refused)}", remedy)
     return Rung("delegation", Level.OK, made, "")
+
+
+def _given_to_units(manager: ManagerFacts) -> Rung:
+    """Judge what a systemd manager gives to its units; a user manager often has no io."""
+    whose = "the user manager" if manager.is_user else "the system's manager"
+    version = "of unknown version" if manager.version is None else str(manager.version)
+    given = [name for name in _COSTS if name in manager.controllers]
+    said = f"{whose} (systemd {version}) gives its units {', '.join(given)}"
+    lacking = [name for name in _COSTS if name not in manager.controllers]
+    if not lacking:
+        return Rung("delegation", Level.OK, said, "")
+    costs = "; ".join(f"not {name}: {_COSTS[name]}" for name in lacking)
+    return Rung("delegation", Level.DEGRADED, f"{said}, {costs}", delegate_command(manager))
+
+
+def _given_below(facts: DoctorFacts) -> Rung:
+    """Judge what our own place in the unified hierarchy gives to cgroups below it."""
+    where = place(facts.containment)
+    if isinstance(where, Obstacle):
+        return Rung("delegation", Level.MISSING, where.reason, where.remedy)
+    given = given_by(where)
+    said = f"a cgroup can be made in {where.directory}, with {', '.join(given)}"
+    lacking = [name for name in _COSTS if name not in given]
+    if not lacking:
+        return Rung("delegation", Level.OK, said, "")
+    costs = "; ".join(f"not {name}: {_COSTS[name]}" for name in lacking)
+    above = where.directory if set(lacking) <= set(where.available) else where.directory.rpartition("/")[0]
+    remedy = f"echo {' '.join(f'+{name}' for name in lacking)} | sudo tee {above}/cgroup.subtree_control"
+    return Rung("delegation", Level.DEGRADED, f"{said}, {costs}", remedy)
 
 
 def _may_write(facts: ContainmentFacts) -> str:
@@ -190,7 +233,7 @@ def stopping(facts: DoctorFacts) -> Rung:
     name, unified = "freeze and kill", mode_of(facts.containment.mounts) is CgroupMode.UNIFIED
     if Capability.KILL not in facts.capabilities:
         said = "a forking load outruns every kill: no usable cgroup.kill, freezer or pids hierarchy"
-        if not facts.containment.creatable:
+        if not facts.containment.creatable and not unified:
             return Rung(name, Level.MISSING, said, _may_write(facts.containment))
         upgrade = "uname -r   # cgroup.kill needs Linux 5.14 or newer"
         return Rung(
@@ -199,7 +242,15 @@ def stopping(facts: DoctorFacts) -> Rung:
             said,
             upgrade if unified else _mount_command(facts.containment, "freezer"),
         )
-    how = "cgroup.kill" if facts.containment.kill_supported else "the legacy freezer or pids hierarchy"
+    how = _killed_by(facts.containment)
     if Capability.FREEZE not in facts.capabilities:
         return Rung(name, Level.DEGRADED, f"kill by {how}; nothing to freeze with", "")
     return Rung(name, Level.OK, f"by {how}", "")
+
+
+def _killed_by(facts: ContainmentFacts) -> str:
+    if facts.kill_supported or "cgroup.kill" in (facts.manager.files if facts.manager else ()):
+        return "cgroup.kill"
+    if unified_memory(facts):
+        return "freezing, and killing one by one"
+    return "the legacy freezer or pids hierarchy"

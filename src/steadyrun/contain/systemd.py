@@ -1,0 +1,254 @@
+"""Containment by a transient systemd unit for each load, with a leaf below it that we manage.
+
+    steadyrun.slice                    the manager's, shared by all our units
+      steadyrun-NAME.service           the manager's; delegated to us, without processes of its own
+        holder                         ours: the unit's main process, which sleeps
+        load                           ours: the leaf, the same as the cgroup2 backend's
+
+Above the unit systemd alone writes, below it we alone (Control Group APIs and Delegation). Why a
+service with a sleeping holder and not a scope: docs/adr/0008. D-Bus is waited for, with a deadline,
+while a containment is made, limited and filled; killing, freezing, reading and removing need files
+alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from steadyrun.contain.base import CREATE_DEADLINE
+from steadyrun.contain.cgroupfs import CgroupDirectory
+from steadyrun.contain.disks import disks_that_weigh, whole_disks
+from steadyrun.contain.hierarchy import SLICE, UNIFIED, expect_plain, visible
+from steadyrun.contain.leaf import Leaf
+from steadyrun.contain.systemd_containment import SystemdContainment
+from steadyrun.contain.systemd_manager import Tell
+from steadyrun.contain.systemd_unit import HOLDER, LEAF, ramp_unit, start_properties, unit_name
+from steadyrun.contain.unified_facts import unified_memory
+from steadyrun.contain.unified_placement import USED
+from steadyrun.contain.unified_promises import Kernel, promises
+from steadyrun.contain.unified_tree import enable, make, reopen
+from steadyrun.errors import BusError, CannotContainError, ContainmentFailedError
+from steadyrun.model.containment import BackendName, Capability, ContainmentMade, ContainmentPlan
+
+if TYPE_CHECKING:
+    from steadyrun.bus.units import Manager, Unit
+    from steadyrun.contain.base import Containment
+    from steadyrun.model.containment import CgroupMount, ContainmentFacts, ManagerFacts
+    from steadyrun.units import Seconds
+
+UNDO_WITHIN_S = 5.0
+_MOVES = 50
+"""How often the unit's own cgroup is looked at until nobody is in it."""
+
+
+def open_systemd(facts: ContainmentFacts) -> SystemdBackend:
+    """Open the backend.
+
+    Raises:
+        CannotContainError: There is no manager that could be asked.
+    """
+    mount, manager = unified_memory(facts), facts.manager
+    if mount is None or manager is None or not manager.cgroup:
+        said = manager.trouble if manager is not None else "none"
+        raise CannotContainError(
+            f"containment systemd: expected a manager, found: {said}",
+            hint=(manager.remedy if manager is not None else "") or "steadyrun doctor",
+        )
+    return SystemdBackend(facts, manager, mount)
+
+
+class SystemdBackend:
+    """A systemd manager: the user's, or as root the system's."""
+
+    def __init__(self, facts: ContainmentFacts, manager: ManagerFacts, mount: CgroupMount) -> None:
+        self._facts = facts
+        self._manager = manager
+        self._mount = mount
+
+    @property
+    def name(self) -> BackendName:
+        """Which one."""
+        return BackendName.SYSTEMD
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the manager's controllers and this kernel give; the unit may be stopped by anybody."""
+        facts, manager = self._facts, self._manager
+        disks, weigh = whole_disks(), disks_that_weigh(self._mount.path)
+        kernel = Kernel(facts.kernel, manager.files, facts.psi_supported, bool(disks), bool(weigh))
+        return promises(manager.controllers, kernel) | {Capability.STOPPED_BY_OTHERS}
+
+    def plan(self, name: str) -> ContainmentPlan:
+        """Say which unit a containment of that name would be. No effect.
+
+        Raises:
+            ContainmentFailedError: The name could leave our slice.
+        """
+        expect_plain(name)
+        parent, unit = f"{self._manager.cgroup}/{SLICE}", unit_name(name)
+        holder, leaf = (f"{parent}/{unit}/{each}" for each in (HOLDER, LEAF))
+        return ContainmentPlan(
+            backend=self.name,
+            name=name,
+            parent=parent,
+            directories=(holder, leaf),
+            kill_file=f"{leaf}/cgroup.kill" if "cgroup.kill" in self._manager.files else None,
+            freeze_file=f"{leaf}/cgroup.freeze",
+            procs_files=(f"{leaf}/cgroup.procs", f"{holder}/cgroup.procs"),
+            unit=unit,
+        )
+
+    def create(
+        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+    ) -> Containment:
+        """Have the unit started, wait for its job, and set up what is below it.
+
+        Raises:
+            ContainmentFailedError: It could not be made, was there already, or is not where planned.
+        """
+        from steadyrun.bus.connection import within
+
+        unit = self._expect_ours(plan)
+        until = within(deadline)
+        properties = start_properties(plan.name, holder_command(), lasts=lasts, bound_to=self._ramp_unit())
+        with self._bus(until) as manager:
+            try:
+                started = manager.start_transient(unit, properties, until=until)
+            except BusError as error:
+                if error.name is None:  # it was asked for, and may yet come up
+                    end_unit(manager, unit)
+                raise ContainmentFailedError(error.message, hint=error.hint or "steadyrun doctor") from error
+            try:
+                return self._set_up(plan, started)
+            except (OSError, ContainmentFailedError) as error:
+                end_unit(manager, unit)
+                if isinstance(error, ContainmentFailedError):
+                    raise
+                raise ContainmentFailedError(
+                    f"{unit}: expected its cgroups to be made, found {error}"
+                ) from error
+
+    def _ramp_unit(self) -> str | None:
+        own = visible(self._mount, dict(self._facts.own).get(UNIFIED, "/"))
+        return None if own is None else ramp_unit(own, self._manager.cgroup)
+
+    def _bus(self, until: float) -> Manager:
+        from steadyrun.bus.units import Manager, which_manager
+
+        try:
+            return Manager.open(which_manager(), until=until)
+        except BusError as error:
+            raise ContainmentFailedError(error.message, hint=error.hint) from error
+
+    def _set_up(self, plan: ContainmentPlan, unit: Unit) -> Containment:
+        """Move the holder out of the unit's own cgroup, enable controllers, make the leaf."""
+        directory = os.path.dirname(plan.directories[0])
+        found = None if unit.control_group is None else visible(self._mount, unit.control_group)
+        if found != directory:
+            raise ContainmentFailedError(f"{unit.name}: expected its cgroup at {directory}, found {found}")
+        with ExitStack() as undo:
+            top = _held(CgroupDirectory(directory), undo)
+            holder = _held(make(plan.directories[0]), undo)
+            _empty_into(top, holder)
+            enable(directory, [c for c in USED if c in (top.read("cgroup.controllers") or "").split()])
+            leaf = Leaf(_held(make(plan.directories[1]), undo), self._mount)
+            if not leaf.directory.has("memory.max"):
+                raise ContainmentFailedError(
+                    f"{directory}: expected a memory controller, found none", hint="steadyrun doctor"
+                )
+            leaf.settle()
+            undo.pop_all()
+        made = ContainmentMade(plan, (holder.identity, leaf.directory.identity))
+        return SystemdContainment(made, self._tell(plan, top), top, holder, leaf)
+
+    def reopen(self, made: ContainmentMade) -> Containment | None:
+        """Take hold of what is left of one that was made: where a cgroup below it has its inode still."""
+        return self._hold(made, {identity.inode for identity in made.identities})
+
+    def reopen_planned(self, plan: ContainmentPlan) -> Containment | None:
+        """Take hold of a unit by its name, which holds the run's random id."""
+        return self._hold(ContainmentMade(plan, ()), None)
+
+    def _hold(self, made: ContainmentMade, inodes: set[int] | None) -> Containment | None:
+        self._expect_ours(made.plan)
+        top = reopen(os.path.dirname(made.plan.directories[0]), None)
+        if top is None:
+            return None
+        holder, leaf = (reopen(path, inodes) for path in made.plan.directories)
+        if inodes is not None and holder is None and leaf is None:
+            top.close()
+            return None
+        identities = tuple(d.identity for d in (holder, leaf) if d is not None)
+        return SystemdContainment(
+            made._replace(identities=identities),
+            self._tell(made.plan, top),
+            top,
+            holder,
+            None if leaf is None else Leaf(leaf, self._mount),
+            by_bus=True,
+        )
+
+    def _tell(self, plan: ContainmentPlan, unit: CgroupDirectory) -> Tell:
+        return Tell(plan.unit or "", unit, self._manager, self._mount.path)
+
+    def _expect_ours(self, plan: ContainmentPlan) -> str:
+        """Refuse a plan (from a journal, say) that is not of a unit of that name; return its unit."""
+        unit = unit_name(plan.name)
+        parent = os.path.dirname(os.path.dirname(plan.directories[0])) if plan.directories else ""
+        ours = tuple(f"{parent}/{unit}/{each}" for each in (HOLDER, LEAF))
+        placed = parent.startswith(f"{self._mount.path}/") and parent.endswith(f"/{SLICE}")
+        if plan.unit != unit or plan.directories != ours or not placed or "/.." in parent:
+            raise ContainmentFailedError(
+                f"{plan.unit}: expected the unit {unit} in our slice, found another place"
+            )
+        return unit
+
+
+def _held(directory: CgroupDirectory, undo: ExitStack) -> CgroupDirectory:
+    """Return an open cgroup, closed again when what follows fails."""
+    undo.callback(directory.close)
+    return directory
+
+
+def holder_command() -> tuple[str, ...]:
+    """Return a command that does nothing for ever, in the least memory: below 1 MiB for `sleep`."""
+    sleep = shutil.which("sleep", path="/usr/bin:/bin")
+    if sleep is not None:
+        return (sleep, str(2**31 - 1))  # not `infinity`, which a small sleep(1) may not know
+    return (sys.executable, "-I", "-S", "-c", "import signal\nwhile True: signal.pause()")
+
+
+def end_unit(manager: Manager, unit: str) -> None:
+    """Stop a unit and have it forgotten, as far as the manager answers."""
+    from steadyrun.bus.connection import within
+
+    for deed in (manager.stop, manager.reset_failed):
+        try:
+            deed(unit, until=within(UNDO_WITHIN_S))
+        except BusError:
+            continue
+
+
+def _empty_into(top: CgroupDirectory, holder: CgroupDirectory) -> None:
+    """Move whatever is in the unit's own cgroup into the holder's.
+
+    Raises:
+        ContainmentFailedError: Somebody is in it still.
+    """
+    for _ in range(_MOVES):
+        pids = (top.read("cgroup.procs") or "").split()
+        if not pids:
+            break
+        for pid in pids:
+            try:
+                holder.write("cgroup.procs", pid)
+            except ProcessLookupError:
+                continue
+    else:
+        raise ContainmentFailedError(f"{top.path}: expected no process in it, found {', '.join(pids)}")
+    if not (holder.read("cgroup.procs") or "").strip():
+        raise ContainmentFailedError(f"{holder.path}: expected the holder of the unit in it, found nobody")

@@ -1,0 +1,63 @@
+"""Asks the systemd manager that would make our units where it is, how old, and what it can give them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from steadyrun.contain.hierarchy import visible
+from steadyrun.errors import BusError
+from steadyrun.kernel.reader import read_text
+from steadyrun.model.containment import ManagerFacts
+
+if TYPE_CHECKING:
+    from steadyrun.model.containment import CgroupMount
+
+PATIENCE_S = 3.0
+"""For all questions together: a manager that is silent for longer is one that cannot be used now."""
+_CHILD = "init.scope"
+"""A cgroup that each manager has: its own process is in it (Control Group APIs and Delegation)."""
+
+
+def read_manager(mount: CgroupMount) -> ManagerFacts:
+    """Ask the user's manager, or as root the system's."""
+    from steadyrun.bus.connection import within
+    from steadyrun.bus.units import Manager, which_manager
+
+    until = within(PATIENCE_S)
+    is_user = os.geteuid() != 0
+    try:
+        with Manager.open(which_manager(), until=until) as manager:
+            version = manager.version(until=until)
+            group = manager.control_group(until=until)
+    except BusError as error:
+        whose = "the user manager" if is_user else "systemd"
+        return _unusable(is_user, f"{whose} cannot be asked: {error.message}", _how_to_reach(error, is_user))
+    directory = visible(mount, group)
+    if directory is None:
+        return _unusable(is_user, f"its cgroup {group} is not below {mount.path}", "steadyrun doctor")
+    return ManagerFacts(
+        is_user=is_user,
+        version=version,
+        cgroup=directory,
+        controllers=tuple((read_text(f"{directory}/cgroup.controllers") or "").split()),
+        files=_names(f"{directory}/{_CHILD}"),
+    )
+
+
+def _unusable(is_user: bool, trouble: str, remedy: str) -> ManagerFacts:
+    return ManagerFacts(is_user, None, "", (), (), trouble, remedy)
+
+
+def _how_to_reach(error: BusError, is_user: bool) -> str:
+    """Return the command: without a session a user has no manager, unless it lingers (loginctl(1))."""
+    if is_user and not os.path.isdir(f"/run/user/{os.geteuid()}"):
+        return "sudo loginctl enable-linger $USER   # or log in, not with su"
+    return error.hint or "systemctl status dbus"
+
+
+def _names(directory: str) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(os.listdir(directory)))
+    except OSError:
+        return ()
