@@ -156,7 +156,9 @@ def test_an_over_allocator_dies_and_usage_never_exceeds_the_hard_limit(backend, 
     waiting = held.python(FILL, str(256 * MIB))
     assert held.wait(waiting) == -signal.SIGKILL
     sample = held.sample()
-    assert sample.oom_kills == 1
+    # A group kill counts its first victim twice (__oom_kill_process by oom_kill_process, then by
+    # oom_kill_memcg_member, mm/oom_kill.c); /proc/vmstat counts with it, so nothing is taken off.
+    assert sample.oom_kills in ((1, 2) if Capability.OOM_GROUP in backend.capabilities else (1,))
     assert 16 * MIB < sample.memory_peak <= 32 * MIB
 
 

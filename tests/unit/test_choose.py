@@ -133,6 +133,7 @@ def test_a_missing_controller_of_the_user_manager_is_mended_by_a_drop_in():
     found = choose(CASES["a user manager that was given no memory controller"][0]).obstacles[0]
     assert "/etc/systemd/system/user@.service.d" in found.remedy
     assert "Delegate=cpu cpuset io memory pids" in found.remedy
+    assert "\n" not in found.remedy
 
 
 def test_poll_can_always_be_asked_for():

@@ -108,7 +108,7 @@ def delegate_command(manager: ManagerFacts) -> str:
         return "cat /proc/cmdline   # a cgroup_disable=memory there wants to be taken out"
     folder = "/etc/systemd/system/user@.service.d"
     return (
-        f"sudo mkdir -p {folder} && printf '[Service]\nDelegate=cpu cpuset io memory pids\n' | "
+        f"sudo mkdir -p {folder} && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | "
         f"sudo tee {folder}/delegate.conf && sudo systemctl daemon-reload   # then log out and in again"
     )
 

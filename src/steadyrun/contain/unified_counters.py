@@ -85,6 +85,10 @@ class UnifiedCounters:
     def _oom_kills(self) -> int | None:
         """Return the processes the kernel killed here at a limit, in cgroups that the load made too.
 
+        A group kill counts its first victim twice (oom_kill_process in mm/oom_kill.c). So does the
+        machine's own counter (`oom_kill` of /proc/vmstat), from which this one is taken off to tell kills
+        outside the containment: it stays as it is.
+
         `memory.events` counts what is below as well, unless the hierarchy is mounted with
         `memory_localevents` (cgroup-v2.rst, "Mounting"); then the local ones are added up.
         """
