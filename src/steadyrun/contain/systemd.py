@@ -24,9 +24,10 @@ from steadyrun.contain.cgroupfs import CgroupDirectory
 from steadyrun.contain.disks import disks_that_weigh, whole_disks
 from steadyrun.contain.hierarchy import SLICE, UNIFIED, expect_plain, visible
 from steadyrun.contain.leaf import Leaf
+from steadyrun.contain.readback import try_write
 from steadyrun.contain.systemd_containment import SystemdContainment
 from steadyrun.contain.systemd_manager import Tell
-from steadyrun.contain.systemd_unit import HOLDER, LEAF, ramp_unit, start_properties, unit_name
+from steadyrun.contain.systemd_unit import HOLDER, LEAF, ROOM_BYTES, ramp_unit, start_properties, unit_name
 from steadyrun.contain.unified_facts import unified_memory
 from steadyrun.contain.unified_placement import USED
 from steadyrun.contain.unified_promises import Kernel, promises
@@ -155,6 +156,7 @@ class SystemdBackend:
             holder = _held(make(plan.directories[0]), undo)
             _empty_into(top, holder)
             enable(directory, [c for c in USED if c in (top.read("cgroup.controllers") or "").split()])
+            _shut(holder)
             leaf = Leaf(_held(make(plan.directories[1]), undo), self._mount)
             if not leaf.directory.has("memory.max"):
                 raise ContainmentFailedError(
@@ -231,6 +233,12 @@ def end_unit(manager: Manager, unit: str) -> None:
             deed(unit, until=within(UNDO_WITHIN_S))
         except BusError:
             continue
+
+
+def _shut(holder: CgroupDirectory) -> None:
+    """Leave the holder what it has, so that its cgroup is no place for a load to grow in."""
+    for name, text in (("pids.max", "1"), ("memory.max", str(ROOM_BYTES)), ("memory.swap.max", "0")):
+        try_write(holder, name, text)
 
 
 def _empty_into(top: CgroupDirectory, holder: CgroupDirectory) -> None:

@@ -11,6 +11,7 @@ import signal
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from steadyrun.contain.processes import is_alive, signal_verified, stat_of
 from steadyrun.contain.readback import try_write
 from steadyrun.contain.systemd_unit import LEAF
 from steadyrun.errors import BusError, ContainmentFailedError
@@ -55,6 +56,7 @@ class SystemdContainment:
         self._unit, self._holder, self._leaf = unit, holder, leaf
         self._tell = tell
         self._by_bus = by_bus
+        self._holder_pid = None if holder is None else _oldest(holder)
         self._ending: float | None = None
 
     @property
@@ -127,19 +129,28 @@ class SystemdContainment:
         return None if self._leaf is None else self._leaf.is_frozen()
 
     def pids(self) -> tuple[int, ...]:
-        """Name the living processes of the leaf. What else is in the unit ends with it (`remove`)."""
-        return () if self._leaf is None else self._leaf.pids()
+        """Name the living processes in the unit, its holder left out.
+
+        A load of our own user may move a process out of the leaf, into the holder's cgroup or one that it
+        makes beside it: the unit's limits still hold it there.
+        """
+        return tuple(pid for pid in sorted(self._listed()) if is_alive(pid))
+
+    def _listed(self) -> set[int]:
+        return {pid for pid in self._unit.pids() if pid > 0} - {self._holder_pid}
 
     def kill(self) -> None:
-        """Send SIGKILL to everything in the leaf. Does not wait."""
+        """Send SIGKILL to everything in the leaf, and to what is elsewhere in the unit. Does not wait."""
         if self._leaf is not None:
             self._leaf.kill()
+        for pid in self._listed():
+            signal_verified(pid, signal.SIGKILL, lambda pid: pid in self._listed())
 
     def gone(self) -> bool:
-        """Tell whether somebody else stopped the unit: its holder ends first, or the leaf is not there."""
+        """Tell whether somebody else stopped the unit: its holder ends at once, or the leaf is not there."""
         if self._leaf is None or self._holder is None or not self._leaf.is_there():
             return True
-        return not (self._holder.read("cgroup.procs") or "").strip()
+        return self._holder_pid not in tuple(self._holder.pids())
 
     def remove(self) -> bool:
         """Remove the leaf, end the holder, and tell whether the manager has removed the unit's cgroup.
@@ -178,3 +189,9 @@ class SystemdContainment:
         for directory in (self._holder, self._unit):
             if directory is not None:
                 directory.close()
+
+
+def _oldest(holder: CgroupDirectory) -> int | None:
+    """Return the unit's main process: nobody who came into its cgroup later is as old."""
+    seen = [(stat.start_ticks, pid) for pid in holder.pids() if (stat := stat_of(pid)) is not None]
+    return min(seen)[1] if seen else None
