@@ -19,6 +19,8 @@ from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.sample import CgroupSample
 from steadyrun.units import Seconds
 
+NOTHING = Limits(swap_max=None)
+"""No limit at all."""
 CREATE_DEADLINE = Seconds(10.0)
 """How long `create` waits for somebody else (systemd's `JobRemoved`) before it gives up."""
 
@@ -90,14 +92,14 @@ class Backend(Protocol):
         """Say where a containment of that name would be. No effect."""
 
     def create(
-        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+        self, plan: ContainmentPlan, *, limits: Limits = NOTHING, deadline: Seconds = CREATE_DEADLINE
     ) -> Containment:
-        """Make it, empty and without limits yet.
+        """Make it, empty. Its limits are set by `apply`.
 
         Args:
             plan: Of `plan`.
-            lasts: The wall time of its load. Where somebody else (systemd) can end the containment some
-                time after that, without any process of ours, it is told to; `None`: it may last for ever.
+            limits: What `apply` will be asked for first, for who makes it on our behalf: systemd starts
+                the unit with them, and ends it some time after `wall_time` without any process of ours.
             deadline: How long to wait for somebody else.
 
         Raises:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.base import CREATE_DEADLINE
+from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.cgroup1_containment import Cgroup1Containment, remove_parent
 from steadyrun.contain.cgroup1_placement import places
 from steadyrun.contain.cgroupfs import CgroupDirectory
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from steadyrun.contain.base import Containment
+    from steadyrun.model.limits import Limits
     from steadyrun.units import Seconds
 
 _PARENT_TRIES = 20
@@ -99,7 +100,7 @@ class Cgroup1Backend:
         )
 
     def create(
-        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+        self, plan: ContainmentPlan, *, limits: Limits = NOTHING, deadline: Seconds = CREATE_DEADLINE
     ) -> Containment:
         """Make every directory of the plan, or none.
 

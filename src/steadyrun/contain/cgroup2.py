@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.base import CREATE_DEADLINE
+from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.disks import disks_that_weigh, whole_disks
 from steadyrun.contain.hierarchy import PARENT, expect_plain, is_ours
 from steadyrun.contain.leaf import Leaf
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from steadyrun.contain.base import Containment
     from steadyrun.contain.cgroupfs import CgroupDirectory
     from steadyrun.model.containment import CgroupMount, ContainmentFacts, UnifiedLevel
+    from steadyrun.model.limits import Limits
     from steadyrun.units import Seconds
 
 
@@ -96,7 +97,7 @@ class Cgroup2Backend:
         )
 
     def create(
-        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+        self, plan: ContainmentPlan, *, limits: Limits = NOTHING, deadline: Seconds = CREATE_DEADLINE
     ) -> Containment:
         """Enable the controllers, make the cgroup, see that it has them.
 

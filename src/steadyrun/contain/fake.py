@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.base import CREATE_DEADLINE
+from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.poll import PollBackend, PollContainment, become_subreaper
 from steadyrun.model.containment import BackendName, Capability, ContainmentPlan
 from steadyrun.model.limits import Limits, ReadBack
@@ -50,7 +50,7 @@ class FakeBackend:
         return PollBackend().plan(name)._replace(backend=self.name, parent="fake")
 
     def create(
-        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+        self, plan: ContainmentPlan, *, limits: Limits = NOTHING, deadline: Seconds = CREATE_DEADLINE
     ) -> FakeContainment:
         """Make one, empty."""
         become_subreaper()

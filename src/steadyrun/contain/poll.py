@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.base import CREATE_DEADLINE
+from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.poll_walk import Process, Walk
 from steadyrun.contain.processes import signal_verified, stat_of
 from steadyrun.errors import ContainmentFailedError
@@ -66,7 +66,7 @@ class PollBackend:
         )
 
     def create(
-        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+        self, plan: ContainmentPlan, *, limits: Limits = NOTHING, deadline: Seconds = CREATE_DEADLINE
     ) -> Containment:
         """Become the one that orphans of this process's descendants are given to."""
         become_subreaper()

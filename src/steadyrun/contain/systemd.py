@@ -19,7 +19,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.base import CREATE_DEADLINE
+from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.cgroupfs import CgroupDirectory
 from steadyrun.contain.disks import disks_that_weigh, whole_disks
 from steadyrun.contain.hierarchy import SLICE, UNIFIED, expect_plain, visible
@@ -27,7 +27,15 @@ from steadyrun.contain.leaf import Leaf
 from steadyrun.contain.readback import try_write
 from steadyrun.contain.systemd_containment import SystemdContainment
 from steadyrun.contain.systemd_manager import Tell
-from steadyrun.contain.systemd_unit import HOLDER, LEAF, ROOM_BYTES, ramp_unit, start_properties, unit_name
+from steadyrun.contain.systemd_unit import (
+    HOLDER,
+    LEAF,
+    ROOM_BYTES,
+    limit_properties,
+    ramp_unit,
+    start_properties,
+    unit_name,
+)
 from steadyrun.contain.unified_facts import unified_memory
 from steadyrun.contain.unified_placement import USED
 from steadyrun.contain.unified_promises import Kernel, promises
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
     from steadyrun.bus.units import Manager, Unit
     from steadyrun.contain.base import Containment
     from steadyrun.model.containment import CgroupMount, ContainmentFacts, ManagerFacts
+    from steadyrun.model.limits import Limits
     from steadyrun.units import Seconds
 
 UNDO_WITHIN_S = 5.0
@@ -104,7 +113,7 @@ class SystemdBackend:
         )
 
     def create(
-        self, plan: ContainmentPlan, *, lasts: Seconds | None = None, deadline: Seconds = CREATE_DEADLINE
+        self, plan: ContainmentPlan, *, limits: Limits = NOTHING, deadline: Seconds = CREATE_DEADLINE
     ) -> Containment:
         """Have the unit started, wait for its job, and set up what is below it.
 
@@ -115,7 +124,11 @@ class SystemdBackend:
 
         unit = self._expect_ours(plan)
         until = within(deadline)
-        properties = start_properties(plan.name, holder_command(), lasts=lasts, bound_to=self._ramp_unit())
+        facts, bound_to = self._manager, self._ramp_unit()
+        properties = [
+            *start_properties(plan.name, holder_command(), lasts=limits.wall_time, bound_to=bound_to),
+            *limit_properties(limits, facts.controllers, facts.version),
+        ]
         with self._bus(until) as manager:
             try:
                 started = manager.start_transient(unit, properties, until=until)
@@ -124,7 +137,7 @@ class SystemdBackend:
                     end_unit(manager, unit)
                 raise ContainmentFailedError(error.message, hint=error.hint or "steadyrun doctor") from error
             try:
-                return self._set_up(plan, started)
+                return self._set_up(plan, started, limits)
             except (OSError, ContainmentFailedError) as error:
                 end_unit(manager, unit)
                 if isinstance(error, ContainmentFailedError):
@@ -145,7 +158,7 @@ class SystemdBackend:
         except BusError as error:
             raise ContainmentFailedError(error.message, hint=error.hint) from error
 
-    def _set_up(self, plan: ContainmentPlan, unit: Unit) -> Containment:
+    def _set_up(self, plan: ContainmentPlan, unit: Unit, limits: Limits) -> Containment:
         """Move the holder out of the unit's own cgroup, enable controllers, make the leaf."""
         directory = os.path.dirname(plan.directories[0])
         found = None if unit.control_group is None else visible(self._mount, unit.control_group)
@@ -165,7 +178,7 @@ class SystemdBackend:
             leaf.settle()
             undo.pop_all()
         made = ContainmentMade(plan, (holder.identity, leaf.directory.identity))
-        return SystemdContainment(made, self._tell(plan, top), top, holder, leaf)
+        return SystemdContainment(made, self._tell(plan, top, limits), top, holder, leaf)
 
     def reopen(self, made: ContainmentMade) -> Containment | None:
         """Take hold of what is left of one that was made: where a cgroup below it has its inode still."""
@@ -194,8 +207,8 @@ class SystemdBackend:
             by_bus=True,
         )
 
-    def _tell(self, plan: ContainmentPlan, unit: CgroupDirectory) -> Tell:
-        return Tell(plan.unit or "", unit, self._manager, self._mount.path)
+    def _tell(self, plan: ContainmentPlan, unit: CgroupDirectory, told: Limits | None = None) -> Tell:
+        return Tell(plan.unit or "", unit, self._manager, self._mount.path, told)
 
     def _expect_ours(self, plan: ContainmentPlan) -> str:
         """Refuse a plan (from a journal, say) that is not of a unit of that name; return its unit."""

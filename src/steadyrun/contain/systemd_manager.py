@@ -53,13 +53,17 @@ class Tell:
         unit: Its own cgroup, closed by its owner.
         facts: The manager.
         top: The mount point of the unified hierarchy.
+        told: The limits that it was started with; `None`: not known.
     """
 
-    def __init__(self, name: str, unit: CgroupDirectory, facts: ManagerFacts, top: str) -> None:
+    def __init__(
+        self, name: str, unit: CgroupDirectory, facts: ManagerFacts, top: str, told: Limits | None
+    ) -> None:
         self._name = name
         self._unit = unit
         self._facts = facts
         self._top = top
+        self._told = told
         self._connected: Manager | None = None
 
     def attach(self, subgroup: str, pid: int) -> None:
@@ -113,18 +117,31 @@ class Tell:
         return self._connected
 
     def _set(self, limits: Limits) -> str:
-        """Tell the manager; return what went wrong, empty when nothing did."""
-        controllers, version = self._facts.controllers, self._facts.version
+        """Tell the manager what it does not know yet; return what went wrong, empty when nothing did."""
         until = _until()
         try:
-            manager = self._bus(until)
-            properties = limit_properties(limits, controllers, version)
-            manager.set_properties(self._name, properties, until=until)
-            weights = weight_properties(self._weights_of_slice(limits), controllers, version)
-            manager.set_properties(SLICE, weights, until=until)
+            if limits != self._told:
+                properties = limit_properties(limits, self._facts.controllers, self._facts.version)
+                self._bus(until).set_properties(self._name, properties, until=until)
+                self._told = limits
+            self._set_slice(limits, until)
         except BusError as error:
             return error.message
         return ""
+
+    def _set_slice(self, limits: Limits, until: float) -> None:
+        wanted, controllers = self._weights_of_slice(limits), self._facts.controllers
+        slices = os.path.dirname(self._unit.path)
+        found = {"cpu": weight_at(slices), "io": _io_weight_at(slices)}
+        # A slice that has no such file yet has the default.
+        differ = [
+            c
+            for c, now in found.items()
+            if c in controllers and (now or CPU_WEIGHT_DEFAULT) != getattr(wanted, c)
+        ]
+        if differ:
+            properties = weight_properties(wanted, differ, self._facts.version)
+            self._bus(until).set_properties(SLICE, properties, until=until)
 
     def _weights_of_slice(self, limits: Limits) -> Weights:
         return highest((weights_of(limits), *self._others()))

@@ -161,7 +161,7 @@ def prepare(
     Raises:
         SteadyrunError: It could not be made or a member is not in it. Nothing ran, nothing is left.
     """
-    containment = backend.create(plan, lasts=limits.wall_time)
+    containment = backend.create(plan, limits=limits)
     try:
         hold = Hold(containment, containment.apply(limits))
     except BaseException:
