@@ -143,6 +143,34 @@ class Manager:
         """Make and start a transient scope or service, wait for its job, and return the unit.
 
         Args:
+            name: As in `start`.
+            properties: As in `start`.
+            mode: As in `start`.
+            until: CLOCK_MONOTONIC by which all is done; `None`: in 10 s.
+
+        Raises:
+            BusError: As `start`.
+        """
+        deadline = _by(until)
+        self.start(name, properties, mode=mode, until=deadline)
+        unit = self.unit(name, until=deadline)
+        if unit is None:
+            raise BusError(f"the start of {name}: its job was done and there is no such unit")
+        return unit
+
+    def start(
+        self,
+        name: str,
+        properties: Iterable[Property],
+        *,
+        mode: str = "fail",
+        until: float | None = None,
+    ) -> None:
+        """Make and start a transient scope or service and wait for its job; read nothing of it.
+
+        A service has some 300 properties, and reading them all takes as long as the start itself.
+
+        Args:
             name: With its suffix, `.scope` or `.service`.
             properties: Of `properties.prop`. A scope needs `PIDs` (or `PIDFDs`) of who goes into it.
             mode: `fail` refuses where a job for that unit is under way already.
@@ -159,13 +187,10 @@ class Manager:
         arguments: tuple[Any, ...] = (name, mode, sent, [])
         (job,) = self._bus.call(MANAGER, "StartTransientUnit", "ssa(sv)a(sa(sv))", arguments, until=deadline)
         result = self._job_result(job, sender, f"the start of {name}", deadline)
-        unit = self.unit(name, until=deadline)
         if result != _DONE:
+            unit = self.unit(name, until=deadline)
             state = f", the unit is {unit.active_state} ({unit.result})" if unit else ""
             raise BusError(f"the start of {name}: expected its job to be done, found {result}{state}")
-        if unit is None:
-            raise BusError(f"the start of {name}: its job was done and there is no such unit")
-        return unit
 
     def unit(self, name: str, *, until: float | None = None) -> Unit | None:
         """Return a unit as it is now; `None`: the manager has none of that name loaded.

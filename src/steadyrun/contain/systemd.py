@@ -14,25 +14,23 @@ alone.
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.cgroupfs import CgroupDirectory
 from steadyrun.contain.disks import disks_that_weigh, whole_disks
-from steadyrun.contain.hierarchy import SLICE, UNIFIED, expect_plain, visible
+from steadyrun.contain.hierarchy import SLICE, expect_plain
 from steadyrun.contain.leaf import Leaf
 from steadyrun.contain.readback import try_write
 from steadyrun.contain.systemd_containment import SystemdContainment
+from steadyrun.contain.systemd_facts import open_manager
 from steadyrun.contain.systemd_manager import Tell
 from steadyrun.contain.systemd_unit import (
     HOLDER,
     LEAF,
     ROOM_BYTES,
     limit_properties,
-    ramp_unit,
     start_properties,
     unit_name,
 )
@@ -41,34 +39,42 @@ from steadyrun.contain.unified_placement import USED
 from steadyrun.contain.unified_promises import Kernel, promises
 from steadyrun.contain.unified_tree import enable, make, reopen
 from steadyrun.errors import BusError, CannotContainError, ContainmentFailedError
-from steadyrun.model.containment import BackendName, Capability, ContainmentMade, ContainmentPlan
+from steadyrun.model.containment import (
+    BackendName,
+    Capability,
+    ContainmentMade,
+    ContainmentPlan,
+    ManagerFacts,
+)
 
 if TYPE_CHECKING:
-    from steadyrun.bus.units import Manager, Unit
+    from steadyrun.bus.properties import Property
     from steadyrun.contain.base import Containment
-    from steadyrun.model.containment import CgroupMount, ContainmentFacts, ManagerFacts
+    from steadyrun.model.containment import CgroupMount, ContainmentFacts
     from steadyrun.model.limits import Limits
     from steadyrun.units import Seconds
 
+HOLDER_COMMAND = ("/usr/bin/env", "cat")
+"""The unit's main process: ends when the last process that can write to its standard input has ended.
+`env` looks for it in the manager's own PATH, wherever a distribution keeps it."""
 UNDO_WITHIN_S = 5.0
+_NO_MANAGER = ManagerFacts(False, None, "", (), (), "no systemd runs here", "steadyrun doctor")
 _MOVES = 50
 """How often the unit's own cgroup is looked at until nobody is in it."""
 
 
 def open_systemd(facts: ContainmentFacts) -> SystemdBackend:
-    """Open the backend.
+    """Open the backend; with a manager that cannot be asked (any more) only what was made can be reopened.
 
     Raises:
-        CannotContainError: There is no manager that could be asked.
+        CannotContainError: The memory controller is not unified here.
     """
-    mount, manager = unified_memory(facts), facts.manager
-    if mount is None or manager is None or not manager.cgroup:
-        said = manager.trouble if manager is not None else "none"
+    mount = unified_memory(facts)
+    if mount is None:
         raise CannotContainError(
-            f"containment systemd: expected a manager, found: {said}",
-            hint=(manager.remedy if manager is not None else "") or "steadyrun doctor",
+            "containment systemd: expected a unified memory controller, found none", hint="steadyrun doctor"
         )
-    return SystemdBackend(facts, manager, mount)
+    return SystemdBackend(facts, facts.manager or _NO_MANAGER, mount)
 
 
 class SystemdBackend:
@@ -96,9 +102,14 @@ class SystemdBackend:
         """Say which unit a containment of that name would be. No effect.
 
         Raises:
-            ContainmentFailedError: The name could leave our slice.
+            ContainmentFailedError: The name could leave our slice, or no manager can be asked.
         """
         expect_plain(name)
+        if not self._manager.cgroup:
+            raise ContainmentFailedError(
+                f"containment systemd: expected a manager, found: {self._manager.trouble}",
+                hint=self._manager.remedy,
+            )
         parent, unit = f"{self._manager.cgroup}/{SLICE}", unit_name(name)
         holder, leaf = (f"{parent}/{unit}/{each}" for each in (HOLDER, LEAF))
         return ContainmentPlan(
@@ -122,55 +133,59 @@ class SystemdBackend:
         """
         from steadyrun.bus.connection import within
 
-        unit = self._expect_ours(plan)
+        unit, facts = self._expect_ours(plan), self._manager
         until = within(deadline)
-        facts, bound_to = self._manager, self._ramp_unit()
-        properties = [
-            *start_properties(plan.name, holder_command(), lasts=limits.wall_time, bound_to=bound_to),
-            *limit_properties(limits, facts.controllers, facts.version),
-        ]
-        with self._bus(until) as manager:
-            try:
-                started = manager.start_transient(unit, properties, until=until)
-            except BusError as error:
-                if error.name is None:  # it was asked for, and may yet come up
-                    end_unit(manager, unit)
-                raise ContainmentFailedError(error.message, hint=error.hint or "steadyrun doctor") from error
-            try:
-                return self._set_up(plan, started, limits)
-            except (OSError, ContainmentFailedError) as error:
-                end_unit(manager, unit)
-                if isinstance(error, ContainmentFailedError):
-                    raise
-                raise ContainmentFailedError(
-                    f"{unit}: expected its cgroups to be made, found {error}"
-                ) from error
-
-    def _ramp_unit(self) -> str | None:
-        own = visible(self._mount, dict(self._facts.own).get(UNIFIED, "/"))
-        return None if own is None else ramp_unit(own, self._manager.cgroup)
-
-    def _bus(self, until: float) -> Manager:
-        from steadyrun.bus.units import Manager, which_manager
-
-        try:
-            return Manager.open(which_manager(), until=until)
-        except BusError as error:
-            raise ContainmentFailedError(error.message, hint=error.hint) from error
-
-    def _set_up(self, plan: ContainmentPlan, unit: Unit, limits: Limits) -> Containment:
-        """Move the holder out of the unit's own cgroup, enable controllers, make the leaf."""
-        directory = os.path.dirname(plan.directories[0])
-        found = None if unit.control_group is None else visible(self._mount, unit.control_group)
-        if found != directory:
-            raise ContainmentFailedError(f"{unit.name}: expected its cgroup at {directory}, found {found}")
         with ExitStack() as undo:
-            top = _held(CgroupDirectory(directory), undo)
-            holder = _held(make(plan.directories[0]), undo)
+            lifeline, end = os.pipe2(os.O_CLOEXEC)
+            undo.callback(os.close, end)
+            properties = [
+                *start_properties(plan.name, HOLDER_COMMAND, lifeline, lasts=limits.wall_time),
+                *limit_properties(limits, facts.controllers, facts.version),
+            ]
+            try:
+                self._start(unit, properties, until)
+            finally:
+                os.close(lifeline)
+            undo.callback(self._end, unit)
+            made = self._set_up(plan, limits, end)
+            undo.pop_all()
+        return made
+
+    def _start(self, unit: str, properties: list[Property], until: float) -> None:
+        try:
+            with open_manager(until) as manager:
+                manager.start(unit, properties, until=until)
+        except BusError as error:
+            if error.name is None:  # it was asked for, and may yet come up
+                self._end(unit)
+            raise ContainmentFailedError(error.message, hint=error.hint or "steadyrun doctor") from error
+
+    def _end(self, unit: str) -> None:
+        """Stop a unit and have it forgotten, as far as the manager answers."""
+        from steadyrun.bus.connection import within
+
+        until = within(UNDO_WITHIN_S)
+        try:
+            with open_manager(until) as manager:
+                manager.stop(unit, until=until)
+                manager.reset_failed(unit, until=until)
+        except BusError:
+            pass  # without us its holder ends, and it with that
+
+    def _set_up(self, plan: ContainmentPlan, limits: Limits, lifeline: int) -> Containment:
+        """Move the holder out of the unit's own cgroup, enable controllers, make the leaf.
+
+        Raises:
+            ContainmentFailedError: The unit's cgroup is not where it was planned, or lacks something.
+        """
+        directory = os.path.dirname(plan.directories[0])
+        with ExitStack() as undo:
+            top = _held(reopen(directory, None), directory, undo)
+            holder = _held(make(plan.directories[0]), directory, undo)
             _empty_into(top, holder)
             enable(directory, [c for c in USED if c in (top.read("cgroup.controllers") or "").split()])
             _shut(holder)
-            leaf = Leaf(_held(make(plan.directories[1]), undo), self._mount)
+            leaf = Leaf(_held(make(plan.directories[1]), directory, undo), self._mount)
             if not leaf.directory.has("memory.max"):
                 raise ContainmentFailedError(
                     f"{directory}: expected a memory controller, found none", hint="steadyrun doctor"
@@ -178,7 +193,8 @@ class SystemdBackend:
             leaf.settle()
             undo.pop_all()
         made = ContainmentMade(plan, (holder.identity, leaf.directory.identity))
-        return SystemdContainment(made, self._tell(plan, top, limits), top, holder, leaf)
+        tell = self._tell(plan, top, limits)
+        return SystemdContainment(made, tell, top, holder, leaf, lifeline=lifeline)
 
     def reopen(self, made: ContainmentMade) -> Containment | None:
         """Take hold of what is left of one that was made: where a cgroup below it has its inode still."""
@@ -223,29 +239,12 @@ class SystemdBackend:
         return unit
 
 
-def _held(directory: CgroupDirectory, undo: ExitStack) -> CgroupDirectory:
+def _held(directory: CgroupDirectory | None, path: str, undo: ExitStack) -> CgroupDirectory:
     """Return an open cgroup, closed again when what follows fails."""
+    if directory is None:
+        raise ContainmentFailedError(f"{path}: expected the cgroup of the unit just started, found none")
     undo.callback(directory.close)
     return directory
-
-
-def holder_command() -> tuple[str, ...]:
-    """Return a command that does nothing for ever, in the least memory: below 1 MiB for `sleep`."""
-    sleep = shutil.which("sleep", path="/usr/bin:/bin")
-    if sleep is not None:
-        return (sleep, str(2**31 - 1))  # not `infinity`, which a small sleep(1) may not know
-    return (sys.executable, "-I", "-S", "-c", "import signal\nwhile True: signal.pause()")
-
-
-def end_unit(manager: Manager, unit: str) -> None:
-    """Stop a unit and have it forgotten, as far as the manager answers."""
-    from steadyrun.bus.connection import within
-
-    for deed in (manager.stop, manager.reset_failed):
-        try:
-            deed(unit, until=within(UNDO_WITHIN_S))
-        except BusError:
-            continue
 
 
 def _shut(holder: CgroupDirectory) -> None:

@@ -39,6 +39,8 @@ class SystemdContainment:
         unit: The unit's own cgroup.
         holder: The cgroup of its main process; `None`: there is none (any more).
         leaf: The load's; `None` likewise.
+        lifeline: Whose end ends the holder, and so the unit: open for as long as this process lives or
+            the unit is there; `None`: another process has it, or nobody.
         by_bus: The manager may be asked to stop the unit, which takes a moment: recovery, not a guard.
     """
 
@@ -50,11 +52,13 @@ class SystemdContainment:
         holder: CgroupDirectory | None,
         leaf: Leaf | None,
         *,
+        lifeline: int | None = None,
         by_bus: bool = False,
     ) -> None:
         self._made = made
         self._unit, self._holder, self._leaf = unit, holder, leaf
         self._tell = tell
+        self._lifeline = lifeline
         self._by_bus = by_bus
         self._holder_pid = None if holder is None else _oldest(holder)
         self._ending: float | None = None
@@ -159,12 +163,14 @@ class SystemdContainment:
         first call of this asks, later ones look and get rougher.
         """
         if not self._unit.is_there():
+            self._cut()
             return True
         if self._leaf is not None and not self._leaf.remove():
             return False
         now = monotonic()
         if self._ending is None:
             self._ending = now
+            self._cut()
             self._end_rest()
         elif now - self._ending > _PATIENT_S:
             self._ending = now
@@ -172,6 +178,11 @@ class SystemdContainment:
             if self._by_bus:
                 self._tell.end()
         return not self._unit.is_there()
+
+    def _cut(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
 
     def _end_rest(self) -> None:
         """Ask what is left in the unit to end: the holder, which does so at once, and cleanly."""
@@ -182,7 +193,7 @@ class SystemdContainment:
                 continue
 
     def close(self) -> None:
-        """Close the kept descriptors and the connection. The containment stays."""
+        """Close the kept descriptors and the connection. The containment stays, while this process does."""
         self._tell.close()
         if self._leaf is not None:
             self._leaf.close()

@@ -11,6 +11,7 @@ from steadyrun.kernel.reader import read_text
 from steadyrun.model.containment import ManagerFacts
 
 if TYPE_CHECKING:
+    from steadyrun.bus.units import Manager
     from steadyrun.model.containment import CgroupMount
 
 PATIENCE_S = 3.0
@@ -22,12 +23,11 @@ _CHILD = "init.scope"
 def read_manager(mount: CgroupMount) -> ManagerFacts:
     """Ask the user's manager, or as root the system's."""
     from steadyrun.bus.connection import within
-    from steadyrun.bus.units import Manager, which_manager
 
     until = within(PATIENCE_S)
     is_user = os.geteuid() != 0
     try:
-        with Manager.open(which_manager(), until=until) as manager:
+        with open_manager(until) as manager:
             version = manager.version(until=until)
             group = manager.control_group(until=until)
     except BusError as error:
@@ -43,6 +43,18 @@ def read_manager(mount: CgroupMount) -> ManagerFacts:
         controllers=tuple((read_text(f"{directory}/cgroup.controllers") or "").split()),
         files=_names(f"{directory}/{_CHILD}"),
     )
+
+
+def open_manager(until: float) -> Manager:
+    """Connect to the manager that is ours: the system's as root, else the user's.
+
+    Raises:
+        BusError: There is no bus.
+    """
+    from steadyrun.bus.address import Bus
+    from steadyrun.bus.units import Manager
+
+    return Manager.open(Bus.SYSTEM if os.geteuid() == 0 else Bus.USER, until=until)
 
 
 def _unusable(is_user: bool, trouble: str, remedy: str) -> ManagerFacts:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from steadyrun.contain.cgroupfs import CgroupDirectory
 from steadyrun.contain.hierarchy import PARENT, SLICE
 from steadyrun.contain.readback import limit_at
+from steadyrun.contain.systemd_facts import open_manager
 from steadyrun.contain.systemd_unit import (
     ROOM_BYTES,
     ROOM_TASKS,
@@ -110,10 +111,8 @@ class Tell:
             self._connected = None
 
     def _bus(self, until: float) -> Manager:
-        from steadyrun.bus.units import Manager, which_manager
-
         if self._connected is None:
-            self._connected = Manager.open(which_manager(), until=until)
+            self._connected = open_manager(until)
         return self._connected
 
     def _set(self, limits: Limits) -> str:

@@ -21,7 +21,7 @@ HOLDER, LEAF = "holder", "load"
 """The two cgroups below the unit's own, which stays empty (cgroup-v2.rst, "No Internal Process
 Constraint")."""
 ROOM_BYTES = 16 * MIB
-"""What the unit may have on top of the leaf: the holder (`sleep`, below 1 MiB) and its kernel memory."""
+"""What the unit may have on top of the leaf: the holder (`cat`, below 1 MiB) and its kernel memory."""
 ROOM_TASKS = 8
 TINY = 128 * MIB
 """A hard limit below this is not given to the manager: on a user's unit a tiny one sent the manager into
@@ -50,15 +50,15 @@ def unit_name(name: str) -> str:
 
 
 def start_properties(
-    name: str, holder: tuple[str, ...], *, lasts: Seconds | None, bound_to: str | None
+    name: str, holder: tuple[str, ...], lifeline: int, *, lasts: Seconds | None
 ) -> list[Property]:
     """Return what the unit is started with.
 
     Args:
         name: Of the containment.
         holder: The process that keeps the unit alive: an absolute path and its arguments.
-        lasts: Wall time of the load; the unit ends a minute, and a tenth, after it at the latest.
-        bound_to: The unit of a ramp of ours that this one must not outlive.
+        lifeline: A descriptor that becomes its standard input.
+        lasts: Wall time of the load; the unit ends a minute, or a tenth of it, after that at the latest.
 
     `Type=exec` so that the start is not done before the holder runs. `OOMPolicy=continue`, which
     services have since 243 and scopes since 253 only (systemd/systemd PR#25385), so that an OOM kill in
@@ -73,12 +73,12 @@ def start_properties(
         prop("CollectMode", "inactive-or-failed"),
         prop("OOMPolicy", "continue"),
         prop("TimeoutStopUSec", int(STOP_WITHIN_S * _USEC)),
-        *(prop(f"Standard{stream}", "null") for stream in ("Input", "Output", "Error")),
+        prop("StandardInputFileDescriptor", lifeline),
+        prop("StandardOutput", "null"),
+        prop("StandardError", "null"),
     ]
     if lasts is not None:
         found.append(prop("RuntimeMaxUSec", int(_ends_after(lasts) * _USEC)))
-    if bound_to is not None:
-        found += [prop("BindsTo", [bound_to]), prop("After", [bound_to])]
     return found
 
 
@@ -132,16 +132,3 @@ def highest(weights: Iterable[Weights]) -> Weights:
 
 def _more(limit: int | None, room: int) -> int:
     return INFINITY if limit is None else limit + room
-
-
-def ramp_unit(own: str, manager: str) -> str | None:
-    """Return the unit of a ramp of ours that a process is in, of the manager with that cgroup.
-
-    Args:
-        own: Directory of the process's cgroup.
-        manager: Directory of the manager's.
-    """
-    if not f"{own}/".startswith(f"{manager}/"):
-        return None
-    names = [n for n in own[len(manager) :].split("/") if n.endswith(".service")]
-    return names[-1] if names and names[-1].startswith(PARENT) else None
