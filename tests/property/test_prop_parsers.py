@@ -27,6 +27,9 @@ PARSERS = [
     cgroupfiles.parse_blkio_bytes,
     cgroupfiles.parse_io_stat,
     cgroupfiles.parse_proc_cgroup,
+    cgroupfiles.parse_cpu_max,
+    cgroupfiles.parse_io_max,
+    cgroupfiles.parse_io_weight,
 ]
 TRUE_TEXTS = [
     "some avg10=0.09 avg60=0.13 avg300=0.21 total=8217649\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
@@ -43,6 +46,9 @@ TRUE_TEXTS = [
     "4:memory:/user.slice\n0::/\n",
     "9223372036854771712\n",
     "max\n",
+    "max 100000\n",
+    "8:16 rbps=2097152 wbps=max riops=max wiops=120\n",
+    "default 100\n8:0 200\n",
 ]
 PIECES = st.sampled_from(
     [" ", "\n", ":", "=", "-", "0", "9" * 21, "٣", "\udc80", "\x00", "(", ")", "/", "\\", "kB"]

@@ -14,7 +14,9 @@ from steadyrun.model.containment import (
     CgroupMount,
     Choice,
     ContainmentFacts,
+    ManagerFacts,
     Obstacle,
+    UnifiedLevel,
 )
 from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
 from steadyrun.model.record import Proof
@@ -70,6 +72,22 @@ USER = FINE.rights._replace(euid=1000, effective=0)
 
 def contained(**changes):
     return {"containment": CONTAINMENT._replace(**changes)}
+
+
+SYSTEM = ManagerFacts(False, 252, "/sys/fs/cgroup", ("memory", "cpu", "pids", "io"), ("cgroup.kill",))
+USER_MANAGER = ManagerFacts(True, 252, "/sys/fs/cgroup/u", ("memory", "cpu", "pids"), ("cgroup.kill",))
+TOP = UnifiedLevel("/sys/fs/cgroup", ("memory", "cpu", "pids", "io"), (), True, True, True, False, False)
+
+
+def by(manager):
+    return {"choice": Choice(BackendName.SYSTEMD, ())} | contained(
+        mounts=(V2,), creatable=(), manager=manager
+    )
+
+
+def below(level):
+    choice = {"choice": Choice(BackendName.CGROUP2, ())}
+    return choice | contained(mounts=(V2,), levels=(level,), systemd_running=False)
 
 
 def rights(**changes):
@@ -130,6 +148,13 @@ TABLE = [
     ("limits", {"capabilities": WITHOUT_MEMORY}, MISSING, "no memory limit", ""),
     ("finer limits", {}, OK, "memory.high", ""),
     ("finer limits", {"capabilities": without(Capability.MEMORY_HIGH)}, DEGRADED, "no throttle limit", ""),
+    ("delegation", by(SYSTEM), OK, "the system's manager (systemd 252) gives its units memory, cpu, pids, io", ""),
+    ("delegation", by(USER_MANAGER), DEGRADED, "not io: the disk's bandwidth cannot", "/etc/systemd/system/user@.service.d"),
+    ("delegation", below(TOP), OK, "a cgroup can be made in /sys/fs/cgroup, with memory, pids, cpu, io", ""),
+    ("delegation", below(TOP._replace(available=("memory", "pids"))), DEGRADED, "not cpu: CPU time", "echo +cpu +io | sudo tee"),
+    ("delegation", below(TOP._replace(is_root=False)), MISSING, "has processes in it", "mkdir -p /sys/fs/cgroup/rest"),
+    ("freeze and kill", by(SYSTEM), OK, "by cgroup.kill", ""),
+    ("freeze and kill", below(TOP), OK, "freezing, and killing one by one", ""),
     ("freeze and kill", {}, OK, "legacy freezer", ""),
     ("freeze and kill", contained(kill_supported=True), OK, "by cgroup.kill", ""),
     ("freeze and kill", {"capabilities": without(Capability.FREEZE)}, DEGRADED, "nothing to freeze with", ""),

@@ -1,0 +1,133 @@
+"""The `systemd` and `cgroup2` backends on the real machine: the contract suite, and whole runs."""
+
+import json
+import re
+import shlex
+
+import pytest
+from looking import identities, look
+from testbed.program import REPOSITORY, copy_repository
+
+PYTEST = "/opt/steadyrun/bin/python -m pytest -q -rs"
+SUITES = "tests/contract tests/real/test_contain_hostile.py"
+LEAF = """#!/bin/sh
+own=/sys/fs/cgroup$(sed s/^0::// /proc/self/cgroup)
+mkdir $own/main && echo $$ > $own/main/cgroup.procs && exec "$@"
+"""
+"""Leaves the root of its delegated unit empty, as whoever uses one has to."""
+DELEGATED = f"systemd-run -q --pipe --wait -p Delegate=yes -p WorkingDirectory={REPOSITORY} -p User="
+PLACES = {
+    "systemd as root": ("root", "systemd", ""),
+    "systemd as a user": ("desk", "systemd", ""),
+    "cgroup2 as root": ("root", "cgroup2", f"{DELEGATED}root /usr/local/bin/leaf "),
+    "cgroup2 as a user": ("root", "cgroup2", f"{DELEGATED}desk /usr/local/bin/leaf "),
+}
+"""Who logs in, the backend, and what the tests are started with."""
+UNITS = "find /sys/fs/cgroup -name 'steadyrun-*'"
+HOSTILE = ("detach", "stopped", "zombies", "headless", "forker")
+TOKEN = "STEADYRUN_TEST_TOKEN=vm"
+BEARING = f"grep -lsz '^{TOKEN}$' /proc/[0-9]*/environ"
+
+
+@pytest.mark.deadline(600)
+@pytest.mark.parametrize("place", PLACES)
+def test_the_contract_and_the_hostile_loads(machine, guest, place):
+    user, backend, start = PLACES[place]
+    copy_repository(guest)
+    guest.write("/usr/local/bin/leaf", LEAF, mode="755")
+    suites = f"cd {REPOSITORY} && {start}{PYTEST} {SUITES} -k '{backend} and not without' 2>&1"
+    done = machine.guest(user).run(suites, seconds=540, check=False)
+    told = done.out.strip().splitlines()[-1] if done.out.strip() else "nothing"
+    assert done.code == 0, done
+    passed = re.match(r"(\d+) passed", told)
+    assert passed, told
+    assert int(passed[1]) >= 34, done  # all of it; a user skips the 3 that only a privileged load can do
+    assert guest.out(UNITS) == ""
+
+
+@pytest.fixture(params=["root", "desk"])
+def someone(request, machine):
+    """Somebody who runs steadyrun on systemd, over SSH."""
+    return machine.guest(request.param)
+
+
+def left(guest):
+    """Return what there is of any load: cgroups, and processes by their environment."""
+    return guest.run(f"{UNITS}; {BEARING}", check=False).out.split()
+
+
+def test_a_load_over_its_limit_dies_alone_and_the_desktop_lives(someone, guest):
+    before = identities(look(guest))
+    code = "x = b'x' * (600 << 20)"
+    done = someone.run(f"{TOKEN} steadyrun run --memory 200M -- python3 -c {shlex.quote(code)}", check=False)
+    assert done.code == 137, done
+    assert "killed at its memory limit, 200 MiB" in done.err
+    assert left(guest) == []
+    assert identities(look(guest)) == before
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_of_a_hostile_load_is_left_after_its_wall_time(someone, guest, name):
+    copy_repository(guest)
+    load = f"python3 -I -S {REPOSITORY}/tests/real/hostile/{name}.py"
+    done = someone.run(f"{TOKEN} steadyrun run --memory 300M --tasks 200 --timeout 3 -- {load}", check=False)
+    assert done.code in (124, 0), done  # some leave the first process behind and are ended at its end
+    assert left(guest) == []
+
+
+def in_background(someone, command):
+    """Start `steadyrun run` and wait until its load runs; return the pid of the guard."""
+    someone.run(f"{TOKEN} setsid steadyrun run -- {command} > /tmp/run.log 2>&1 & echo $! > /tmp/run.pid")
+    someone.until(f"{UNITS} | grep -q . && {BEARING} | grep -q .", seconds=30)
+    someone.until(
+        "test -n \"$(cat $(find /sys/fs/cgroup -path '*steadyrun-*/load/cgroup.procs'))\"", seconds=30
+    )
+    return int(someone.out("pgrep -u $(id -u) -o -f 'steadyrun run'"))
+
+
+def test_a_killed_guard_leaves_nobody(someone, guest):
+    guard = in_background(someone, "sh -c 'trap \"\" TERM; setsid sleep 1000 & sleep 1000'")
+    someone.run(f"kill -9 {guard}")
+    guest.until(f'! {BEARING} && test -z "$({UNITS})"', seconds=20)
+
+
+def both_killed(someone, guard, afterwards="true"):
+    """Kill the keeper of a stopped guard, so that it starts no other one, and then the guard."""
+    keeper = "$(pgrep -u $(id -u) -f '[k]eeper.py')"
+    someone.run(f"kill -STOP {guard}; kill -9 {keeper}; kill -9 {guard}; {afterwards}")
+
+
+def test_a_guard_and_a_keeper_killed_leave_a_unit_that_ends_by_itself(someone, guest):
+    guard = in_background(someone, "sh -c 'trap \"\" TERM; while :; do sleep 1; done'")
+    both_killed(someone, guard)
+    guest.until(f'! {BEARING} && test -z "$({UNITS})"', seconds=30)
+    assert "was interrupted" in someone.run("steadyrun recover").out
+
+
+def test_a_start_after_guard_and_keeper_were_killed_ends_the_load_at_once(someone, guest):
+    guard = in_background(someone, "sh -c 'trap \"\" TERM; while :; do sleep 1; done'")
+    both_killed(someone, guard, "steadyrun recover")
+    assert left(guest) == []
+
+
+def test_a_unit_stopped_by_somebody_else_is_a_load_that_was_ended(someone, guest):
+    in_background(someone, "sh -c 'trap \"\" TERM; while :; do sleep 1; done'")
+    user = "" if someone.user == "root" else "--user "
+    someone.run(f"systemctl {user}stop 'steadyrun-*.service'", seconds=30)
+    someone.until("grep -q 'somebody else removed its containment' /tmp/run.log", seconds=20)
+    guest.until(f'! {BEARING} && test -z "$({UNITS})"', seconds=20)
+
+
+def delegation(guest):
+    done = guest.run("steadyrun doctor --json", check=False)
+    return next(r for r in json.loads(done.out)["rungs"] if r["name"] == "delegation")
+
+
+def test_a_controller_that_the_user_manager_lacks_is_had_after_the_remedy_of_the_doctor(machine, guest):
+    lacks = delegation(machine.guest("other"))
+    assert lacks["level"] == "degraded"
+    assert "not io" in lacks["evidence"]
+    guest.run(lacks["remedy"].partition("#")[0].replace("sudo ", ""))
+    machine.guest("other").close()
+    guest.run("loginctl terminate-user other; systemctl stop user@1001.service")
+    assert delegation(machine.guest("other"))["level"] == "ok"
