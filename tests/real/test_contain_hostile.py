@@ -56,7 +56,7 @@ def bearing(token):
 def start(held, name, *arguments):
     held.apply(tasks_max=TASKS, memory_max=256 << 20)
     held.start(sys.executable, "-I", "-S", os.path.join(HERE, f"{name}.py"), *arguments)
-    assert held.read_line() == "ready"
+    assert held.read_line(seconds=30.0) == "ready"  # an emulated machine forks slowly
 
 
 @pytest.mark.parametrize("name", QUIET)
