@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 REPORT := steadyrun-report
 
 .DEFAULT_GOAL := help
-.PHONY: help vm-image vm-shell vm-packages test-vm test-packages install install-dev ramp test lint types imports unit real wheel bench lock clean
+.PHONY: help test-vm vm-packages vm-image vm-shell test-packages install install-dev ramp test lint types imports unit real wheel bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,14 +75,14 @@ clean: ## remove what make made (never a report or the journal)
 
 TESTBED := PYTHONPATH=tests/vm $(BIN)/python -m testbed
 
-vm-packages: install-dev ## the Debian packages the testbed needs: installs what is missing, saying so
+vm-packages: $(VENV)/bin/python
 	@$(TESTBED) packages
 
-test-vm: install-dev wheel vm-packages ## the tests in a virtual machine with systemd, unified cgroups and a desktop
+test-vm: install-dev wheel vm-packages ## the tests in a virtual machine with a desktop (as root it installs QEMU and such)
 	$(BIN)/python tools/run_tests.py vm
 
-vm-image: install-dev wheel ## the testbed: build the virtual machine, boot its desktop, suspend it (cached)
+vm-image: install-dev wheel vm-packages ## the testbed: build the virtual machine, boot its desktop, suspend it (cached)
 	$(TESTBED) prepare $(VM)
 
-vm-shell: install-dev wheel ## a shell in a fresh virtual machine; CMD='...' one command, VM='--user desk ...' options
+vm-shell: install-dev wheel vm-packages ## a shell in a fresh virtual machine; CMD='...' one command, VM='--user desk ...' options
 	@$(TESTBED) shell $(VM) $(if $(CMD),-- '$(subst ','\'',$(CMD))')

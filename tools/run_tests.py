@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = ("unit", "property", "replay", "contract", "real")
-"""Of tests/, in the order of what they cost: what runs without a name. `vm` is run by its name alone."""
+"""Of tests/, in the order of what they cost; `vm` is asked for by name (`make test-vm`)."""
 COMMAND = ROOT / ".venv-wheel" / "bin" / "steadyrun"
 NOTHING_COLLECTED = 5
 """pytest's exit code."""

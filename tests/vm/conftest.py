@@ -28,6 +28,8 @@ MACHINES = pytest.StashKey()
 def pytest_configure(config):
     config.addinivalue_line("markers", "deadline(seconds): the test is ended after this time")
     config.stash[TIMES] = []
+    # Ended by somebody: the fixtures end the machines.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", returncode=143))
 
 
 def pytest_collection_modifyitems(items):
