@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import guard_cost, overshoot, startup, survivors
+from bench import guard_cost, lateness, overshoot, reaction, startup, survivors, throughput
 from bench.tools import Row, programs
 from steadyrun import __version__
 
@@ -20,6 +20,9 @@ BENCHMARKS = {
     "guard_cost": guard_cost.measure,
     "overshoot": overshoot.measure,
     "survivors": survivors.measure,
+    "throughput": throughput.measure,
+    "reaction": reaction.measure,
+    "lateness": lateness.measure,
 }
 RESULTS = Path(__file__).with_name("results")
 

@@ -1,6 +1,6 @@
 """`python -m steadyrun` is the `steadyrun` command."""
 
-from steadyrun.cli.main import main
+from steadyrun.cli.main import entry
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(entry())

@@ -253,10 +253,43 @@ def test_a_journal_whose_disk_takes_its_time_does_not_cost_the_command_its_life(
     limits = Limits(memory_max=64 << 20)
     member = Member(("/bin/sh", "-c", "exit 6"), "/", {"PATH": os.defpath})
     plan = backend.plan(f"test-{os.urandom(8).hex()}")
+
+    def make(streams):
+        return prepare(
+            backend, plan, limits, (member,), streams, run_as=None, new_session=False,
+            meanwhile=lambda made: time.sleep(keeper.SILENCE_S + 0.5),
+        )  # fmt: skip
+
     outcome = front.guard_in_front(
-        lambda streams: prepare(backend, plan, limits, (member,), streams, run_as=None, new_session=False),
+        make,
         lambda hold: rules_of(Thresholds(0, 0, 0), limits, 1, hold.readback),
-        lambda hold: time.sleep(keeper.SILENCE_S + 0.5),
         lambda event: None,
     )
     assert (outcome.ending, outcome.exit_code, outcome.removed) == (Ending.EXITED, 6, True)
+
+
+def test_a_ctrl_c_before_there_is_a_command_to_hear_it_still_ends_the_command(backend_named):
+    from steadyrun.guard import front
+    from steadyrun.guard.hold import prepare
+    from steadyrun.guard.rules import rules_of
+    from steadyrun.model.containment import BackendName
+    from steadyrun.model.event import Thresholds
+    from steadyrun.model.limits import Limits
+    from steadyrun.model.outcome import Ending
+    from steadyrun.model.plan import Member
+
+    backend, limits = backend_named(BackendName.CGROUP1), Limits(memory_max=64 << 20)
+    member = Member(("/bin/sleep", "20"), "/", {"PATH": os.defpath})
+    plan = backend.plan(f"test-{os.urandom(8).hex()}")
+
+    def make(streams):
+        os.kill(os.getpid(), signal.SIGINT)
+        return prepare(backend, plan, limits, (member,), streams, run_as=None, new_session=False)
+
+    began = time.monotonic()
+    outcome = front.guard_in_front(
+        make, lambda hold: rules_of(Thresholds(0, 0, 0), limits, 1, hold.readback), lambda event: None
+    )
+    assert (outcome.ending, outcome.signal) == (Ending.EXITED, signal.SIGINT)
+    assert time.monotonic() - began < 10
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()

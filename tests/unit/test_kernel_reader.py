@@ -464,3 +464,17 @@ def test_inside_a_real_limited_cgroup_ram_is_the_limit_and_available_memory_what
     assert total == 64 * MIB
     assert 30 * MIB < available <= 64 * MIB
     assert 19 * MIB < available - after < 22 * MIB
+
+
+def test_a_file_of_one_record_is_read_once_and_one_that_fills_the_buffer_to_its_end(tmp_path, monkeypatch):
+    reads = []
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda *args: reads.append(args[2]) or real(*args))
+    path = tmp_path / "file"
+    for text, at in (("short\n", [0]), ("x" * 16384 + "end", [0, 16384, 16387])):
+        path.write_text(text)
+        reads.clear()
+        file = KeptFile(str(path), one_record=True)
+        assert file.read() == text
+        file.close()
+        assert reads == at

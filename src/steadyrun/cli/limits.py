@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from steadyrun.cli.settings import Settings
 from steadyrun.errors import UsageError
 from steadyrun.model.limits import Limits
 from steadyrun.units import parse_cores, parse_count, parse_duration, parse_size
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from types import SimpleNamespace
+
+    from steadyrun.cli.quick import Options
+    from steadyrun.cli.settings import Settings
 
 T = TypeVar("T")
 
@@ -28,14 +33,14 @@ _OPTIONS = (
 WEIGHT_RANGE = range(1, 10001)
 
 
-def add_limit_options(parser: argparse.ArgumentParser) -> None:
+def add_limit_options(parser: argparse.ArgumentParser | Options) -> None:
     """Add the options."""
     group = parser.add_argument_group("limits")
     for flag, metavar, about in _OPTIONS:
         group.add_argument(flag, metavar=metavar, help=about)
 
 
-def limits_of(args: argparse.Namespace, settings: Settings) -> Limits:
+def limits_of(args: argparse.Namespace | SimpleNamespace, settings: Settings) -> Limits:
     """Return the limits that were asked for, on the command line or in the settings.
 
     Raises:

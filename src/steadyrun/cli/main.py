@@ -9,9 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from steadyrun import __version__
 from steadyrun.errors import EXIT_BUG, EXIT_RUN_OWN_FAILURE, EXIT_USAGE, SteadyrunError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COMMANDS = {
     "doctor": "what this machine can contain and watch, proved; and what mends each lack",
@@ -25,6 +29,25 @@ COMMANDS = {
     "canary": "the desktop's frames alone, live",
 }
 START_FAILURES = (126, 127)
+QUICK = "run"
+"""The command whose start people wait for: read without argparse where its words are plain, without the
+collector of cycles (it makes none), and over without the interpreter's own farewell."""
+
+
+def entry() -> int:
+    """Be the console script: `main`, but a `run` leaves at once when all is written."""
+    if sys.argv[1:2] != [QUICK]:
+        return main()
+    import gc
+
+    gc.disable()
+    code = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        return code  # a stream that is closed: the interpreter knows what to do about it
+    os._exit(code)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,14 +66,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _execute(name: str, words: list[str]) -> int:
-    from steadyrun.cli.parser import Parser
-
     own_failure = EXIT_RUN_OWN_FAILURE if name == "run" else None
     module = import_module(f"steadyrun.cli.{name}")
-    parser = Parser(name, COMMANDS[name])
     try:
-        module.configure(parser)
-        code = int(module.execute(parser.parse(words)))
+        code = int(module.execute(_parse(name, module.configure, words)))
         sys.stdout.flush()
         return code
     except SteadyrunError as error:
@@ -63,6 +82,21 @@ def _execute(name: str, words: list[str]) -> int:
         return 128 + 2
     except Exception as error:
         return _bug(error, own_failure or EXIT_BUG)
+
+
+def _parse(name: str, configure: Callable[[Any], None], words: list[str]) -> Any:
+    """Return the words as the attributes that the command's `execute` wants."""
+    if name == QUICK:
+        from steadyrun.cli.quick import read_plain
+
+        args = read_plain(configure, words)
+        if args is not None:
+            return args
+    from steadyrun.cli.parser import Parser
+
+    parser = Parser(name, COMMANDS[name])
+    configure(parser)
+    return parser.parse(words)
 
 
 def _complain(message: str, hint: str | None, code: int) -> int:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from steadyrun.cli.limits import add_limit_options, limits_of
-from steadyrun.cli.parser import Parser
 from steadyrun.errors import EndedBeforeStartError, SteadyrunError, UsageError
-from steadyrun.guard.exitcode import exit_code
 from steadyrun.guard.once import Finished, Request, run_once
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.units import GIB, MIB, Bytes, format_duration, format_size, size_argument
+
+if TYPE_CHECKING:
+    import argparse
+    from types import SimpleNamespace
+
+    from steadyrun.cli.parser import Parser
+    from steadyrun.cli.quick import Options
 
 EPILOG = """\
 Everything after -- is the command, exactly as it is. Its terminal, Ctrl-C, Ctrl-Z, standard streams
@@ -30,7 +35,7 @@ examples:
 """
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: Parser | Options) -> None:
     """Say which options there are."""
     parser.takes_command = True
     parser.usage = "steadyrun run [LIMITS] [options] -- COMMAND [ARG ...]"
@@ -42,7 +47,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="say more")
 
 
-def execute(args: argparse.Namespace) -> int:
+def execute(args: argparse.Namespace | SimpleNamespace) -> int:
     """Run the command and return its exit code."""
     if not args.argv:
         raise UsageError(
@@ -65,6 +70,8 @@ def execute(args: argparse.Namespace) -> int:
         _say(line)
     if args.verbose:
         _say(_figures(finished.outcome))
+    from steadyrun.guard.exitcode import exit_code
+
     code = exit_code(finished.outcome)
     if finished.outcome.ending is Ending.EXITED and finished.outcome.signal is not None:
         die_like(finished.outcome.signal)

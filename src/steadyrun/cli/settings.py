@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from steadyrun.errors import UsageError
+from steadyrun.named import NamedTuple
 from steadyrun.units import parse_cores, parse_count, parse_duration, parse_size
 
 PREFIX = "STEADYRUN_"

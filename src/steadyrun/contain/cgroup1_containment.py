@@ -16,6 +16,7 @@ from steadyrun.contain.cgroup1_placement import Place
 from steadyrun.contain.hierarchy import PARENT, UNIFIED
 from steadyrun.contain.processes import cgroups_of, cgroups_of_threads, is_alive, signal_verified
 from steadyrun.errors import ContainmentFailedError
+from steadyrun.kernel.kept import KeptFile
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Cgroup1Containment:
         places: Every hierarchy of the machine that is of use.
     """
 
-    __slots__ = ("_by_controller", "_cgroup_paths", "_counters", "_dirs", "_limits", "_made")
+    __slots__ = ("_by_controller", "_cgroup_paths", "_counters", "_dirs", "_events", "_limits", "_made")
 
     def __init__(
         self, plan: ContainmentPlan, directories: list[CgroupDirectory], places: tuple[Place, ...]
@@ -53,7 +54,8 @@ class Cgroup1Containment:
                 self._by_controller[controller] = directory
                 self._cgroup_paths[controller] = place.cgroup_path(directory.path)
                 tops[controller] = place.mount.path
-        memory = self._by_controller.get("memory")
+        memory, unified = self._by_controller.get("memory"), self._by_controller.get(UNIFIED)
+        self._events = KeptFile(unified.kept("cgroup.events"), one_record=True) if unified else None
         self._limits = LegacyLimits(self._by_controller, tops)
         self._counters = LegacyCounters(self._by_controller, memory.identity if memory else None)
 
@@ -109,7 +111,7 @@ class Cgroup1Containment:
         if directory is None:
             return None
         if file == "cgroup.freeze":  # that reads what was asked for; cgroup.events what came of it
-            text = directory.read("cgroup.events")
+            text = self._events.read() if self._events is not None else directory.read("cgroup.events")
             return None if text is None else "frozen 1" in text.splitlines()
         text = directory.read(file)
         return None if text is None else text.strip() == frozen
@@ -174,6 +176,8 @@ class Cgroup1Containment:
     def close(self) -> None:
         """Close the kept descriptors. The containment stays."""
         self._counters.close()
+        if self._events is not None:
+            self._events.close()
         for directory in self._dirs:
             directory.close()
 

@@ -11,13 +11,12 @@ parent of the default weight the lowest weight would do nothing for the desktop 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from steadyrun.contain.hierarchy import PARENT, UNIFIED, ancestors, visible
 from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_limit
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.containment import CgroupMount, ContainmentFacts
+from steadyrun.named import NamedTuple
 
 USED = ("memory", "pids", "cpu", "cpuacct", "blkio", "freezer")
 """Legacy controllers that hold or count something for us."""

@@ -25,13 +25,16 @@ class Counters:
     """Files of a containment's cgroups, by name.
 
     Args:
-        files: (name, the directory it is in); those that are not there read as unknown.
+        files: (name, the directory it is in), each of one record; those that are not there read as
+            unknown.
     """
 
     __slots__ = ("_files",)
 
     def __init__(self, files: Iterable[tuple[str, CgroupDirectory]]) -> None:
-        self._files = {name: KeptFile(where.kept(name)) for name, where in files if where.has(name)}
+        self._files = {
+            name: KeptFile(where.kept(name), one_record=True) for name, where in files if where.has(name)
+        }
 
     def text(self, name: str) -> str | None:
         """Return a file's text now; `None` when it is not there or cannot be read."""

@@ -6,11 +6,11 @@ Signals nobody and judges nothing. A walk costs about 10 us for each process of 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from steadyrun.contain.processes import is_alive, stat_of
 from steadyrun.kernel.proc import PidStat
 from steadyrun.kernel.reader import read_text
+from steadyrun.named import NamedTuple
 
 _STOPPED = "Tt"
 _CLAIMED: dict[Process, Walk] = {}

@@ -18,10 +18,12 @@ The caller must have one thread only: between fork and exec the child runs Pytho
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+import signal
+from typing import TYPE_CHECKING, NoReturn
 
 from steadyrun.contain.execute import execute
 from steadyrun.errors import FormatError
+from steadyrun.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,9 +180,13 @@ def spawn_member(
     environment = {**member.env, **(extra_env or {})}
     barrier_read, barrier_write = _pipe_above_streams()
     error_read, error_write = _pipe_above_streams()
+    # A signal that comes before the child has its own handlers waits until it has: a blocked signal is
+    # kept also where the parent ignores it (signal(7); sig_ignored in kernel/signal.c).
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
     except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for fd in (barrier_read, barrier_write, error_read, error_write):
             os.close(fd)
         raise
@@ -192,6 +198,7 @@ def spawn_member(
             )  # fmt: skip
         finally:  # whatever was raised ends here: no second copy of the parent may go on
             os._exit(EXIT_NEVER_STARTED)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.close(barrier_read)
     os.close(error_write)
     return Waiting(pid, barrier_write, error_read, name)
@@ -311,8 +318,6 @@ def _reset_signals(keep_ignored: frozenset[int]) -> None:
 
     Python ignores SIGPIPE and SIGXFSZ for itself, and exec keeps that (execve(2)).
     """
-    import signal
-
     for number in signal.valid_signals():
         if number in (signal.SIGKILL, signal.SIGSTOP):
             continue

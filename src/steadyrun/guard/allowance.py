@@ -7,12 +7,11 @@ reserve. Pure.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from steadyrun.errors import UsageError
 from steadyrun.model.envelope import Envelope
 from steadyrun.model.limits import CPU_WEIGHT_LOWEST, Limits
 from steadyrun.model.machine import Reserve
+from steadyrun.named import NamedTuple
 from steadyrun.units import MIB, Bytes, format_size, size_argument
 
 DEFAULT_TASKS = 4096

@@ -16,6 +16,9 @@ from steadyrun.model.event import Event, Sampled
 MOST_UNSENT = 256 * 1024
 """Bytes waiting to be sent from which on samples are dropped: about 100 of them."""
 
+_TO_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+"""Made once: `json.dumps` with separators makes an encoder at each call."""
+
 
 class Channel:
     """One end. `fd` is in non-blocking mode from here on."""
@@ -40,7 +43,7 @@ class Channel:
 
     def send(self, message: Any) -> None:
         """Send any JSON value as one line, or keep it for later."""
-        self._out += json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        self._out += _TO_JSON(message).encode() + b"\n"
         self.flush()
 
     def unsent(self) -> bool:

@@ -13,10 +13,10 @@ import select
 import signal
 import struct
 import sys
-from typing import NamedTuple
 
 from steadyrun.guard import canary
 from steadyrun.model.sample import Frames
+from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
 
 PERIOD_MS = canary.PERIOD_NS / 1e6

@@ -13,14 +13,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from steadyrun.guard import machine
 from steadyrun.guard.hold import Hold, Streams
-from steadyrun.guard.loop import Emit, Loop
-from steadyrun.guard.machine import Rules, Stage
 from steadyrun.model.outcome import Ending, LoadOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from steadyrun.guard.loop import Emit, Loop
+    from steadyrun.guard.machine import Rules
 
 STOP_SIGNAL = signal.SIGRTMIN + 1
 """What `steadyrun stop` sends: unlike TERM it is not passed on but ends the load, with a grace."""
@@ -35,14 +37,13 @@ class Signals:
     """This process's signal handling while it is in front; put back with `restore`."""
 
     def __init__(self) -> None:
-        """Ignore what the terminal gives the load itself; collect the rest through a pipe."""
+        """Hold back what the terminal gives the load itself; collect the rest through a pipe."""
         self.fd, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._before: dict[int, Any] = {}
         others = signal.valid_signals() - PYTHON_IGNORES
         self.ignored = tuple(int(s) for s in others if signal.getsignal(s) is signal.SIG_IGN)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for each in IGNORED:
-            self._set(each, signal.SIG_IGN)
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
         for number in HANDLED:
             # What our parent ignored (nohup: HUP) stays ignored, for us and for the load.
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -50,6 +51,18 @@ class Signals:
 
     def _set(self, number: int, handler: Any) -> None:
         self._before[number] = signal.signal(number, handler)
+
+    def leave_to_the_load(self) -> tuple[int, ...]:
+        """Ignore what the terminal gives the load itself, once there is a load to hear it.
+
+        Returns:
+            What came before that, and would be lost: the load is to have it from us.
+        """
+        came = signal.sigpending()
+        for each in IGNORED:
+            self._set(each, signal.SIG_IGN)  # drops what is pending
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        return tuple(each for each in IGNORED if each in came and each not in self.ignored)
 
     def arrived(self) -> bytes:
         """Return the numbers of the signals that came, in their order."""
@@ -63,6 +76,7 @@ class Signals:
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         os.close(self.fd)
         os.close(self._write)
 
@@ -95,7 +109,6 @@ class Terminal:
 def guard_in_front(
     make_hold: Callable[[Streams], Hold],
     rules_for: Callable[[Hold], Rules],
-    before_release: Callable[[Hold], None],
     emit: Emit,
     *,
     others: tuple[int, ...] = (),
@@ -105,7 +118,6 @@ def guard_in_front(
     Args:
         make_hold: Makes the containment and puts the waiting command into it.
         rules_for: Gives the rules once the limits are read back.
-        before_release: The last deed before the command runs (the journal's intent).
         emit: Hears every event.
         others: Descriptors above 2 that the caller meant for the command.
     """
@@ -113,14 +125,12 @@ def guard_in_front(
     signals = Signals()
     try:
         hold = make_hold(Streams(others=others, ignored=signals.ignored))
+        from steadyrun.guard.loop import Loop  # `make_hold` has had the time for it
+
         loop = Loop(hold, rules_for(hold), emit)
-        try:
-            before_release(hold)
-        except BaseException:
-            loop.stop(Ending.NOT_STARTED, "not released", now=True)
-            loop.run()
-            raise
         loop.watch(signals.fd, lambda: _hear(signals, loop))
+        for number in signals.leave_to_the_load():
+            _forward(loop, number)
         loop.release()
         outcome = loop.run()
     finally:
@@ -152,7 +162,9 @@ def _forward(loop: Loop, number: int) -> None:
 
 def _stop_with_the_load(loop: Loop) -> None:
     """Freeze the load, stop ourselves as the shell expects, and go on when it continues us."""
-    if loop.held.stage is Stage.OVER:
+    from steadyrun.guard import machine
+
+    if loop.held.stage is machine.Stage.OVER:
         return
     loop.give(machine.Paused(loop.now()))
     loop.hold.keeper.pause()

@@ -8,18 +8,22 @@ from __future__ import annotations
 import os
 import signal
 from time import monotonic, sleep
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import Backend, Containment
 from steadyrun.contain.spawn import Waiting, marker_environment, spawn_member
-from steadyrun.errors import ContainmentFailedError, EndedBeforeStartError, SteadyrunError
+from steadyrun.errors import ContainmentFailedError, EndedBeforeStartError
 from steadyrun.guard.keeping import Keeper
-from steadyrun.model.containment import ContainmentPlan
+from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.outcome import MemberExit
 from steadyrun.model.plan import Member, RunAs
 from steadyrun.model.sample import CgroupSample
+from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REMOVE_WITHIN = Seconds(5.0)
 """A cgroup of dead processes may stay busy for a moment while the kernel lets go of them."""
@@ -52,9 +56,18 @@ class Hold:
         """Of the members reaped and what they waited for; for containments that count none."""
 
     def fill(
-        self, members: tuple[Member, ...], streams: Streams, *, run_as: RunAs | None, new_session: bool
+        self,
+        members: tuple[Member, ...],
+        streams: Streams,
+        *,
+        run_as: RunAs | None,
+        new_session: bool,
+        meanwhile: Callable[[ContainmentMade], None] | None = None,
     ) -> None:
-        """Fork the members behind their barrier, move each in and verify it."""
+        """Fork the members behind their barrier, move each in and verify it.
+
+        `meanwhile`, where given, is called between the two, with the containment that is made.
+        """
         extra = marker_environment(self.containment.made.plan)
         for member in members:
             waiting = spawn_member(
@@ -69,6 +82,9 @@ class Hold:
                 keep_ignored=streams.ignored,
             )
             self.members[waiting.pid] = waiting
+        if meanwhile is not None:
+            meanwhile(self.containment.made)
+        for waiting in self.members.values():
             self._admit(waiting)
 
     def _admit(self, waiting: Waiting) -> None:
@@ -155,8 +171,11 @@ def prepare(
     *,
     run_as: RunAs | None,
     new_session: bool,
+    meanwhile: Callable[[ContainmentMade], None] | None = None,
 ) -> Hold:
     """Make the containment, set and read back its limits, and put the waiting members into it.
+
+    `meanwhile`, where given, is called once the containment is made and before the members are moved.
 
     Raises:
         SteadyrunError: It could not be made or a member is not in it. Nothing ran, nothing is left.
@@ -169,8 +188,8 @@ def prepare(
         containment.close()
         raise
     try:
-        hold.fill(members, streams, run_as=run_as, new_session=new_session)
-    except (SteadyrunError, OSError):
+        hold.fill(members, streams, run_as=run_as, new_session=new_session, meanwhile=meanwhile)
+    except BaseException:  # `meanwhile` may raise anything; the members must not wait for nobody
         hold.abandon()
         raise
     return hold

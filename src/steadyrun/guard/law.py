@@ -9,10 +9,10 @@ is `judge`: it takes the whole `Reading` and answers with one `Level` and the wo
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
 
 from steadyrun.model.event import Thresholds
 from steadyrun.model.sample import Reading
+from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds, format_size
 
 FASTEST_TICK = Seconds(0.01)

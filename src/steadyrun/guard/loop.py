@@ -11,9 +11,9 @@ import select
 from collections.abc import Callable
 from functools import partial
 from time import monotonic, time
+from typing import TYPE_CHECKING
 
 from steadyrun.guard import law, machine
-from steadyrun.guard.frames import FramesReader
 from steadyrun.guard.hold import Hold
 from steadyrun.guard.keeping import Keeper
 from steadyrun.guard.machine import Decision, Held, Input, Rules, Stage
@@ -25,6 +25,9 @@ from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.sample import Reading
 from steadyrun.units import Seconds
+
+if TYPE_CHECKING:
+    from steadyrun.guard.frames import FramesReader
 
 FRAMES_WINDOW = Seconds(1.0)
 SAMPLE_EVERY = Seconds(0.1)

@@ -15,13 +15,14 @@ cause of an ending stays its cause. Time is in the inputs (CLOCK_MONOTONIC, seco
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from steadyrun.guard.law import Judgement, Level, judge
 from steadyrun.model.action import Action
 from steadyrun.model.event import Thresholds
 from steadyrun.model.outcome import Ending, MemberExit
 from steadyrun.model.sample import Reading
+from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds, format_duration, format_size
 
 NO_READING = -1

@@ -10,38 +10,43 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from steadyrun import __version__
 from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import read_facts
+from steadyrun.contain.first_move import FirstMove
 from steadyrun.contain.open import open_backend
 from steadyrun.contain.promises import promised_here
 from steadyrun.contain.spawn import inheritable_fds
 from steadyrun.errors import CannotContainError, SteadyrunError
 from steadyrun.guard.allowance import Promise, choose_limits, room_for_new
-from steadyrun.guard.exitcode import exit_code
 from steadyrun.guard.front import guard_in_front
 from steadyrun.guard.hold import Hold, Streams, prepare
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.panic import expect_no_panic
 from steadyrun.guard.priority import come_first
-from steadyrun.guard.rules import rules_of
 from steadyrun.kernel.reader import HostReader, boot_id, pid_started
 from steadyrun.model.action import Action
-from steadyrun.model.containment import BackendName, ContainmentPlan
+from steadyrun.model.containment import BackendName, ContainmentMade, ContainmentPlan
 from steadyrun.model.envelope import kind_of
 from steadyrun.model.event import Acted, Event, Thresholds, Troubled
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.machine import reserve_of
 from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import Member, RunAs
+from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:
+    from steadyrun.guard.machine import Rules
     from steadyrun.journal.write import Journal
     from steadyrun.model.envelope import Envelope
-    from steadyrun.model.record import RunHeader
+    from steadyrun.model.run import RunHeader
+
+NEEDED_LATER = ("steadyrun.guard.loop", "steadyrun.guard.rules", "steadyrun.guard.exitcode")
+"""Imported only once the intent is written: by then the kernel is at work on the first move."""
 
 
 class Request(NamedTuple):
@@ -103,6 +108,7 @@ class _Run:
         expect_no_panic()
         facts = read_facts()
         choice = choose(facts)
+        self._first_move = FirstMove(facts)
         self.backend = open_backend(choice.backend, facts)
         if choice.backend is BackendName.POLL:
             warn("no cgroup to be had here: limits are polled, not enforced; `steadyrun doctor` says why")
@@ -114,9 +120,8 @@ class _Run:
         intent = self._begin(plan)
         come_first(lock=False)
         outcome = guard_in_front(
-            lambda streams: self._make(plan, streams),
-            lambda hold: rules_of(Thresholds.of(self._reserve), self.limits, 1, hold.readback),
-            lambda hold: self._note(intent, hold),
+            lambda streams: self._make(plan, intent, streams),
+            self._rules,
             self._hear,
             others=others,
         )
@@ -124,20 +129,38 @@ class _Run:
         return outcome
 
     def close(self) -> None:
+        self._first_move.over()
         if self._journal is not None:
             self._journal.close()
 
-    def _make(self, plan: ContainmentPlan, streams: Streams) -> Hold:
+    def _make(self, plan: ContainmentPlan, intent: int | None, streams: Streams) -> Hold:
         request = self.request
-        member = Member(request.argv, request.cwd, request.env)
         hold = prepare(
-            self.backend, plan, self.limits, (member,), streams, run_as=request.run_as, new_session=False
+            self.backend,
+            plan,
+            self.limits,
+            (Member(request.argv, request.cwd, request.env),),
+            streams,
+            run_as=request.run_as,
+            new_session=False,
+            meanwhile=lambda made: self._get_ready(intent, made),
         )
         self.readback, self.keeper_pid = hold.readback, hold.keeper.pid
         missed = [r for r in hold.readback if not r.held]
         if missed:
             self._warn("not in force here: " + "; ".join(f"{r.name} ({r.found})" for r in missed))
         return hold
+
+    def _get_ready(self, intent: int | None, made: ContainmentMade) -> None:
+        """Do what is left to do before the release; the longer the first move had, the less it waits."""
+        self._note(intent, made)
+        for name in NEEDED_LATER:
+            import_module(name)
+
+    def _rules(self, hold: Hold) -> Rules:
+        from steadyrun.guard.rules import rules_of
+
+        return rules_of(Thresholds.of(self._reserve), self.limits, 1, hold.readback)
 
     def _limits(self) -> Limits:
         host = HostReader()
@@ -200,32 +223,36 @@ class _Run:
         if self._journal is None:
             return None
         try:
-            self._journal.begin_run(self._header())
-            return self._journal.intend(self.run_id, IntentKind.CONTAINMENT, plan)
+            with self._journal.batch():
+                self._journal.begin_run(self._header())
+                return self._journal.intend(self.run_id, IntentKind.CONTAINMENT, plan)
         except SteadyrunError as error:
             self._give_up_journal(error)
             return None
 
-    def _note(self, intent: int | None, hold: Hold) -> None:
+    def _note(self, intent: int | None, made: ContainmentMade) -> None:
+        """Write the inodes down. A power cut may take them: it takes the cgroups, too."""
         if self._journal is None or intent is None:
             return
         try:
-            self._journal.note(intent, hold.containment.made)
+            self._journal.note(intent, made, durable=False)
         except SteadyrunError as error:
             self._give_up_journal(error)
 
     def _end(self, intent: int | None, outcome: LoadOutcome) -> None:
+        from steadyrun.guard.exitcode import exit_code
         from steadyrun.model.codec import encode
-        from steadyrun.model.record import RunEnd
+        from steadyrun.model.run import RunEnd
 
         if self._journal is None:
             return
+        end = RunEnd(Seconds(time.time()), exit_code(outcome), outcome.cause or outcome.ending.value)
         try:
-            if intent is not None and outcome.removed:
-                self._journal.fulfil(intent, "removed")
-            self._journal.add_events(self.run_id, 0, [(time.time(), encode(outcome))])
-            end = RunEnd(Seconds(time.time()), exit_code(outcome), outcome.cause or outcome.ending.value)
-            self._journal.end_run(self.run_id, end)
+            with self._journal.batch():
+                if intent is not None and outcome.removed:
+                    self._journal.fulfil(intent, "removed")
+                self._journal.add_events(self.run_id, 0, [(time.time(), encode(outcome))])
+                self._journal.end_run(self.run_id, end)
         except SteadyrunError as error:
             self._give_up_journal(error)
 
@@ -237,7 +264,7 @@ class _Run:
 
     def _header(self) -> RunHeader:
         from steadyrun.desktop.facts import quick_facts
-        from steadyrun.model.record import RunHeader, RunKind
+        from steadyrun.model.run import RunHeader, RunKind
 
         return RunHeader(
             run_id=self.run_id,

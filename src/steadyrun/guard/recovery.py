@@ -6,7 +6,7 @@ takes back only the changes that it names.
 
 from __future__ import annotations
 
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from steadyrun.contain.base import Containment
 from steadyrun.contain.facts import read_facts
@@ -18,6 +18,7 @@ from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal
 from steadyrun.kernel.reader import boot_id, pid_alive
 from steadyrun.model.codec import decode
+from steadyrun.named import NamedTuple
 
 
 class Recovered(NamedTuple):

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from steadyrun.errors import FormatError, UsageError
 from steadyrun.journal.rows import EventRow, Intent, IntentKind, OpenAttempt, RunRow, SampleRow
@@ -18,8 +18,11 @@ from steadyrun.journal.store import Store, is_damage, mark_suspect
 from steadyrun.model.codec import decode
 from steadyrun.model.envelope import Envelope
 from steadyrun.model.finding import Finding, Severity
-from steadyrun.model.record import Attempt, Baseline, Proof, RunEnd, RunHeader, RunKind, RunRecord, State
+from steadyrun.model.run import RunEnd, RunHeader, RunKind, State
 from steadyrun.units import Seconds
+
+if TYPE_CHECKING:
+    from steadyrun.model.record import Attempt, RunRecord
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
@@ -53,6 +56,8 @@ class Reader(Store):
             FormatError: A newer version wrote its header.
             JournalUnwritableError: The journal cannot be read.
         """
+        from steadyrun.model.record import Baseline, Proof, RunRecord  # not on the way of a plain `run`
+
         rows = self._rows(
             "SELECT header, baseline, proofs, findings, status, envelope, tomorrow, ended_wall, exit_code,"
             " reason FROM runs WHERE run_id=?",
@@ -193,6 +198,8 @@ class Reader(Store):
 
     def _attempts(self, run_id: str, left_out: list[Finding]) -> tuple[Attempt, ...]:
         """Return the attempts that can be read, in their order."""
+        from steadyrun.model.record import Attempt
+
         found = (
             self._one(Attempt, record, f"run {run_id}, attempt {serial}", left_out)
             for serial, record in self._rows(

@@ -19,14 +19,15 @@ The rules:
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
 
 from steadyrun.errors import EXIT_HOST_FAILED, FormatError
 from steadyrun.journal.rows import Intent, IntentKind, OpenAttempt, RunRow
 from steadyrun.model.codec import decode
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.finding import Finding, Severity
-from steadyrun.model.record import State
+from steadyrun.model.run import State
+from steadyrun.named import NamedTuple
 
 EXIT_INTERRUPTED = 130
 """128 + SIGINT: what a shell reports for an interrupted command. The true signal is not known."""

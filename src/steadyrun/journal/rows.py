@@ -7,9 +7,10 @@ touches a file, a clock or a process.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
-from steadyrun.model.record import RunKind, State
+from steadyrun.model.run import RunKind, State
+from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
 
 OPEN_STATES = (State.RUNNING, State.RECOVERING)

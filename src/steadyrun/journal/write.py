@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from steadyrun.errors import FormatError, UsageError
@@ -19,12 +18,15 @@ from steadyrun.journal.opening import open_connection
 from steadyrun.journal.read import Reader, loads
 from steadyrun.journal.rows import IntentKind
 from steadyrun.model.codec import encode
-from steadyrun.model.envelope import Envelope
-from steadyrun.model.finding import Finding
-from steadyrun.model.record import Attempt, Baseline, Proof, RunEnd, RunHeader
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from steadyrun.journal.recover import AttemptMark, Mark
+    from steadyrun.model.envelope import Envelope
+    from steadyrun.model.finding import Finding
+    from steadyrun.model.record import Attempt, Baseline, Proof
+    from steadyrun.model.run import RunEnd, RunHeader
 
 Payload = tuple[Any, ...] | dict[str, Any]
 """A NamedTuple of the model, or an object ready for JSON."""
@@ -166,9 +168,9 @@ class Journal(Reader):
             assert cursor.lastrowid is not None  # an INSERT of one row has one
             return cursor.lastrowid
 
-    def note(self, intent_id: int, detail: Payload) -> None:
+    def note(self, intent_id: int, detail: Payload, *, durable: bool = True) -> None:
         """Write what became of an intent (a containment with its inodes); it stays open."""
-        self._update_intent(intent_id, "detail=?", (_json(detail),))
+        self._update_intent(intent_id, "detail=?", (_json(detail),), durable=durable)
 
     def fulfil(self, intent_id: int, how: str) -> None:
         """Write that nothing is left to undo for an intent, and why. The first word stands."""
@@ -238,13 +240,15 @@ class Journal(Reader):
                 raise FormatError(f"run {run_id}, {column}: expected a list, found {row[0]!r:.80}")
             self._set(run_id, f"{column}=?", (_json([*there, value]),))
 
-    def _update_intent(self, intent_id: int, columns: str, values: tuple[Any, ...]) -> None:
+    def _update_intent(
+        self, intent_id: int, columns: str, values: tuple[Any, ...], *, durable: bool = True
+    ) -> None:
         """Change columns of an intent.
 
         Raises:
             UsageError: There is no such intent.
         """
-        with self._transaction(durable=True) as connection:
+        with self._transaction(durable=durable) as connection:
             changed = connection.execute(f"UPDATE intents SET {columns} WHERE id=?", (*values, intent_id))
             if changed.rowcount != 1:
                 raise UsageError(f"intent {intent_id}: expected an intent of {self.path}, found none")

@@ -6,13 +6,14 @@ Never writes, and never raises because of what a file holds: what cannot be read
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_count, parse_limit, parse_proc_cgroup
 from steadyrun.kernel.kept import KeptFile, parsed, read_text
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
 from steadyrun.kernel.text import counter
+from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ class Bound:
 
     def __init__(self, level: Level) -> None:
         self.level = level
-        self._limits = tuple(KeptFile(path) for path in level.limit_files())
-        self._usage = KeptFile(level.usage_file())
-        self._stat = KeptFile(f"{level.directory}/memory.stat")
+        self._limits = tuple(KeptFile(path, one_record=True) for path in level.limit_files())
+        self._usage = KeptFile(level.usage_file(), one_record=True)
+        self._stat = KeptFile(f"{level.directory}/memory.stat", one_record=True)
 
     def limit(self) -> Bytes | None:
         """Return the smallest limit now; `None` when there is none, or none can be read."""

@@ -25,13 +25,20 @@ class KeptFile:
     """A file that is read again and again through one descriptor, from its beginning each time.
 
     Reading a kernel file with a kept descriptor costs a microsecond or two, opening it anew ten.
+
+    Args:
+        path: The file.
+        one_record: The kernel shows it as one record, which a read gives whole (single_open and
+            kernfs files with seq_show: seq_read_iter in fs/seq_file.c makes its buffer as large as the
+            record). Then the second read, which would only say that this was all, is left out.
     """
 
-    __slots__ = ("_fd", "path")
+    __slots__ = ("_fd", "_one_record", "path")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, one_record: bool = False) -> None:
         self.path = path
         self._fd = -1
+        self._one_record = one_record
 
     def read(self) -> str | None:
         """Return the whole text now; `None` when it cannot be read.
@@ -42,7 +49,7 @@ class KeptFile:
         try:
             if self._fd < 0:
                 self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            return _whole_text(self._fd)
+            return _whole_text(self._fd, self._one_record)
         except (OSError, ValueError):
             self.close()
             return None
@@ -54,14 +61,14 @@ class KeptFile:
             os.close(descriptor)
 
 
-def _whole_text(descriptor: int) -> str:
+def _whole_text(descriptor: int, one_record: bool) -> str:
     """Read from the beginning until a read gives nothing.
 
-    A short read is not the end: files of many records (vmstat, mountinfo, cgroup.procs) give at
+    A short read is not always the end: files of many records (vmstat, mountinfo, cgroup.procs) give at
     most a page at a time (kernel, Documentation/filesystems/seq_file.rst).
     """
     data = os.pread(descriptor, _BUFFER, 0)
-    if data:
+    if data and not (one_record and len(data) < _BUFFER):
         more = os.pread(descriptor, _BUFFER, len(data))
         while more:
             data += more

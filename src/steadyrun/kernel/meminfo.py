@@ -5,9 +5,8 @@ Form: kernel, Documentation/filesystems/proc.rst, "meminfo". Pure.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from steadyrun.kernel.text import unexpected, whole
+from steadyrun.named import NamedTuple
 from steadyrun.units import KIB, Bytes
 
 _LINE = "a line such as 'MemTotal:       24684092 kB'"

@@ -6,9 +6,8 @@ raises `FormatError`; `reader.py` opens the files.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from steadyrun.kernel.text import counter, decimal, is_whole, unexpected, whole
+from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
 
 _LOADAVG = "a line such as '0.20 0.18 0.12 1/80 11206'"

@@ -47,10 +47,12 @@ class HostReader:
         self._root = root.rstrip("/")
         proc = f"{self._root}/proc"
         self._proc = proc
-        self._meminfo = KeptFile(f"{proc}/meminfo")
-        self._loadavg = KeptFile(f"{proc}/loadavg")
+        self._meminfo = KeptFile(f"{proc}/meminfo", one_record=True)
+        self._loadavg = KeptFile(f"{proc}/loadavg", one_record=True)
         self._vmstat = KeptFile(f"{proc}/vmstat")
-        self._pressure = tuple(KeptFile(f"{proc}/pressure/{name}") for name in ("memory", "io", "cpu"))
+        self._pressure = tuple(
+            KeptFile(f"{proc}/pressure/{name}", one_record=True) for name in ("memory", "io", "cpu")
+        )
         self._mounts = memory_mounts(self._root)
         self._bounds: tuple[Bound, ...] = ()
         self._until_recheck = 0

@@ -1,9 +1,9 @@
 """Where a load is held, as data: what the journal writes before the deed and recovery undoes."""
 
 from enum import Enum
-from typing import NamedTuple
 
 from steadyrun.model.sample import CgroupId
+from steadyrun.named import NamedTuple
 
 
 class BackendName(Enum):

@@ -1,8 +1,8 @@
 """What was seen of the person's session: three-valued, with an identity that tells a restart."""
 
 from enum import Enum
-from typing import NamedTuple
 
+from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
 
 

@@ -1,8 +1,7 @@
 """The largest limits proven safe here for a kind of load."""
 
-from typing import NamedTuple
-
 from steadyrun.model.limits import Limits
+from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
 
 

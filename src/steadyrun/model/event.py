@@ -5,7 +5,7 @@ nobody reads, everything else never is.
 """
 
 from enum import Enum
-from typing import NamedTuple, Self
+from typing import Self
 
 from steadyrun.model.action import Action
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
@@ -15,6 +15,7 @@ from steadyrun.model.machine import Reserve
 from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import Member, RunAs
 from steadyrun.model.sample import Reading
+from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
 
 

@@ -1,7 +1,8 @@
 """What the reader should know, as a value: never a mere log line."""
 
 from enum import Enum
-from typing import NamedTuple
+
+from steadyrun.named import NamedTuple
 
 
 class Severity(Enum):

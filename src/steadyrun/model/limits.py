@@ -3,8 +3,7 @@
 Pure data; `contain/` turns it into kernel files.
 """
 
-from typing import NamedTuple
-
+from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Cores, Seconds
 
 CPU_WEIGHT_DEFAULT = 100

@@ -1,8 +1,8 @@
 """The facts of the machine that do not change while a run lasts, and what a load never gets."""
 
 from enum import Enum
-from typing import NamedTuple
 
+from steadyrun.named import NamedTuple
 from steadyrun.units import GIB, Bytes, Seconds
 
 

@@ -1,9 +1,9 @@
 """How a load ended: the record of fact that both verdicts are judged from."""
 
 from enum import Enum
-from typing import NamedTuple
 
 from steadyrun.model.sample import CgroupSample
+from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
 
 

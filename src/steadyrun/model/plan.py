@@ -1,9 +1,9 @@
 """Phases in order, from most restrictive to loosest: what a ramp carries out."""
 
 from enum import Enum
-from typing import NamedTuple
 
 from steadyrun.model.limits import Limits
+from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
 
 

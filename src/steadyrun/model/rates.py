@@ -5,9 +5,8 @@ seconds (kernel, Documentation/accounting/psi.rst: averages are updated every 2 
 that cannot be compared give `None`, never a zero.
 """
 
-from typing import NamedTuple
-
 from steadyrun.model.sample import CgroupSample, HostSample, Psi
+from steadyrun.named import NamedTuple
 from steadyrun.units import Cores, Ratio, Seconds
 
 _US_PER_S = 1_000_000

@@ -3,62 +3,23 @@
 One `RunRecord` holds everything a report says; rendering it again gives the same words.
 """
 
-from enum import Enum
-from typing import NamedTuple
-
-from steadyrun.model.containment import BackendName
 from steadyrun.model.desktop import DesktopView
 from steadyrun.model.envelope import Envelope
 from steadyrun.model.event import Acted
 from steadyrun.model.finding import Finding
 from steadyrun.model.limits import Limits, ReadBack
-from steadyrun.model.machine import MachineFacts, Reserve
 from steadyrun.model.outcome import LoadOutcome
-from steadyrun.model.plan import Phase, Plan
+from steadyrun.model.plan import Phase
+
+# What `run` needs is in a module of its own, which is all that it imports of the record.
+from steadyrun.model.run import RunEnd as RunEnd  # noqa: PLC0414
+from steadyrun.model.run import RunHeader as RunHeader  # noqa: PLC0414
+from steadyrun.model.run import RunKind as RunKind  # noqa: PLC0414
+from steadyrun.model.run import State as State  # noqa: PLC0414
 from steadyrun.model.sample import Frames, HostSample
 from steadyrun.model.verdict import Answer, Check, Verdict
+from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Ratio, Seconds
-
-
-class RunKind(Enum):
-    """Which command made the record."""
-
-    RAMP = "ramp"
-    RUN = "run"
-    DOCTOR = "doctor"
-
-
-class RunHeader(NamedTuple):
-    """What is known when a run begins."""
-
-    run_id: str
-    kind: RunKind
-    version: str
-    """Of steadyrun."""
-    started_wall: Seconds
-    boot_id: str
-    pid: int
-    """Of the process that owns the run: the conductor of a ramp, the guard of a `run`."""
-    pid_started: int
-    """Start time of that process in clock ticks since boot (field 22 of /proc/PID/stat)."""
-    uid: int
-    user: str
-    argv: tuple[str, ...]
-    """The user's command after `--`; empty: the built-in storm."""
-    cwd: str
-    report_dir: str | None
-    backend: BackendName
-    weak: bool
-    """The containment is not guaranteed by the kernel, and the user accepted that."""
-    machine: MachineFacts
-    reserve: Reserve | None
-    plan: Plan | None
-    limits: Limits | None
-    """Of a `run`; `None` for a ramp."""
-    problem: str | None
-    goal: str | None
-    resumed_from: str | None = None
-    """The run this one goes on from."""
 
 
 class Observation(NamedTuple):
@@ -174,24 +135,6 @@ class Evidence(NamedTuple):
     """Who was killed and may not have been the load's, where the kernel's log tells it."""
 
 
-class State(Enum):
-    """Where an attempt stands."""
-
-    READY = "READY"
-    RUNNING = "RUNNING"
-    RECOVERING = "RECOVERING"
-    PASSED = "PASSED"
-    FAILED = "FAILED"
-    DEGRADED = "DEGRADED"
-    """The host was worse than it should be, without losing anything; repeated."""
-    UNKNOWN = "UNKNOWN"
-    INVALID = "INVALID"
-    """A suspend or a clock jump; says nothing about the machine."""
-    CRASHED = "CRASHED (machine)"
-    INTERRUPTED = "INTERRUPTED"
-    STOPPED = "STOPPED"
-
-
 class Attempt(NamedTuple):
     """One try of one phase."""
 
@@ -213,14 +156,6 @@ class Attempt(NamedTuple):
     findings: tuple[Finding, ...]
     observation: str
     """One sentence about the figures; may be empty."""
-
-
-class RunEnd(NamedTuple):
-    """How a run ended."""
-
-    wall: Seconds
-    exit_code: int
-    reason: str
 
 
 class RunRecord(NamedTuple):

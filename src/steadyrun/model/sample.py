@@ -3,8 +3,7 @@
 A sample never holds a rate; `rates.py` makes rates out of two samples.
 """
 
-from typing import NamedTuple
-
+from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Microseconds, Ratio, Seconds
 
 

@@ -1,7 +1,8 @@
 """Answers that keep "unknown" apart from "yes"."""
 
 from enum import Enum
-from typing import NamedTuple
+
+from steadyrun.named import NamedTuple
 
 
 class Answer(Enum):

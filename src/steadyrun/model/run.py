@@ -1,0 +1,80 @@
+"""One run in outline: what is known when it begins and when it ends, and where its attempts stand.
+
+Apart from `record.py` because `steadyrun run` writes these alone, at every start.
+"""
+
+from enum import Enum
+
+from steadyrun.model.containment import BackendName
+from steadyrun.model.limits import Limits
+from steadyrun.model.machine import MachineFacts, Reserve
+from steadyrun.model.plan import Plan
+from steadyrun.named import NamedTuple
+from steadyrun.units import Seconds
+
+
+class RunKind(Enum):
+    """Which command made the record."""
+
+    RAMP = "ramp"
+    RUN = "run"
+    DOCTOR = "doctor"
+
+
+class RunHeader(NamedTuple):
+    """What is known when a run begins."""
+
+    run_id: str
+    kind: RunKind
+    version: str
+    """Of steadyrun."""
+    started_wall: Seconds
+    boot_id: str
+    pid: int
+    """Of the process that owns the run: the conductor of a ramp, the guard of a `run`."""
+    pid_started: int
+    """Start time of that process in clock ticks since boot (field 22 of /proc/PID/stat)."""
+    uid: int
+    user: str
+    argv: tuple[str, ...]
+    """The user's command after `--`; empty: the built-in storm."""
+    cwd: str
+    report_dir: str | None
+    backend: BackendName
+    weak: bool
+    """The containment is not guaranteed by the kernel, and the user accepted that."""
+    machine: MachineFacts
+    reserve: Reserve | None
+    plan: Plan | None
+    limits: Limits | None
+    """Of a `run`; `None` for a ramp."""
+    problem: str | None
+    goal: str | None
+    resumed_from: str | None = None
+    """The run this one goes on from."""
+
+
+class State(Enum):
+    """Where an attempt stands."""
+
+    READY = "READY"
+    RUNNING = "RUNNING"
+    RECOVERING = "RECOVERING"
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    DEGRADED = "DEGRADED"
+    """The host was worse than it should be, without losing anything; repeated."""
+    UNKNOWN = "UNKNOWN"
+    INVALID = "INVALID"
+    """A suspend or a clock jump; says nothing about the machine."""
+    CRASHED = "CRASHED (machine)"
+    INTERRUPTED = "INTERRUPTED"
+    STOPPED = "STOPPED"
+
+
+class RunEnd(NamedTuple):
+    """How a run ended."""
+
+    wall: Seconds
+    exit_code: int
+    reason: str
