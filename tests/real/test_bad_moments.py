@@ -181,6 +181,11 @@ def test_without_a_word_about_mounts_a_run_is_polled_and_says_so(apart):
     assert "limits are polled, not enforced" in done.stderr
 
 
+def before_ours(code, err):
+    """Tell whether a Ctrl-C met the interpreter in its own start: no line of ours had run."""
+    return code == 1 and "init_import_site" in err
+
+
 MOMENTS = [0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 1.0, 1.4, 1.8, 2.2, 2.6, 3.0]
 
 
@@ -191,7 +196,8 @@ def test_ctrl_c_at_any_moment_of_a_ramp_stops_it_and_leaves_nothing(steadyrun, n
     time.sleep(after)
     os.killpg(run.pid, signal.SIGINT)
     out, err = run.communicate(timeout=40)
-    assert run.returncode in (130, -signal.SIGINT), (run.returncode, out, err)
+    if not before_ours(run.returncode, err):
+        assert run.returncode in (130, -signal.SIGINT), (run.returncode, out, err)
     assert "bug" not in err
     assert until(lambda: not of_this_test(steadyrun), 10), of_this_test(steadyrun)
     assert until(lambda: not a_ramp_runs(), 10, every=0.2)
@@ -207,7 +213,8 @@ def test_a_signal_at_any_moment_of_a_run_leaves_nothing(steadyrun, nothing_left,
     time.sleep(after)
     os.killpg(run.pid, number)
     _, err = run.communicate(timeout=20)
-    assert run.returncode in (-number, 128 + number), (run.returncode, err)
+    if not before_ours(run.returncode, err):
+        assert run.returncode in (-number, 128 + number), (run.returncode, err)
     assert "bug" not in err
     assert until(lambda: not of_this_test(steadyrun), 10), of_this_test(steadyrun)
     steadyrun("recover")
