@@ -125,6 +125,14 @@ class Machine:
                 raise DeadlineError(f"SSH of the machine did not answer within {seconds:g} s")
             time.sleep(0.3)
 
+    def wait_for_console(self, words: str, seconds: float) -> None:
+        """Wait until the guest has written these words to its serial console."""
+        end = time.monotonic() + seconds
+        while words not in self.console.read_text(errors="replace"):
+            if time.monotonic() > end:
+                raise DeadlineError(f"{words!r} was not on the console within {seconds:g} s")
+            time.sleep(0.2)
+
     def set_clock(self) -> None:
         """Give the guest the time of the host: a state that is taken up has the time it was suspended at."""
         self.guest().run(f"date -s @{time.time():.3f} >/dev/null; hwclock --systohc 2>/dev/null || true")

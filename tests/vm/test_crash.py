@@ -1,0 +1,128 @@
+"""The machine goes down in the middle of a phase: the next start knows, lowers the limits and finishes."""
+
+import json
+import re
+
+import pytest
+from looking import type_at_desktop
+from testbed.state import DESKTOP_UP
+
+pytestmark = pytest.mark.deadline(900)
+
+MIB = 2**20
+HOST_DID_NOT_HOLD = 5
+PLAN = """
+name = "crash"
+baseline = "2s"
+
+[[phase]]
+name = "Careful"
+load = "hog"
+memory = "100MB"
+hold = "1s"
+memory_max = "150M"
+
+[[phase]]
+name = "More"
+load = "hog"
+memory = "300MB"
+hold = "1s"
+memory_max = "350M"
+
+[[phase]]
+name = "Most"
+load = "hog"
+memory = "500MB"
+hold = "20s"
+memory_max = "600M"
+"""
+RAMP = "steadyrun ramp --yes --force --progress text --report rep"
+LOOK = """
+import json, sys
+report = json.load(open('/home/desk/rep/latest/report.json'))
+last = report['attempts'][-1] if report['attempts'] else {}
+if report['end'] is not None:
+    print('ended')
+elif last.get('label') == '3' and last['state'] == 'RUNNING':
+    print('in the middle')
+else:
+    sys.exit(1)
+"""
+TRIES = 3
+"""The testbed's host may be busy: a frame that is late for that reason ends a ramp as it has to."""
+
+
+def begin(machine):
+    """Start the ramp in the desktop's terminal; return when its last phase is running."""
+    guest = machine.guest()
+    guest.write("/home/desk/plan.toml", PLAN)
+    for _ in range(TRIES):
+        guest.run("rm -rf /home/desk/rep")
+        type_at_desktop(guest, f"cd && {RAMP} plan.toml > said 2>&1")
+        if guest.until(f'python3 -c "{LOOK}"', seconds=240).out == "in the middle\n":
+            return guest.until("pgrep -u desk -f loads.hog > /dev/null", seconds=60)
+    raise AssertionError(guest.read("/home/desk/said"))
+
+
+def resume(desk):
+    """Go on until the ramp is through; return how the last run ended."""
+    for _ in range(TRIES):
+        done = desk.run(f"{RAMP} --resume", check=False, seconds=300)
+        if done.code != HOST_DID_NOT_HOLD:
+            break
+    return done
+
+
+def panic(machine):
+    last = machine.guest().start("echo c > /proc/sysrq-trigger")
+    try:
+        machine.wait_for_console("Kernel panic", 60)
+    finally:
+        last.kill()
+        last.wait()
+    machine.reset()
+
+
+def pull_the_plug(machine):
+    machine.power_cut()
+    machine.power_on()
+
+
+@pytest.mark.parametrize("crash", [panic, pull_the_plug])
+def test_the_next_start_goes_on_more_carefully_and_finishes(machine, crash):
+    begin(machine)
+    boot = machine.guest().out("cat /proc/sys/kernel/random/boot_id")
+    crash(machine)
+    machine.wait_for_ssh()
+    guest = machine.guest()
+    assert guest.out("cat /proc/sys/kernel/random/boot_id") != boot
+    guest.until(DESKTOP_UP, seconds=240)
+    page = guest.read("/home/desk/rep/latest/PROGRESS.md")
+    for name in ("1(\\.[0-9])?: Careful", "2(\\.[0-9])?: More"):
+        assert re.search(f"### Phase {name} - COMPLETED", page), (
+            f"not the truth up to the last border:\n{page}"
+        )
+
+    desk = machine.guest("desk")
+    refused = desk.run(f"{RAMP} plan.toml", check=False, seconds=120)
+    assert refused.code == 6, f"what took the machine down is not simply done again: {refused}"
+    done = resume(desk)
+    assert done.code == 0, done
+
+    report = json.loads(guest.read("/home/desk/rep/latest/report.json"))
+    told = [(attempt["phase"]["number"], attempt["state"]) for attempt in report["attempts"]]
+    before = told.index((3, "CRASHED (machine)"))
+    assert (1, "PASSED") in told[:before]
+    assert (2, "PASSED") in told[:before]
+    assert told[-1] == (3, "PASSED")
+    assert {number for number, _ in told[before:]} == {3}, "one story: what passed is not done again"
+    lowered = report["attempts"][before + 1]["limits"]["memory_max_bytes"]
+    assert lowered == 350 * 7 // 10 * MIB, "0.7 of what held before the crash"
+
+    page = guest.read("/home/desk/rep/latest/PROGRESS.md")
+    assert "CRASHED (machine)" in page
+    assert page.index("Careful") < page.index("CRASHED (machine)")
+    assert "- System crashes: 1\n- Reboots: 1\n" in page
+    assert boot[:8] in page, "the evidence names the boot that ended"
+    assert desk.run("steadyrun recover").out == "nothing to recover\n"
+    assert guest.run("find /sys/fs/cgroup -name '*steadyrun*' -path '*run-*'").out == ""
