@@ -48,7 +48,7 @@ elif last.get('label') == '3' and last['state'] == 'RUNNING':
 else:
     sys.exit(1)
 """
-TRIES = 3
+TRIES = 5
 """The testbed's host may be busy: a frame that is late for that reason ends a ramp as it has to."""
 
 
