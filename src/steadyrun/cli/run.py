@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -120,6 +121,8 @@ def explain(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...]) -> list
                 left = outcome.left_behind
                 were = "1 process behind; it was" if left == 1 else f"{left} processes behind; they were"
                 lines.append(f"the command left {were} ended")
+            if outcome.signal == signal.SIGKILL and outcome.oom_kills and not outcome.kills_at_limit:
+                lines.append(f"{_kills(outcome.oom_kills)} in it, none at its own memory limit")
     if not outcome.removed:
         lines.append("its containment could not be removed; `steadyrun recover` tries again")
     return lines
