@@ -44,6 +44,9 @@ def configure(parser: Parser | Options) -> None:
     add_limit_options(parser)
     parser.add_argument("--json", metavar="FILE", help="write how it ended to FILE")
     parser.add_argument("--user", metavar="NAME", help="as root: run the command as this user")
+    parser.add_argument(
+        "--accept-weak", action="store_true", help="take polled limits where systemd is silent"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors and kills")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more")
 
@@ -59,7 +62,14 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
     from steadyrun.guard.front import die_like
 
     asked, user = limits_of(args, settings_here()), run_as(args.user)
-    request = Request(argv=args.argv, cwd=_cwd(), env=environment_of(user), asked=asked, run_as=user)
+    request = Request(
+        argv=args.argv,
+        cwd=_cwd(),
+        env=environment_of(user),
+        asked=asked,
+        run_as=user,
+        accept_weak=args.accept_weak,
+    )
     try:
         finished = run_once(request, say=lambda line: None if args.quiet else _say(line), warn=_say)
     except EndedBeforeStartError as ended:
