@@ -189,11 +189,14 @@ def prepare(
     """Make the containment, set and read back its limits, and put the waiting members into it.
 
     `meanwhile`, where given, is called once the containment is made and before the members are moved;
-    `orphans` is of a process that has no other children.
+    `orphans` is of a process that has no other children. The backend hears of the wall time only where
+    the load has a session of its own: its clock does not stop while a terminal holds the load.
 
     Raises:
         SteadyrunError: It could not be made or a member is not in it. Nothing ran, nothing is left.
     """
+    if not new_session:  # a terminal may stop it for any time, which is not wall time (Ctrl-Z)
+        limits = limits._replace(wall_time=None)
     containment = backend.create(plan, limits=limits)
     try:
         hold = Hold(containment, containment.apply(limits), orphans)
