@@ -88,11 +88,15 @@ class BusError(CannotContainError):
         hint: What to type or do next, `None` where nothing helps.
         name: The D-Bus name of the error that was answered, such as
             `org.freedesktop.systemd1.NoSuchUnit`; `None`: there was no answer.
+        silent: There is somebody, who did not answer in time: later it may go well.
     """
 
-    def __init__(self, message: str, *, hint: str | None = None, name: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, name: str | None = None, silent: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.name = name
+        self.silent = silent
 
 
 class UnhealthyBaselineError(SteadyrunError):

@@ -170,6 +170,26 @@ def test_after_a_kill_nothing_can_be_forked_in_it(kernel_backend, hold):
     assert held.read_line() == "Resource temporarily unavailable"
 
 
+INNER_LIMIT = """
+import os, sys
+own, inner = sys.argv[1], sys.argv[1] + '/inner'
+os.mkdir(inner)
+legacy = os.path.exists(own + '/memory.limit_in_bytes')
+if not legacy:  # no controller is given to children while a process is in the parent (cgroup-v2.rst)
+    os.mkdir(own + '/self')
+    open(own + '/self/cgroup.procs', 'w').write('0')
+    open(own + '/cgroup.subtree_control', 'w').write('+memory')
+open(inner + ('/memory.limit_in_bytes' if legacy else '/memory.max'), 'w').write(str(32 << 20))
+pid = os.fork()
+if pid == 0:
+    open(inner + '/cgroup.procs', 'w').write('0')
+    x = b'x' * (100 << 20)
+os.waitpid(pid, 0)
+print('ready', flush=True)
+__import__('time').sleep(600)
+"""
+
+
 def test_an_oom_kill_in_a_cgroup_that_the_load_made_is_counted(kernel_backend, hold):
     if os.geteuid() != 0:
         pytest.skip("only a privileged load can do this")
@@ -195,6 +215,19 @@ def test_an_oom_kill_in_a_cgroup_that_the_load_made_is_counted(kernel_backend, h
     else:
         assert held.read_line() == "ready"
         assert held.sample().oom_kills == 1
+    assert held.sample().kills_at_limit == held.sample().oom_kills
+
+
+def test_an_oom_kill_at_a_limit_that_the_load_set_itself_is_told_apart(kernel_backend, hold):
+    if os.geteuid() != 0:
+        pytest.skip("only a privileged load can do this")
+    held = hold(kernel_backend)
+    held.apply(memory_max=256 << 20)
+    memory = next(d for d in hierarchies(held) if "/memory/" in d or os.path.exists(f"{d}/memory.max"))
+    held.python(INNER_LIMIT, memory)
+    assert held.read_line() == "ready"
+    sample = held.sample()
+    assert (sample.oom_kills, sample.kills_at_limit) == (1, 0)
 
 
 def test_a_polled_daemon_that_dropped_its_marker_is_found_as_an_orphan(hold):

@@ -157,6 +157,25 @@ def test_the_whole_conversation_of_a_load_that_ends_by_itself(guard):
     assert guard.nothing_is_left()
 
 
+LEAVES = """
+for procs in $(cut -d: -f2 /proc/self/cgroup | sed 's|^name=||'); do
+  f=/sys/fs/cgroup/$procs/cgroup.procs; test -w $f && echo $$ > $f
+done
+test -w /sys/fs/cgroup/unified/cgroup.procs && echo $$ > /sys/fs/cgroup/unified/cgroup.procs
+"""
+
+
+def test_what_left_the_containment_is_counted_ended_and_told(guard):
+    if os.geteuid() != 0:
+        pytest.skip("only a privileged load can do this")
+    guard.begin(f"{LEAVES}\nsetsid sh -c 'sleep 300 & sleep 300' & sleep 0.5; echo up; exit 0")
+    guard.released()
+    guard.hear()
+    outcome = guard.events[-1].outcome
+    assert (outcome.ending, outcome.left_behind, outcome.survivors) == (Ending.EXITED, 3, 0)
+    assert bearing(guard.token) == []
+
+
 def test_without_its_conductor_the_load_is_killed_and_nothing_stays(guard):
     guard.begin(DEAF, DEAF)
     prepared = guard.released()

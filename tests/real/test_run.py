@@ -50,6 +50,24 @@ def test_an_oom_killed_child_is_no_success_even_when_the_command_says_so(steadyr
     assert done.returncode == 137
 
 
+INNER = """
+d=/sys/fs/cgroup/memory$(sed -n 's/.*:memory://p' /proc/self/cgroup)
+test -f $d/memory.oom_control || exit 77
+mkdir $d/inner && echo 32M > $d/inner/memory.limit_in_bytes || exit 77
+(echo 0 > $d/inner/cgroup.procs; exec python3 -c "$HOG")
+echo inner $?
+sleep 1
+"""
+
+
+def test_an_oom_kill_at_a_limit_that_the_command_set_itself_does_not_end_it(steadyrun):
+    done = steadyrun("run", "--memory", "256M", "--", "env", f"HOG={HOG}", "sh", "-c", INNER)
+    if done.returncode == 77:
+        pytest.skip("no legacy memory hierarchy to make a cgroup in")
+    assert (done.returncode, done.stdout) == (0, "inner 137\n")
+    assert "steadyrun" not in done.stderr
+
+
 def test_wall_time_is_124_and_the_deaf_are_killed(steadyrun):
     began = time.monotonic()
     done = steadyrun("run", "--timeout", "0.5s", "--", "sh", "-c", "trap '' TERM; sleep 60; sleep 60")

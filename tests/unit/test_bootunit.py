@@ -2,9 +2,12 @@
 
 import os
 import shlex
+import subprocess
+import sys
 
 import pytest
 
+from steadyrun.cli import ramp_lasting
 from steadyrun.errors import SteadyrunError, UsageError
 from steadyrun.guard.lasting import remove_boot_unit, write_boot_unit
 from steadyrun.ramp.bootunit import Resuming, boot_unit, command_line
@@ -104,3 +107,60 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path):
     with pytest.raises(SteadyrunError, match="expected to write a unit") as caught:
         write_boot_unit(unit)
     assert "--resume-on-boot" in caught.value.hint
+
+
+def test_a_disk_that_takes_a_part_of_a_write_gets_the_rest(tmp_path, monkeypatch):
+    unit, write = a_unit(tmp_path), os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:7]))
+    write_boot_unit(unit)
+    with open(unit.path) as file:
+        assert file.read() == unit.text
+
+
+def test_a_disk_that_fills_up_while_it_is_written_gets_no_unit_at_all(tmp_path, monkeypatch):
+    unit, write = a_unit(tmp_path), os.write
+    taken = []
+
+    def fills_up(file, data):
+        if taken:
+            raise OSError(28, "No space left on device")
+        taken.append(write(file, data[:7]))
+        return taken[0]
+
+    monkeypatch.setattr(os, "write", fills_up)
+    with pytest.raises(SteadyrunError, match="No space left"):
+        write_boot_unit(unit)
+    assert os.listdir(os.path.dirname(unit.path)) == ["default.target.wants"]
+
+
+@pytest.mark.parametrize("then", [write_boot_unit, remove_boot_unit])
+def test_what_a_crash_left_of_a_write_goes_with_the_next_deed(tmp_path, then):
+    unit = a_unit(tmp_path)
+    os.makedirs(os.path.dirname(unit.path))
+    with open(f"{unit.path}.part", "w") as file:
+        file.write("half")
+    then(unit)
+    remove_boot_unit(unit)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_enabled_unit_that_was_changed_is_disabled_left_and_told_once(tmp_path):
+    unit = a_unit(tmp_path)
+    write_boot_unit(unit)
+    with open(unit.path, "a") as file:
+        file.write("# mine\n")
+    with pytest.raises(SteadyrunError, match="found another text") as caught:
+        remove_boot_unit(unit)
+    assert caught.value.hint == f"rm {unit.path}"
+    assert not os.path.lexists(unit.link)
+    assert os.path.exists(unit.path)
+    assert remove_boot_unit(unit) == ""
+
+
+def test_started_as_a_module_nothing_is_imported_from_the_folder_it_runs_in(tmp_path, monkeypatch):
+    (tmp_path / "steadyrun.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.setattr(sys, "argv", ["/some/python/steadyrun/__main__.py"])
+    found = subprocess.run(
+        [*ramp_lasting._program(), "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stderr) == (0, "")

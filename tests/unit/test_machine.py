@@ -116,6 +116,11 @@ def test_a_kill_by_the_kernel_kills_the_rest_and_names_the_hard_limit():
     assert (held.ending, done) == (Ending.MEMORY_LIMIT, [Action.KILL])
 
 
+def test_a_kill_at_a_limit_that_the_load_set_itself_is_its_own_business():
+    held, done = play(tick(1.0, oom_kills=1, limit_kills=0), ended(2.0), Counted(2.0, 0, 0))
+    assert (held.ending, done) == (Ending.EXITED, [Action.FINISH])
+
+
 def test_a_kill_by_the_kernel_is_seen_even_when_the_command_then_exits_zero():
     held, done = play(ended(1.0, 0), Counted(1.0, 0, 1))
     assert (held.ending, done) == (Ending.MEMORY_LIMIT, [Action.FINISH])

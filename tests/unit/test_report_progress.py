@@ -268,3 +268,10 @@ def test_a_zone_without_a_name_falls_back_to_utc_and_says_so():
     page = render_progress(record._replace(header=record.header._replace(machine=facts)))
     assert "23:49:21 UTC" in page
     assert "Times are in UTC." in page
+
+
+def test_a_ramp_of_roots_says_that_a_load_may_leave():
+    record = records.passed()
+    words = "a load that runs as root is not held against its will"
+    assert words not in render_progress(record)
+    assert words in render_progress(record._replace(header=record.header._replace(uid=0)))

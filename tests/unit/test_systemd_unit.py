@@ -48,8 +48,8 @@ def test_a_unit_is_delegated_in_our_slice_and_an_oom_kill_in_it_stays_the_leafs(
     assert "RuntimeMaxUSec" not in found
 
 
-@pytest.mark.parametrize(("wall", "ends_after"), [(10, 70), (600, 660), (3600, 3960)])
-def test_a_unit_ends_a_minute_or_a_tenth_after_the_wall_time(wall, ends_after):
+@pytest.mark.parametrize(("wall", "ends_after"), [(10, 610), (600, 1200), (3600, 7200)])
+def test_a_unit_ends_long_after_the_wall_time_at_the_latest(wall, ends_after):
     found = values(start_properties("n", ("/bin/cat",), 0, lasts=wall))
     assert found["RuntimeMaxUSec"] == ends_after * 10**6
 

@@ -96,8 +96,10 @@ def open_bus(
         try:
             return Connection(_connected(place, until), which=which, descriptors=descriptors, until=until)
         except BusError as error:
-            failures.append(f"{_shown(place)}: {error.message}")
-    raise BusError(f"the {which.value} bus: {'; '.join(failures)}", hint=_mend(which))
+            failures.append((place, error))
+    said = "; ".join(f"{_shown(place)}: {error.message}" for place, error in failures)
+    silent = any(error.silent for _, error in failures)
+    raise BusError(f"the {which.value} bus: {said}", hint=_SILENT if silent else _mend(which), silent=silent)
 
 
 class Connection:
@@ -283,7 +285,7 @@ class Connection:
                     self._read(until)
                     continue
             except TimeoutError as error:
-                raise BusError(f"{what}: no answer in time", hint=_SILENT) from error
+                raise BusError(f"{what}: no answer in time", hint=_SILENT, silent=True) from error
             except OSError as error:
                 raise self._break(what, error) from error
             except Exception as error:  # jeepney's parser raises whatever its input makes it
@@ -375,9 +377,9 @@ class Connection:
         """Make the connection unusable; return what to raise."""
         if isinstance(error, TimeoutError):
             self._broken = "no answer in time"
-        else:
-            self._broken = os.strerror(error.errno) if error.errno else str(error)
-        return BusError(f"{what}: {self._broken}", hint=_SILENT if isinstance(error, TimeoutError) else None)
+            return BusError(f"{what}: {self._broken}", hint=_SILENT, silent=True)
+        self._broken = os.strerror(error.errno) if error.errno else str(error)
+        return BusError(f"{what}: {self._broken}")
 
 
 _SILENT = "the bus or who was asked is overloaded or hangs: try again, or look with `busctl status`"
@@ -398,7 +400,7 @@ def _connected(place: str, until: float) -> socket.socket:
             time.sleep(_BUSY_PAUSE_S)
         except TimeoutError as error:
             connection.close()
-            raise BusError("does not accept in time", hint=_SILENT) from error
+            raise BusError("does not accept in time", hint=_SILENT, silent=True) from error
         except (OSError, ValueError) as error:
             connection.close()
             said = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)

@@ -25,8 +25,7 @@ from steadyrun.cli.ramp_lasting import (
 from steadyrun.cli.ramp_plan import describe, plan_for
 from steadyrun.cli.records import find_run, journal_here
 from steadyrun.cli.settings import Settings, settings_here
-from steadyrun.contain.choose import choose
-from steadyrun.contain.facts import read_facts
+from steadyrun.contain.decide import decide, reasons
 from steadyrun.errors import BusyError, CannotContainError, DecisionNeededError
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.recovery import Recovered, recover
@@ -115,7 +114,7 @@ def execute(args: argparse.Namespace) -> int:
 
         sys.stdout.write(print_plan(plan))
         return 0
-    choice = choose(read_facts())
+    _, choice = decide(accept_weak=args.accept_weak, say=_warn)
     _refuse_weak(choice, args.accept_weak, plan)
     unit = boot_unit_for(args, settings, user)
     lock = None if args.dry_run else _lock()
@@ -166,10 +165,9 @@ def _machine() -> MachineFacts:
 def _refuse_weak(choice: Choice, accepted: bool, plan: Plan) -> None:
     if choice.backend is not BackendName.POLL:
         return
-    reasons = "; ".join(f"{o.backend.value}: {o.reason}" for o in choice.obstacles) or "no cgroups here"
     if not accepted:
         raise CannotContainError(
-            f"no containment that the kernel holds is to be had here ({reasons})",
+            f"no containment that the kernel holds is to be had here ({reasons(choice)})",
             hint="`steadyrun doctor` names what mends it; --accept-weak goes on with polled limits",
         )
 
@@ -188,7 +186,12 @@ def _lock() -> MachineLock:
 
 def _tell_recovered(recovered: Recovered) -> None:
     for line in (*recovered.told, *recovered.done, *recovered.failed):
-        sys.stderr.write(f"steadyrun: {line}\n")
+        _warn(line)
+
+
+def _warn(line: str) -> None:
+    sys.stderr.write(f"steadyrun: {line}\n")
+    sys.stderr.flush()
 
 
 def _earlier(args: argparse.Namespace) -> RunRecord:

@@ -53,11 +53,15 @@ def boot_unit_for(args: argparse.Namespace, settings: Settings, user: RunAs | No
 
 
 def _program() -> tuple[str, ...]:
-    """Return the command that is this very steadyrun, by absolute paths."""
+    """Return the command that is this very steadyrun, by absolute paths.
+
+    `-P`: a boot unit of root's starts it in a folder of the user's, which `-m` alone would import from
+    first (python(1), sys.flags.safe_path).
+    """
     command = os.path.abspath(sys.argv[0])
     if os.path.basename(command) == "steadyrun" and os.access(command, os.X_OK):
         return (command,)
-    return (sys.executable, "-m", "steadyrun")
+    return (sys.executable, "-P", "-m", "steadyrun")
 
 
 def boot_words(unit: BootUnit | None) -> tuple[str, ...]:

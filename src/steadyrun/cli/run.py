@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,9 @@ def configure(parser: Parser | Options) -> None:
     add_limit_options(parser)
     parser.add_argument("--json", metavar="FILE", help="write how it ended to FILE")
     parser.add_argument("--user", metavar="NAME", help="as root: run the command as this user")
+    parser.add_argument(
+        "--accept-weak", action="store_true", help="take polled limits where systemd is silent"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors and kills")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more")
 
@@ -58,7 +62,14 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
     from steadyrun.guard.front import die_like
 
     asked, user = limits_of(args, settings_here()), run_as(args.user)
-    request = Request(argv=args.argv, cwd=_cwd(), env=environment_of(user), asked=asked, run_as=user)
+    request = Request(
+        argv=args.argv,
+        cwd=_cwd(),
+        env=environment_of(user),
+        asked=asked,
+        run_as=user,
+        accept_weak=args.accept_weak,
+    )
     try:
         finished = run_once(request, say=lambda line: None if args.quiet else _say(line), warn=_say)
     except EndedBeforeStartError as ended:
@@ -120,6 +131,8 @@ def explain(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...]) -> list
                 left = outcome.left_behind
                 were = "1 process behind; it was" if left == 1 else f"{left} processes behind; they were"
                 lines.append(f"the command left {were} ended")
+            if outcome.signal == signal.SIGKILL and outcome.oom_kills and not outcome.kills_at_limit:
+                lines.append(f"{_kills(outcome.oom_kills)} in it, none at its own memory limit")
     if not outcome.removed:
         lines.append("its containment could not be removed; `steadyrun recover` tries again")
     return lines

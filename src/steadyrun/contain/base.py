@@ -99,7 +99,7 @@ class Backend(Protocol):
         Args:
             plan: Of `plan`.
             limits: What `apply` will be asked for first, for who makes it on our behalf: systemd starts
-                the unit with them, and ends it some time after `wall_time` without any process of ours.
+                the unit with them, and ends it long after `wall_time` without any process of ours.
             deadline: How long to wait for somebody else.
 
         Raises:

@@ -69,6 +69,7 @@ class LegacyCounters:
         cpu = self._files.count("cpuacct.usage")
         tasks = self._files.count("pids.current")
         io = self._files.parse(_IO, parse_blkio_bytes)
+        kills, at_limit = self._oom_kills()
         return CgroupSample(
             at=at,
             identity=self._identity,
@@ -80,29 +81,42 @@ class LegacyCounters:
             cpu_throttled=_from_nanoseconds(throttled),
             tasks=tasks,
             tasks_peak=self._tasks.of(self._files.count("pids.peak"), tasks),
-            oom_kills=self._oom_kills(),
+            oom_kills=kills,
             io_read=io[0] if io else None,
             io_write=io[1] if io else None,
             psi_memory=self._files.parse("memory.pressure", parse_psi),
             psi_io=self._files.parse("io.pressure", parse_psi),
             psi_cpu=self._files.parse("cpu.pressure", parse_psi),
             frozen=frozen,
+            limit_kills=at_limit,
         )
 
     def close(self) -> None:
         """Close the kept descriptors."""
         self._files.close()
 
-    def _oom_kills(self) -> int | None:
-        """Return the processes the kernel killed here at a limit (`oom_kill`, kernel >= 4.13).
+    def _oom_kills(self) -> tuple[int | None, int | None]:
+        """Return the processes the kernel killed here (`oom_kill`, kernel >= 4.13), and those at our limit.
 
         A legacy counter counts the victims of its own cgroup alone (memcg_memory_event in
         include/linux/memcontrol.h goes no further up there), so cgroups that the load made are added.
+        Whose limit a victim died at, it does not say: victims in those are ours only when none of them
+        ever met a limit of its own (`failcnt`, Documentation/admin-guide/cgroup-v1/memory.rst, 3.).
         """
         own = self._files.parse("memory.oom_control", partial(counter, name="oom_kill"))
         if own is None or self._memory is None or not has_children(self._memory.fd):
-            return own
-        return own + sum(_oom_kills_at(fd) for fd in tree(self._memory.fd) if fd != self._memory.fd)
+            return own, own
+        below, met = 0, False
+        for fd in tree(self._memory.fd):
+            if fd != self._memory.fd:
+                below += _oom_kills_at(fd)
+                met = met or _met_its_limit(fd)
+        return own + below, own if met else own + below
+
+
+def _met_its_limit(directory: int) -> bool:
+    texts = (read_at(directory, name) for name in ("memory.failcnt", "memory.memsw.failcnt"))
+    return any((text or "0").strip() != "0" for text in texts)
 
 
 def _oom_kills_at(directory: int) -> int:

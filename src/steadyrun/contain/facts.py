@@ -16,6 +16,7 @@ from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.containment import CgroupMount, ContainmentFacts, ManagerFacts
+from steadyrun.units import Seconds
 
 
 def read_facts(root: str = "/") -> ContainmentFacts:
@@ -45,6 +46,14 @@ def read_facts(root: str = "/") -> ContainmentFacts:
     if facts.systemd_running and not before:  # there is no bus in a tree of a test's own
         facts = facts._replace(manager=_ask_manager(mount))
     return with_levels(facts, root=before)
+
+
+def ask_again(facts: ContainmentFacts, patience: Seconds) -> ContainmentFacts:
+    """Ask the manager once more, for so long; the rest stays as it was read."""
+    from steadyrun.contain.systemd_facts import read_manager
+
+    mount = unified_memory(facts)
+    return facts if mount is None else facts._replace(manager=read_manager(mount, patience))
 
 
 def _ask_manager(mount: CgroupMount) -> ManagerFacts:

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from steadyrun.model.containment import CgroupMount
 
 PATIENCE_S = 3.0
-"""For all questions together: a manager that is silent for longer is one that cannot be used now."""
+"""For all questions together. Who has nothing as good as a manager waits longer for it (`decide`)."""
 _CHILD = "init.scope"
 """A cgroup that each manager has: its own process is in it (Control Group APIs and Delegation)."""
 
 
-def read_manager(mount: CgroupMount) -> ManagerFacts:
-    """Ask the user's manager, or as root the system's."""
+def read_manager(mount: CgroupMount, patience: float = PATIENCE_S) -> ManagerFacts:
+    """Ask the user's manager, or as root the system's; for so many seconds."""
     from steadyrun.bus.connection import within
 
-    until = within(PATIENCE_S)
+    until = within(patience)
     is_user = os.geteuid() != 0
     try:
         with open_manager(until) as manager:
@@ -32,7 +32,9 @@ def read_manager(mount: CgroupMount) -> ManagerFacts:
             group = manager.control_group(until=until)
     except BusError as error:
         whose = "the user manager" if is_user else "systemd"
-        return _unusable(is_user, f"{whose} cannot be asked: {error.message}", _how_to_reach(error, is_user))
+        trouble = f"{whose} cannot be asked: {error.message}"
+        unusable = _unusable(is_user, trouble, _how_to_reach(error, is_user))
+        return unusable._replace(silent=error.silent)
     directory = visible(mount, group)
     if directory is None:
         return _unusable(is_user, f"its cgroup {group} is not below {mount.path}", "steadyrun doctor")

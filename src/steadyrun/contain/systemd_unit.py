@@ -28,9 +28,10 @@ TINY = 128 * MIB
 an endless loop of OOM kills (systemd/systemd#40208). The leaf holds it."""
 STOP_WITHIN_S = 5.0
 """What the load has between SIGTERM and SIGKILL when somebody else stops the unit."""
-GRACE = Seconds(60.0)
-GRACE_SHARE = 0.1
-"""Time frozen is not wall time, and the manager's clock does not know that."""
+GRACE = Seconds(600.0)
+GRACE_SHARE = 1.0
+"""Time frozen is not wall time, and the manager's clock does not know that. By choice: the net is for a
+guard and a keeper that both hang, and a load that was frozen often is not to fall into it."""
 IDLE_SINCE = 252
 """`CPUWeight=idle` (systemd.resource-control(5)); on the bus it is 0 (CGROUP_WEIGHT_IDLE)."""
 _IDLE = 0
@@ -58,7 +59,8 @@ def start_properties(
         name: Of the containment.
         holder: The process that keeps the unit alive: an absolute path and its arguments.
         lifeline: A descriptor that becomes its standard input.
-        lasts: Wall time of the load; the unit ends a minute, or a tenth of it, after that at the latest.
+        lasts: Wall time of the load; the unit ends ten minutes, or once more as long, after that at the
+            latest. `None`: it ends with its lifeline alone.
 
     `Type=exec` so that the start is not done before the holder runs. `OOMPolicy=continue`, which
     services have since 243 and scopes since 253 only (systemd/systemd PR#25385), so that an OOM kill in

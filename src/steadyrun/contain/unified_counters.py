@@ -27,6 +27,7 @@ FILES = (
     "memory.swap.current",
     "memory.stat",
     "memory.events",
+    "memory.events.local",
     "cpu.stat",
     "pids.current",
     "pids.peak",
@@ -58,6 +59,7 @@ class UnifiedCounters:
         memory, tasks = files.count("memory.current"), files.count("pids.current")
         cpu = files.parse("cpu.stat", parse_flat) or {}
         io = files.parse("io.stat", parse_io_stat)
+        kills = self._oom_kills()
         return CgroupSample(
             at=at,
             identity=self._directory.identity,
@@ -69,13 +71,14 @@ class UnifiedCounters:
             cpu_throttled=_microseconds(cpu.get("throttled_usec")),
             tasks=tasks,
             tasks_peak=self._tasks.of(files.count("pids.peak"), tasks),
-            oom_kills=self._oom_kills(),
+            oom_kills=kills,
             io_read=io[0] if io else None,
             io_write=io[1] if io else None,
             psi_memory=files.parse("memory.pressure", parse_psi),
             psi_io=files.parse("io.pressure", parse_psi),
             psi_cpu=files.parse("cpu.pressure", parse_psi),
             frozen=frozen,
+            limit_kills=self._at_our_limit(kills),
         )
 
     def close(self) -> None:
@@ -83,7 +86,7 @@ class UnifiedCounters:
         self._files.close()
 
     def _oom_kills(self) -> int | None:
-        """Return the processes the kernel killed here at a limit, in cgroups that the load made too.
+        """Return the processes the kernel killed here, in cgroups that the load made too.
 
         A group kill counts its first victim twice (oom_kill_process in mm/oom_kill.c). So does the
         machine's own counter (`oom_kill` of /proc/vmstat), from which this one is taken off to tell kills
@@ -96,6 +99,18 @@ class UnifiedCounters:
         if own is None or not has_children(self._directory.fd):
             return own
         return max(own, sum(_local_oom_kills(fd) for fd in tree(self._directory.fd)))
+
+    def _at_our_limit(self, kills: int | None) -> int | None:
+        """Return how many of these it killed because of our own limit; `None`: that is not told.
+
+        A kill is counted where its victim was, `oom` where the limit was that was met (memcg_memory_event
+        in mm/memcontrol.c). A limit further down, or above us, leaves our local `oom` at 0. Local counts
+        since 5.3. When there are both kinds, all are taken as ours.
+        """
+        if not kills:
+            return kills
+        met = (self._files.parse("memory.events.local", parse_flat) or {}).get("oom")
+        return None if met is None else kills if met else 0
 
 
 def _local_oom_kills(directory: int) -> int:

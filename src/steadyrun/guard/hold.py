@@ -25,6 +25,8 @@ from steadyrun.units import Seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from steadyrun.guard.orphans import Orphans
+
 REMOVE_WITHIN = Seconds(5.0)
 """A cgroup of dead processes may stay busy for a moment while the kernel lets go of them."""
 
@@ -44,8 +46,11 @@ class Streams(NamedTuple):
 class Hold:
     """One load. Make it with `prepare`; in the end `remove` leaves nothing."""
 
-    def __init__(self, containment: Containment, readback: tuple[ReadBack, ...]) -> None:
-        """Hold a containment that has no member yet."""
+    def __init__(
+        self, containment: Containment, readback: tuple[ReadBack, ...], orphans: Orphans | None = None
+    ) -> None:
+        """Hold a containment that has no member yet; `orphans` knows what of it left the containment."""
+        self._orphans = orphans
         self.containment = containment
         self.readback = readback
         self.keeper = Keeper(containment.made)
@@ -116,7 +121,7 @@ class Hold:
 
     def term(self) -> None:
         """Ask everything in it to end; a stopped process is woken so that it hears it."""
-        for pid in self.containment.pids():
+        for pid in {*self.containment.pids(), *self._strays()}:
             for number in (signal.SIGTERM, signal.SIGCONT):
                 try:
                     os.kill(pid, number)
@@ -124,8 +129,10 @@ class Hold:
                     break
 
     def kill(self) -> None:
-        """Kill everything in it, and the members wherever they are."""
+        """Kill everything in it, and the members and what they left wherever it is."""
         self.containment.kill()
+        if self._orphans is not None:
+            self._orphans.kill(self._strays())
         for waiting in self.members.values():
             try:
                 signal.pidfd_send_signal(waiting.pidfd, signal.SIGKILL)
@@ -133,8 +140,13 @@ class Hold:
                 pass
 
     def left(self) -> int:
-        """Count what lives in it."""
-        return len(self.containment.pids())
+        """Count what lives in it, and what left it as far as that is known."""
+        return len({*self.containment.pids(), *self._strays()})
+
+    def _strays(self) -> set[int]:
+        if self._orphans is None:
+            return set()
+        return self._orphans.living({*self.members, self.keeper.pid})
 
     def last_sample(self) -> CgroupSample:
         """Read the final counters; must come before `remove` (containers/conmon#426)."""
@@ -172,17 +184,22 @@ def prepare(
     run_as: RunAs | None,
     new_session: bool,
     meanwhile: Callable[[ContainmentMade], None] | None = None,
+    orphans: Orphans | None = None,
 ) -> Hold:
     """Make the containment, set and read back its limits, and put the waiting members into it.
 
-    `meanwhile`, where given, is called once the containment is made and before the members are moved.
+    `meanwhile`, where given, is called once the containment is made and before the members are moved;
+    `orphans` is of a process that has no other children. The backend hears of the wall time only where
+    the load has a session of its own: its clock does not stop while a terminal holds the load.
 
     Raises:
         SteadyrunError: It could not be made or a member is not in it. Nothing ran, nothing is left.
     """
+    if not new_session:  # a terminal may stop it for any time, which is not wall time (Ctrl-Z)
+        limits = limits._replace(wall_time=None)
     containment = backend.create(plan, limits=limits)
     try:
-        hold = Hold(containment, containment.apply(limits))
+        hold = Hold(containment, containment.apply(limits), orphans)
     except BaseException:
         containment.remove()
         containment.close()

@@ -7,6 +7,7 @@ somebody else changed in the meantime is left as it is.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from steadyrun.bus import login
 from steadyrun.bus.address import Bus
@@ -107,10 +108,12 @@ def _write_file(unit: BootUnit) -> None:
         raise SteadyrunError(
             f"{unit.path}: expected no file, found one that steadyrun did not write", hint=f"rm {unit.path}"
         )
-    part = f"{unit.path}.{os.getpid()}.part"
+    part = _part(unit)
+    with suppress(FileNotFoundError):  # of a write that a crash interrupted
+        os.unlink(part)
     file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
-        os.write(file, unit.text.encode("utf-8", "surrogateescape"))
+        _write_all(file, unit.text.encode("utf-8", "surrogateescape"))
         os.fsync(file)
         os.rename(part, unit.path)
     except BaseException:
@@ -118,6 +121,18 @@ def _write_file(unit: BootUnit) -> None:
         raise
     finally:
         os.close(file)
+
+
+def _part(unit: BootUnit) -> str:
+    """Return the name it has while it is written. One for all times, so that what a crash left is found."""
+    return f"{unit.path}.part"
+
+
+def _write_all(file: int, data: bytes) -> None:
+    """Write all of it: on a disk that is nearly full write(2) takes a part, and only the next one fails."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
 
 
 def _enable(unit: BootUnit) -> None:
@@ -139,7 +154,8 @@ def remove_boot_unit(unit: BootUnit) -> str:
     """Disable and remove the unit where it is still as it was written; return what was done.
 
     Raises:
-        SteadyrunError: It could not be removed.
+        SteadyrunError: It could not be removed, or has another text now: then it is disabled and stays. That
+            is said once; a file that is not enabled by our link is nobody's business here.
     """
     done = False
     try:
@@ -147,15 +163,25 @@ def remove_boot_unit(unit: BootUnit) -> str:
             os.unlink(unit.link)
             _sync_folder(os.path.dirname(unit.link))
             done = True
-        if _content(unit.path) == unit.text:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(_part(unit))
+        there = _content(unit.path)
+        if there == unit.text:
             os.unlink(unit.path)
             _sync_folder(os.path.dirname(unit.path))
             done = True
     except OSError as error:
         raise SteadyrunError(f"{unit.path}: could not be removed: {os.strerror(error.errno or 0)}") from error
+    if done and there not in (None, unit.text):
+        raise SteadyrunError(
+            f"{unit.path}: expected the unit that steadyrun wrote, found another text: disabled, and left",
+            hint=f"rm {unit.path}",
+        )
     for folder in unit.folders:
         try:
             os.rmdir(folder)
+        except FileNotFoundError:
+            continue  # a crash came before it was made
         except OSError:
             break  # somebody else has put something there
     return f"removed {unit.path}" if done else ""

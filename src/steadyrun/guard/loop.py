@@ -218,7 +218,7 @@ class Loop:
 
     def _count(self) -> None:
         left = self.hold.left()
-        kills = self.hold.containment.sample(self.now()).oom_kills
+        kills = self.hold.containment.sample(self.now()).kills_at_limit
         if not self.hold.members and self.held.stage is not Stage.KILLING:
             self.left_behind = left
         self.give(machine.Counted(self.now(), left, kills))

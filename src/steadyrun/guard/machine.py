@@ -108,6 +108,7 @@ class Counted(NamedTuple):
     at: Seconds
     left: int
     oom_kills: int | None
+    """OOM kills at the load's own limit."""
 
 
 class StopAsked(NamedTuple):
@@ -192,8 +193,11 @@ def _ticked(held: Held, tick: Ticked, rules: Rules) -> Step:
 
 
 def _over_its_limit(reading: Reading, rules: Rules) -> str | None:
-    """Say how the load went over a memory limit: where the kernel counts kills, by its count."""
-    if (reading.load.oom_kills or 0) > 0:
+    """Say how the load went over a memory limit: where the kernel counts kills, by its count.
+
+    A kill at the limit of a cgroup that the load made itself is the load's own business.
+    """
+    if (reading.load.kills_at_limit or 0) > 0:
         return KERNEL_KILLED
     polled, usage = rules.polled_memory, reading.load.memory
     if polled is not None and usage is not None and usage > polled:

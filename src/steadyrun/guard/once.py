@@ -14,8 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from steadyrun import __version__
-from steadyrun.contain.choose import choose
-from steadyrun.contain.facts import read_facts
+from steadyrun.contain.decide import decide, reasons
 from steadyrun.contain.first_move import FirstMove
 from steadyrun.contain.open import open_backend
 from steadyrun.contain.promises import promised_here
@@ -57,6 +56,8 @@ class Request(NamedTuple):
     env: dict[str, str]
     asked: Limits
     run_as: RunAs | None
+    accept_weak: bool = False
+    """Polled limits will do, also where systemd only did not answer in time."""
 
 
 class Finished(NamedTuple):
@@ -106,12 +107,11 @@ class _Run:
         self.keeper_pid = 0
         self._frozen = False
         expect_no_panic()
-        facts = read_facts()
-        choice = choose(facts)
+        facts, choice = decide(accept_weak=request.accept_weak, say=warn)
         self._first_move = FirstMove(facts)
         self.backend = open_backend(choice.backend, facts)
         if choice.backend is BackendName.POLL:
-            warn("no cgroup to be had here: limits are polled, not enforced; `steadyrun doctor` says why")
+            warn(f"limits are polled, not enforced ({reasons(choice)}); `steadyrun doctor` says more")
         self._journal = self._open_journal()
         self.limits = self._limits()
 

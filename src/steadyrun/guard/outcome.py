@@ -61,6 +61,7 @@ def outcome_of(
         last=last,
         cause=held.cause,
         left_behind=left_behind,
+        limit_kills=last.limit_kills,
     )
 
 

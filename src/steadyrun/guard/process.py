@@ -31,6 +31,7 @@ from steadyrun.guard.channel import Channel
 from steadyrun.guard.frames import FramesReader
 from steadyrun.guard.hold import Hold, Streams, prepare
 from steadyrun.guard.loop import Loop
+from steadyrun.guard.orphans import Orphans
 from steadyrun.guard.priority import Priority, come_first
 from steadyrun.guard.rules import rules_of
 from steadyrun.model.codec import decode
@@ -92,6 +93,7 @@ def _prepare(order: Order) -> Hold:
             streams,
             run_as=order.run_as,
             new_session=True,
+            orphans=Orphans(),
         )
     finally:
         for fd in {nothing, order.stdout_fd, order.stderr_fd}:

@@ -124,6 +124,8 @@ class ManagerFacts(NamedTuple):
     trouble: str = ""
     """Why it cannot be used; empty when it can."""
     remedy: str = ""
+    silent: bool = False
+    """It did not answer in time, and may later."""
 
 
 class ContainmentFacts(NamedTuple):

@@ -72,3 +72,10 @@ class LoadOutcome(NamedTuple):
     """The reading that decided, in words; empty for a plain exit."""
     left_behind: int = 0
     """Processes the members left in the containment when they ended by themselves; they were killed."""
+    limit_kills: int | None = None
+    """Of `oom_kills`, those at the load's own memory limit; `None`: not told apart."""
+
+    @property
+    def kills_at_limit(self) -> int | None:
+        """OOM kills at the load's own limit; where they are not told apart, all in it."""
+        return self.oom_kills if self.limit_kills is None else self.limit_kills

@@ -75,6 +75,13 @@ class CgroupSample(NamedTuple):
     psi_io: Psi | None
     psi_cpu: Psi | None
     frozen: bool | None
+    limit_kills: int | None = None
+    """Of `oom_kills`, those at the containment's own memory limit; `None`: not told apart."""
+
+    @property
+    def kills_at_limit(self) -> int | None:
+        """OOM kills at the containment's own limit; where they are not told apart, all in it."""
+        return self.oom_kills if self.limit_kills is None else self.limit_kills
 
 
 class Frames(NamedTuple):

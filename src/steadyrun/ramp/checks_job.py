@@ -108,7 +108,7 @@ def _exit_answer(outcome: LoadOutcome, ok_exits: tuple[int, ...]) -> tuple[Answe
 
 def _memory_limit(outcome: LoadOutcome, limits: Limits, *, weak: bool) -> Check:
     # Also when it exited 0: a killed worker can leave its parent's exit code alone.
-    kills = outcome.oom_kills
+    kills = outcome.kills_at_limit
     why = f"OOM kills at {format_size(limits.memory_max)}: 0" if limits.memory_max else "no memory limit"
     if outcome.ending is Ending.MEMORY_LIMIT or kills:
         return _check(MEMORY_LIMIT, Answer.NO, "killed" if kills is None else f"{kills} killed", why)

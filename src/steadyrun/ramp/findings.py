@@ -302,8 +302,8 @@ def _of_own_exit(outcome: LoadOutcome, limits: Limits, load: LoadSpec) -> Iterat
 
 
 def _of_ending(outcome: LoadOutcome, limits: Limits) -> Iterator[Finding]:
-    if outcome.ending is Ending.MEMORY_LIMIT or outcome.oom_kills:
-        kills = outcome.oom_kills
+    if outcome.ending is Ending.MEMORY_LIMIT or outcome.kills_at_limit:
+        kills = outcome.kills_at_limit
         yield Finding(
             "oom-kill-inside",
             Severity.WARNING,

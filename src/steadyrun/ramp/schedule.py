@@ -280,7 +280,7 @@ def _killed_at_memory(attempt: Attempt) -> bool:
     outcome = None if attempt.evidence is None else attempt.evidence.outcome
     if outcome is None or attempt.state is not State.FAILED:
         return False
-    killed_inside = outcome.ending is Ending.EXITED and bool(outcome.oom_kills)
+    killed_inside = outcome.ending is Ending.EXITED and bool(outcome.kills_at_limit)
     return outcome.ending is Ending.MEMORY_LIMIT or killed_inside
 
 

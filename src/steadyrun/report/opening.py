@@ -107,11 +107,15 @@ def _ram_words(record: RunRecord) -> str:
     return text + (f"; reserve that no load gets: {format_size(reserve.reserve)}" if reserve else "")
 
 
+OF_ROOT = "a load that runs as root is not held against its will (it may leave its cgroups)"
+
+
 def _cgroup_words(record: RunRecord) -> str:
     header = record.header
     psi = "PSI available" if header.machine.psi else "no PSI on this kernel"
     text = f"{header.machine.cgroup_mode.value}; loads are held by {backend_words(header.backend)}; {psi}"
-    return f"{text}; ⚠️ {WEAK}" if header.weak else text
+    text = f"{text}; ⚠️ {WEAK}" if header.weak else text
+    return f"{text}; {OF_ROOT}" if header.uid == 0 else text
 
 
 def backend_words(backend: BackendName) -> str:
