@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 REPORT := steadyrun-report
 
 .DEFAULT_GOAL := help
-.PHONY: help test-vm vm-packages vm-image vm-shell test-packages install install-dev ramp test lint types imports unit real wheel bench lock clean
+.PHONY: help test-vm vm-packages vm-image vm-shell test-packages install install-dev ramp test lint types imports unit real wheel bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

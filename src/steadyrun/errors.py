@@ -105,12 +105,6 @@ class UnhealthyBaselineError(SteadyrunError):
     exit_code = EXIT_UNHEALTHY
 
 
-class HostFailedError(SteadyrunError):
-    """The host verdict is no or unknown, or the guard stopped the load."""
-
-    exit_code = EXIT_HOST_FAILED
-
-
 class DecisionNeededError(SteadyrunError):
     """An earlier run took the machine down and a person has to say how to go on."""
 
@@ -127,15 +121,3 @@ class BusyError(SteadyrunError):
     """Somebody else holds what this command needs; try again later."""
 
     exit_code = EXIT_BUSY
-
-
-class CommandNotFoundError(SteadyrunError):
-    """The command to run does not exist."""
-
-    exit_code = EXIT_RUN_NOT_FOUND
-
-
-class CommandNotExecutableError(SteadyrunError):
-    """The command to run exists and cannot be executed."""
-
-    exit_code = EXIT_RUN_NOT_EXECUTABLE

@@ -26,6 +26,8 @@ from steadyrun.model.event import Acted
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import LoadKind
+from steadyrun.model.verdict import Answer, Check, Scope, Verdict
+from steadyrun.ramp.findings import findings_of
 from steadyrun.ramp.judge import judge
 from steadyrun.units import GIB, MIB
 
@@ -184,3 +186,19 @@ def test_a_note_on_an_exit_code_names_the_option_that_accepts_it():
     red = evidence(outcome=outcome(exit_code=5))
     judged = judge(baseline(), phase(kind=LoadKind.COMMAND), limits(), red, RESERVE, weak=False)
     assert "--ok-exit 5" in judged.findings[0].remedy
+
+
+@pytest.mark.parametrize(
+    "name", ["same boot", "canary p99", "worst frame gap", "available memory over the reserve"]
+)
+def test_what_is_unknown_is_not_told_as_if_it_had_happened(name):
+    unknown = Check(name, Scope.HOST, Answer.UNKNOWN, "a", "b", "c", "why")
+    assert findings_of(phase().load, limits(), evidence(), Verdict(Answer.UNKNOWN, (unknown,))) == ()
+    known = unknown._replace(answer=Answer.NO)
+    assert len(findings_of(phase().load, limits(), evidence(), Verdict(Answer.NO, (known,)))) == 1
+
+
+def test_only_an_ending_at_the_memory_limit_is_told_as_one():
+    for ending in (Ending.WALL_TIME, Ending.HOST_MEMORY, Ending.STOPPED):
+        codes = [f.code for f in found(evidence(outcome=outcome(ending)))]
+        assert "oom-kill-inside" not in codes

@@ -26,7 +26,6 @@ SYSTEMD = "org.freedesktop.systemd1"
 MANAGER = Target(SYSTEMD, "/org/freedesktop/systemd1", f"{SYSTEMD}.Manager")
 NO_SUCH_UNIT = f"{SYSTEMD}.NoSuchUnit"
 NO_UNIT_FOR_PID = f"{SYSTEMD}.NoUnitForPID"
-UNIT_EXISTS = f"{SYSTEMD}.UnitExists"
 PATIENCE_S = 10.0
 """For a whole operation where the caller says nothing. A start on the testbed's emulated machine under
 load takes below 2 s."""

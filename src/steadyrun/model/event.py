@@ -20,7 +20,11 @@ from steadyrun.units import Bytes, Seconds
 
 
 class Thresholds(NamedTuple):
-    """When the guard acts. Defaults are DESIGN's law for memory; more levels come with the full law."""
+    """When the guard acts.
+
+    The defaults of time are chosen, not measured: a frozen load gets half a minute in which other memory
+    may come back, a load that is asked to end five seconds to write what it has, as `docker stop` gives ten.
+    """
 
     reserve: Bytes
     floor: Bytes

@@ -27,8 +27,10 @@ SWAP_GROWTH_LEAST = Bytes(16 * MIB)
 """Less is the kernel tidying idle pages away, with or without a load."""
 FUTILE_FRACTION = Ratio(0.25)
 """A load that stalls on memory as a whole for a quarter of its time reclaims its own working set."""
-SUSPEND_NOTED = Seconds(1.0)
-CLOCK_JUMP_NOTED = Seconds(5.0)
+SUSPEND_LEAST = Seconds(1.0)
+"""A machine that slept longer than this during a phase says nothing about the phase."""
+CLOCK_JUMP_LEAST = Seconds(5.0)
+"""More than a time daemon slews; the figures with a wall clock in them are then of two clocks."""
 VICTIMS_SHOWN = 5
 NO_SPACE = "No space left on device"
 """strerror(ENOSPC), as programs print it."""
@@ -114,7 +116,7 @@ def _session(check: Check) -> Finding:
 
 
 def _of_machine(evidence: Evidence) -> Iterator[Finding]:
-    if evidence.suspended > SUSPEND_NOTED:
+    if evidence.suspended > SUSPEND_LEAST:
         yield Finding(
             "suspend-detected",
             Severity.WARNING,
@@ -123,7 +125,7 @@ def _of_machine(evidence: Evidence) -> Iterator[Finding]:
             "keep it awake: systemd-inhibit --what=sleep:idle steadyrun ramp",
             "did not count this try",
         )
-    if abs(evidence.clock_jump) > CLOCK_JUMP_NOTED:
+    if abs(evidence.clock_jump) > CLOCK_JUMP_LEAST:
         yield Finding(
             "clock-jump",
             Severity.WARNING,

@@ -18,13 +18,8 @@ from steadyrun.model.record import Baseline, Evidence, State
 from steadyrun.model.verdict import Answer, Check, Scope, Verdict, combine
 from steadyrun.ramp.checks_host import host_checks
 from steadyrun.ramp.checks_job import job_checks
-from steadyrun.ramp.findings import findings_of
-from steadyrun.units import Seconds, format_duration, format_millis, format_size
-
-SUSPEND_LEAST = Seconds(1.0)
-"""A machine that slept longer than this during a phase says nothing about the phase."""
-CLOCK_JUMP_LEAST = Seconds(5.0)
-"""More than a time daemon slews; the figures with a wall clock in them are then of two clocks."""
+from steadyrun.ramp.findings import CLOCK_JUMP_LEAST, SUSPEND_LEAST, findings_of
+from steadyrun.units import format_duration, format_millis, format_size
 
 WEAK = "containment guaranteed"
 

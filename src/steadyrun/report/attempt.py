@@ -9,6 +9,7 @@ from typing import NamedTuple
 from steadyrun.model.action import Action
 from steadyrun.model.desktop import DesktopView, ProbeName
 from steadyrun.model.event import Acted
+from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import LoadKind, Phase
 from steadyrun.model.record import Attempt, Evidence, RunRecord, State
 from steadyrun.report import words
@@ -182,8 +183,20 @@ def _feel_results(seen: Evidence) -> tuple[Line, ...]:
         canary = UNKNOWN
     return (
         Line("PSI of the machine in its worst second", pressure),
+        *_stalls_of_load(seen.outcome),
         Line("Canary lateness", with_word(canary, words.frames_word(worst.frames_gap_ms))),
     )
+
+
+def _stalls_of_load(outcome: LoadOutcome | None) -> tuple[Line, ...]:
+    """Say how long the load itself waited, where its containment has pressure files."""
+    if outcome is None or outcome.psi_memory_some is None:
+        return ()
+    told = (
+        f"on memory {lasted(outcome.psi_memory_some)} (wholly {lasted(outcome.psi_memory_full)}), "
+        f"on I/O wholly {lasted(outcome.psi_io_full)}, for a CPU {lasted(outcome.psi_cpu_some)}"
+    )
+    return (Line("Stalls of the load itself (PSI)", told),)
 
 
 def _desktop_results(record: RunRecord, attempt: Attempt, seen: Evidence) -> tuple[Line, ...]:
