@@ -2,7 +2,8 @@
 
 Made in a place that is ours to write to (`unified_placement`): as root on a machine without systemd, or
 in a subtree that was delegated to us. Never writes above that place, save that a controller which is
-needed and not yet enabled there is enabled for cgroups below it; it stays so (docs/adr/0007).
+needed and not yet enabled there is enabled for cgroups below it; it stays so
+(docs/adr/0008-places-in-the-unified-hierarchy.md).
 """
 
 from __future__ import annotations

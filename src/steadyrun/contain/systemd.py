@@ -6,9 +6,9 @@
         load                           ours: the leaf, the same as the cgroup2 backend's
 
 Above the unit systemd alone writes, below it we alone (Control Group APIs and Delegation). Why a
-service with a sleeping holder and not a scope: docs/adr/0008. D-Bus is waited for, with a deadline,
-while a containment is made, limited and filled; killing, freezing, reading and removing need files
-alone.
+service with a sleeping holder and not a scope: docs/adr/0009-a-service-with-a-holder.md. D-Bus is waited
+for, with a deadline, while a containment is made, limited and filled; killing, freezing, reading and
+removing need files alone.
 """
 
 from __future__ import annotations

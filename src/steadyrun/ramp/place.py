@@ -2,7 +2,8 @@
 
 On systemd a session's processes are in `session-N.scope`; those that the user's manager started are in
 `user@UID.service` (systemd.special(7), CGROUP_DELEGATION document). A scope of its own is outside of
-both ends: why a scope and not a service is in docs/adr/0007.
+both ends: why a scope and not a service is in
+docs/adr/0007-a-scope-for-the-conductor.md.
 """
 
 from __future__ import annotations
