@@ -87,7 +87,10 @@ CASES = {
     "systemd on a kernel that neither kills nor freezes": (
         unified(manager=USER_MANAGER._replace(files=("memory.max",)), euid=1000, kernel=(4, 19)),
         BackendName.POLL,
-        [(BackendName.SYSTEMD, "neither cgroup.kill nor cgroup.freeze"), (BackendName.CGROUP2, "did not delegate")],
+        [
+            (BackendName.SYSTEMD, "neither cgroup.kill nor cgroup.freeze"),
+            (BackendName.CGROUP2, "did not delegate"),
+        ],
     ),
     "unified, a kernel that freezes and has no cgroup.kill": (
         unified(files=("memory.max",), kernel=(5, 10)), BackendName.CGROUP2, [],
