@@ -10,6 +10,7 @@ from journal_values import BOOT, OTHER_BOOT, a_header, opened
 from steadyrun.bus import login
 from steadyrun.guard.lasting import restore_lingering
 from steadyrun.guard.recovery import recover
+from steadyrun.journal.owners import Owners
 from steadyrun.journal.rows import IntentKind
 from steadyrun.model.change import BootUnit, Lingering
 from steadyrun.ramp import outlive
@@ -57,7 +58,9 @@ class Ramp:
     def __init__(self, journal, systemd, *, around=SESSION, boot_unit=None):
         self.told = []
         self._around, self._systemd = around, systemd
-        self.outliving = Outliving("r1", journal, self.told.append, boot_unit=boot_unit, around=self._now)
+        self.outliving = Outliving(
+            "r1", journal, Owners(journal.directory), self.told.append, boot_unit=boot_unit, around=self._now
+        )
 
     def _now(self):
         moved = "steadyrun-ramp-r1.scope" in self._systemd.units
@@ -188,7 +191,7 @@ def test_without_a_bus_the_ramp_goes_on_and_says_what_it_lacks(journal, tmp_path
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/nobody")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     told = []
-    outliving = Outliving("r1", journal, told.append, around=lambda: SESSION)
+    outliving = Outliving("r1", journal, Owners(journal.directory), told.append, around=lambda: SESSION)
     outliving.begin()
     assert [finding.code for finding in told] == ["sleep-not-inhibited", "ends-with-session"]
     assert outliving.end() == ()

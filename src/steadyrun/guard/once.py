@@ -40,6 +40,7 @@ from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:
     from steadyrun.guard.machine import Rules
+    from steadyrun.journal.owners import Owners
     from steadyrun.journal.write import Journal
     from steadyrun.model.envelope import Envelope
     from steadyrun.model.run import RunHeader
@@ -112,6 +113,7 @@ class _Run:
         self.backend = open_backend(choice.backend, facts)
         if choice.backend is BackendName.POLL:
             warn(f"limits are polled, not enforced ({reasons(choice)}); `steadyrun doctor` says more")
+        self._owners: Owners | None = None
         self._journal = self._open_journal()
         self.limits = self._limits()
 
@@ -132,6 +134,8 @@ class _Run:
         self._first_move.over()
         if self._journal is not None:
             self._journal.close()
+        if self._owners is not None:
+            self._owners.close()
 
     def _make(self, plan: ContainmentPlan, intent: int | None, streams: Streams) -> Hold:
         request = self.request
@@ -218,11 +222,15 @@ class _Run:
             self._warn(line)
 
     def _begin(self, plan: ContainmentPlan) -> int | None:
+        from steadyrun.journal.owners import Owners
         from steadyrun.journal.rows import IntentKind
 
         if self._journal is None:
             return None
         try:
+            # Until this process ends, also when the journal is given up: what is intended is ours.
+            self._owners = Owners(self._journal.directory)
+            self._owners.own(self.run_id)
             with self._journal.batch():
                 self._journal.begin_run(self._header())
                 return self._journal.intend(self.run_id, IntentKind.CONTAINMENT, plan)

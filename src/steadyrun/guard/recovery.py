@@ -13,10 +13,11 @@ from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.errors import SteadyrunError
 from steadyrun.guard.undo import kill_and_remove
+from steadyrun.journal.owners import living
 from steadyrun.journal.recover import Undo, UndoKind, plan_recovery
 from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal
-from steadyrun.kernel.reader import boot_id, pid_alive
+from steadyrun.kernel.reader import boot_id
 from steadyrun.model.codec import decode
 from steadyrun.named import NamedTuple
 
@@ -32,7 +33,7 @@ class Recovered(NamedTuple):
 
 
 def recover(journal: Journal, *, keep: frozenset[IntentKind] = frozenset()) -> Recovered:
-    """Find runs whose process is gone, end what they left, and say so in the journal.
+    """Find runs that nobody looks after any more, end what they left, and say so in the journal.
 
     Args:
         journal: Whose runs.
@@ -42,7 +43,7 @@ def recover(journal: Journal, *, keep: frozenset[IntentKind] = frozenset()) -> R
         JournalUnwritableError: The journal cannot be written.
     """
     runs = journal.open_runs()
-    alive = frozenset(run.run_id for run in runs if pid_alive(run.pid, run.pid_started))
+    alive = living(journal.directory, runs)
     plan = plan_recovery(runs, journal.open_intents(), boot_id=boot_id(), alive=alive, keep=keep)
     done: list[str] = []
     failed: list[str] = []

@@ -26,10 +26,11 @@ from steadyrun.guard.lasting import (
     switch_lingering,
     write_boot_unit,
 )
+from steadyrun.journal.owners import Owners
 from steadyrun.journal.rows import Intent, IntentKind
 from steadyrun.journal.write import Journal
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
-from steadyrun.kernel.reader import pid_alive, read_text
+from steadyrun.kernel.reader import read_text
 from steadyrun.model.change import BootUnit, Lingering
 from steadyrun.model.codec import decode
 from steadyrun.model.finding import Finding, Severity
@@ -77,6 +78,7 @@ class Outliving:
         self,
         run_id: str,
         journal: Journal,
+        owners: Owners,
         tell: Callable[[Finding], None],
         *,
         boot_unit: BootUnit | None = None,
@@ -87,11 +89,13 @@ class Outliving:
         Args:
             run_id: Already begun in the journal.
             journal: Where intents go.
+            owners: Holds this run; tells whose the other ones are.
             tell: Takes findings of the run.
             boot_unit: What `--resume-on-boot` is to write.
             around: Reads where we are.
         """
         self._run_id, self._journal, self._tell, self._around = run_id, journal, tell, around
+        self._owners = owners
         self._boot_unit = boot_unit
         self._lock: int | None = None
         self._open: list[_Open] = []
@@ -198,7 +202,7 @@ class Outliving:
 
     def _take_over(self) -> None:
         """Make the lasting changes of ended runs ours, so that nobody undoes them under our feet."""
-        alive = {run.run_id for run in self._journal.open_runs() if pid_alive(run.pid, run.pid_started)}
+        alive = {run.run_id for run in self._journal.open_runs() if self._owners.lives(run)}
         for intent in self._journal.open_intents():
             if intent.kind in TAKEN_OVER and intent.run_id not in alive | {self._run_id}:
                 self._make_ours(intent)

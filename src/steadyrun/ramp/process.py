@@ -15,6 +15,7 @@ from steadyrun import __version__
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.errors import EXIT_BUG, SteadyrunError
+from steadyrun.journal.owners import Owners
 from steadyrun.journal.write import Journal, open_journal
 from steadyrun.kernel.reader import boot_id, pid_started
 from steadyrun.model.codec import decode
@@ -75,11 +76,15 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
     if machine.effective_ram is None:
         raise SteadyrunError("/proc/meminfo: expected MemTotal, found nothing; a reserve cannot be kept")
     owner = None if order.run_as is None else (order.run_as.uid, order.run_as.gid)
-    with open_journal(order.state_dir, boot_id=boot_id()) as journal:
+    with (
+        Owners(order.state_dir) as owners,
+        open_journal(order.state_dir, boot_id=boot_id()) as journal,
+    ):
+        owners.own(order.run_id)
         carried = _carried(journal, order.resumed_from)
         ledger = Ledger(_header(order), journal=journal, feed=feed, owner=owner, carried=carried)
         ledger.finding(*journal.findings)
-        outliving = Outliving(order.run_id, journal, ledger.finding, boot_unit=order.boot_unit)
+        outliving = Outliving(order.run_id, journal, owners, ledger.finding, boot_unit=order.boot_unit)
         try:
             outliving.begin()
             conductor = Conductor(
