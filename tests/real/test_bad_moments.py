@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -96,12 +97,30 @@ def test_a_state_directory_on_a_full_disk_is_a_warning_for_run(apart):
 
 
 def test_a_disk_that_fills_up_in_the_middle_of_a_phase_ends_the_ramp_with_74_and_nothing_stays(apart, alone):
-    fill = f"head -c 100M /dev/zero > {apart.state}/fill; touch full; sleep 30"
+    fill = f"head -c 100M /dev/zero > {apart.state}/fill; touch full; sleep 3; touch through"
     done = apart(small_disk(apart.state, "2m"), *RAMP, "--", "sh", "-c", fill)
     assert (apart.cwd / "full").exists(), done.stdout + done.stderr
     assert done.returncode == 74, done.stdout + done.stderr
     assert re.search(r"journal|full|No space", done.stderr), done.stderr
     assert "Traceback" not in done.stderr + (apart.cwd / "report/latest/conductor.log").read_text()
+    assert (apart.cwd / "through").exists()  # readings that cannot be kept are no reason to end a load
+    assert json.loads((apart.cwd / "report/latest/report.json").read_text())["end"]["exit_code"] == 74
+    assert "Not finished" in (apart.cwd / "report/latest/PROGRESS.md").read_text()
+
+
+HOLD_THE_JOURNAL = """
+import sqlite3, sys, time
+other = sqlite3.connect(sys.argv[1], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+time.sleep(12)
+"""
+
+
+def test_a_journal_that_is_held_for_longer_than_an_opening_waits_does_not_end_the_load(steadyrun, alone):
+    """As a commit on a stalled disk holds it."""
+    (steadyrun.cwd / "plan.toml").write_text(PLAN)
+    done = steadyrun(*RAMP, "--", sys.executable, "-c", HOLD_THE_JOURNAL, steadyrun.state / "journal.db")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_report_folder_that_fills_up_does_not_end_the_ramp(apart, alone):

@@ -49,6 +49,10 @@ NEEDED_LATER = ("steadyrun.guard.loop", "steadyrun.guard.rules", "steadyrun.guar
 """Imported only once the intent is written: by then the kernel is at work on the first move."""
 
 
+JOURNAL_PATIENCE_S = 10.0
+"""How long a busy journal holds up the command or the prompt; then it runs without a record."""
+
+
 class Request(NamedTuple):
     """What the user asked for."""
 
@@ -201,7 +205,7 @@ class _Run:
 
         try:
             directory = state_dir(os.environ, os.geteuid())
-            journal = open_journal(directory, boot_id=boot_id())
+            journal = open_journal(directory, boot_id=boot_id(), patience=JOURNAL_PATIENCE_S)
             for finding in journal.findings:
                 self._warn(finding.title)
             self._recover(journal)

@@ -93,7 +93,6 @@ class AttemptRunner:
             SteadyrunError: The containment could not be made, or the journal not be written;
                 nothing of the load is left.
         """
-        serial = attempt.serial
         self._worst = WorstFold(time.monotonic_ns())
         self._observer.kernel_log.new_kills()
         self._keep_canary()
@@ -106,7 +105,7 @@ class AttemptRunner:
             guarded, log = self._guard(attempt)
         finally:
             during = watch.finish()
-        self._ledger.flush_samples(serial)
+        self._ledger.settle()
         ended = time.monotonic()
         attempt = attempt._replace(state=State.RECOVERING, ended_wall=Seconds(time.time()))
         self._ledger.attempt(attempt, status=f"Recovering after Phase {attempt.label}")
@@ -199,7 +198,7 @@ class AttemptRunner:
     def _keep_canary(self) -> None:
         restarted = self._canary.restart_if_dead()
         if restarted is not None:
-            self._ledger.finding(restarted)
+            self._ledger.finding_soon(restarted)
 
     def _recover(self, before: Observation, ended: float) -> Seconds | None:
         """Wait until the machine is near its baseline again; `None` when it is not in time."""

@@ -20,7 +20,7 @@ from steadyrun.journal.write import Journal, open_journal
 from steadyrun.kernel.reader import boot_id, pid_started
 from steadyrun.model.codec import decode
 from steadyrun.model.machine import reserve_of
-from steadyrun.model.record import Attempt, RunHeader, RunKind
+from steadyrun.model.record import Attempt, RunEnd, RunHeader, RunKind
 from steadyrun.ramp.conductor import Conductor
 from steadyrun.ramp.feed import Feed, MachineLock
 from steadyrun.ramp.launch import leave_words
@@ -97,6 +97,10 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
                 effective_ram=machine.effective_ram,
             )
             return conductor.run()
+        except SteadyrunError as error:
+            if ledger.record.end is None:  # it never came to be conducted
+                ledger.end(RunEnd(Seconds(time.time()), error.exit_code, error.message), "Not finished")
+            raise
         finally:
             ledger.close()
             for failure in outliving.end():
