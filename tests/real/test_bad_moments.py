@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,6 +16,10 @@ from program import a_ramp_runs, executable, our_cgroups
 from test_ramp import PLAN, RAMP
 
 from conftest import until
+from steadyrun.journal.rows import IntentKind
+from steadyrun.journal.write import open_journal
+from steadyrun.kernel.reader import boot_id
+from steadyrun.model.change import BootUnit
 
 pytestmark = pytest.mark.real
 
@@ -237,3 +242,27 @@ def test_a_signal_at_any_moment_of_a_run_leaves_nothing(steadyrun, nothing_left,
     assert "bug" not in err
     assert until(lambda: not of_this_test(steadyrun), 10), of_this_test(steadyrun)
     steadyrun("recover")
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/etc/systemd/system").is_dir(), reason="root's unit folder"
+)
+def test_a_resumed_ramp_takes_the_lasting_changes_over_from_whoever_waited_with_them(apart, alone):
+    """The client holds the crashed run while the machine settles; its conductor gets that, and lets it go."""
+    assert apart("true", *RAMP, "--", "true").returncode == 0
+    with open_journal(str(apart.state), boot_id=boot_id()) as journal:
+        first = journal.latest()
+        unit = BootUnit("/etc/systemd/system/steadyrun-resume.service", "/etc/systemd/system/x/y", "", ())
+        journal.intend(first, IntentKind.BOOT_UNIT, unit)
+    units = "mount -t tmpfs none /etc/systemd/system"
+    done = apart(units, *RAMP[:1], "--resume", "--resume-on-boot", *RAMP[2:], "--", "true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with sqlite3.connect(apart.state / "journal.db") as db:
+        how = [
+            json.loads(text) for (text,) in db.execute("SELECT done_how FROM intents WHERE kind='boot-unit'")
+        ]
+    second = json.loads((apart.cwd / "report/latest/report.json").read_text())["header"]["run_id"]
+    assert second != first
+    assert how[0] == f"taken over by run {second}"
+    assert len(how) == 3, how
+    assert all(how)

@@ -43,6 +43,8 @@ class Owners:
         """
         self.path = os.path.join(directory, OWNERS)
         try:
+            if fd >= 0:
+                os.set_inheritable(fd, False)  # a child that lives longer would own what is ours
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self.fd = fd if fd >= 0 else os.open(self.path, flags, 0o600)
         except OSError as error:

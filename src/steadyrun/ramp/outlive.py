@@ -18,7 +18,7 @@ from steadyrun.bus import login
 from steadyrun.bus.address import Bus
 from steadyrun.bus.connection import open_bus, within
 from steadyrun.bus.units import Manager
-from steadyrun.errors import BusError, SteadyrunError
+from steadyrun.errors import BusError, JournalUnwritableError, SteadyrunError
 from steadyrun.guard.lasting import (
     lingering_now,
     remove_boot_unit,
@@ -60,6 +60,25 @@ def surroundings() -> Surroundings:
     except SteadyrunError:
         own = ()
     return Surroundings(os.geteuid(), os.path.isdir("/run/systemd/system"), unit_path(own))
+
+
+def hold_lasting(journal: Journal) -> Owners:
+    """Own the dead runs whose lasting changes a resumed ramp takes over, until it has.
+
+    Otherwise any other start of this user would undo them while the machine is still settling.
+
+    Raises:
+        JournalUnwritableError: The journal or the owners' file cannot be read.
+    """
+    owners = Owners(journal.directory)
+    wanted = {intent.run_id for intent in journal.open_intents() if intent.kind in TAKEN_OVER}
+    for run in journal.open_runs():
+        if run.run_id in wanted and not owners.lives(run):
+            try:
+                owners.own(run.run_id)
+            except JournalUnwritableError:
+                pass  # somebody else has taken it a moment ago
+    return owners
 
 
 class _Open(NamedTuple):
@@ -203,9 +222,12 @@ class Outliving:
     def _take_over(self) -> None:
         """Make the lasting changes of ended runs ours, so that nobody undoes them under our feet."""
         alive = {run.run_id for run in self._journal.open_runs() if self._owners.lives(run)}
-        for intent in self._journal.open_intents():
-            if intent.kind in TAKEN_OVER and intent.run_id not in alive | {self._run_id}:
-                self._make_ours(intent)
+        ours = alive | {self._run_id}
+        lasting = [i for i in self._journal.open_intents() if i.kind in TAKEN_OVER and i.run_id not in ours]
+        for intent in lasting:
+            self._make_ours(intent)
+        for run_id in {intent.run_id for intent in lasting}:
+            self._owners.let_go(run_id)  # held by `hold_lasting`; what else it left is anybody's to undo
 
     def _make_ours(self, intent: Intent) -> None:
         undo = _undo_of(intent)

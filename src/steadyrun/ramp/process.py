@@ -77,7 +77,7 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
         raise SteadyrunError("/proc/meminfo: expected MemTotal, found nothing; a reserve cannot be kept")
     owner = None if order.run_as is None else (order.run_as.uid, order.run_as.gid)
     with (
-        Owners(order.state_dir) as owners,
+        Owners(order.state_dir, order.owners_fd) as owners,
         open_journal(order.state_dir, boot_id=boot_id()) as journal,
     ):
         owners.own(order.run_id)
