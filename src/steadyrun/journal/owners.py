@@ -15,11 +15,15 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from types import TracebackType
+from typing import TYPE_CHECKING
 
 from steadyrun.errors import JournalUnwritableError
-from steadyrun.journal.rows import RunRow
 from steadyrun.kernel.reader import pid_alive
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from steadyrun.journal.rows import RunRow
 
 OWNERS = "owners.lock"
 _FLOCK = struct.Struct("@hhqqi0q")
