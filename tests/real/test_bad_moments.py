@@ -5,7 +5,9 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +16,10 @@ from program import a_ramp_runs, executable, our_cgroups
 from test_ramp import PLAN, RAMP
 
 from conftest import until
+from steadyrun.journal.rows import IntentKind
+from steadyrun.journal.write import open_journal
+from steadyrun.kernel.reader import boot_id
+from steadyrun.model.change import BootUnit
 
 pytestmark = pytest.mark.real
 
@@ -96,12 +102,30 @@ def test_a_state_directory_on_a_full_disk_is_a_warning_for_run(apart):
 
 
 def test_a_disk_that_fills_up_in_the_middle_of_a_phase_ends_the_ramp_with_74_and_nothing_stays(apart, alone):
-    fill = f"head -c 100M /dev/zero > {apart.state}/fill; touch full; sleep 30"
+    fill = f"head -c 100M /dev/zero > {apart.state}/fill; touch full; sleep 3; touch through"
     done = apart(small_disk(apart.state, "2m"), *RAMP, "--", "sh", "-c", fill)
     assert (apart.cwd / "full").exists(), done.stdout + done.stderr
     assert done.returncode == 74, done.stdout + done.stderr
     assert re.search(r"journal|full|No space", done.stderr), done.stderr
     assert "Traceback" not in done.stderr + (apart.cwd / "report/latest/conductor.log").read_text()
+    assert (apart.cwd / "through").exists()  # readings that cannot be kept are no reason to end a load
+    assert json.loads((apart.cwd / "report/latest/report.json").read_text())["end"]["exit_code"] == 74
+    assert "Not finished" in (apart.cwd / "report/latest/PROGRESS.md").read_text()
+
+
+HOLD_THE_JOURNAL = """
+import sqlite3, sys, time
+other = sqlite3.connect(sys.argv[1], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+time.sleep(12)
+"""
+
+
+def test_a_journal_that_is_held_for_longer_than_an_opening_waits_does_not_end_the_load(steadyrun, alone):
+    """As a commit on a stalled disk holds it."""
+    (steadyrun.cwd / "plan.toml").write_text(PLAN)
+    done = steadyrun(*RAMP, "--", sys.executable, "-c", HOLD_THE_JOURNAL, steadyrun.state / "journal.db")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_report_folder_that_fills_up_does_not_end_the_ramp(apart, alone):
@@ -218,3 +242,27 @@ def test_a_signal_at_any_moment_of_a_run_leaves_nothing(steadyrun, nothing_left,
     assert "bug" not in err
     assert until(lambda: not of_this_test(steadyrun), 10), of_this_test(steadyrun)
     steadyrun("recover")
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/etc/systemd/system").is_dir(), reason="root's unit folder"
+)
+def test_a_resumed_ramp_takes_the_lasting_changes_over_from_whoever_waited_with_them(apart, alone):
+    """The client holds the crashed run while the machine settles; its conductor gets that, and lets it go."""
+    assert apart("true", *RAMP, "--", "true").returncode == 0
+    with open_journal(str(apart.state), boot_id=boot_id()) as journal:
+        first = journal.latest()
+        unit = BootUnit("/etc/systemd/system/steadyrun-resume.service", "/etc/systemd/system/x/y", "", ())
+        journal.intend(first, IntentKind.BOOT_UNIT, unit)
+    units = "mount -t tmpfs none /etc/systemd/system"
+    done = apart(units, *RAMP[:1], "--resume", "--resume-on-boot", *RAMP[2:], "--", "true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with sqlite3.connect(apart.state / "journal.db") as db:
+        how = [
+            json.loads(text) for (text,) in db.execute("SELECT done_how FROM intents WHERE kind='boot-unit'")
+        ]
+    second = json.loads((apart.cwd / "report/latest/report.json").read_text())["header"]["run_id"]
+    assert second != first
+    assert how[0] == f"taken over by run {second}"
+    assert len(how) == 3, how
+    assert all(how)

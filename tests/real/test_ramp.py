@@ -224,6 +224,17 @@ def test_the_guard_killed_is_a_host_that_is_not_known_to_have_held(ramp):
     assert report(ramp)[1]["attempts"][-1]["state"] == "UNKNOWN"
 
 
+def test_a_guard_that_is_stopped_holds_up_the_ramp_for_seconds_only(ramp):
+    run = start_with_a_long_command(ramp, 300)
+    os.kill(process_of(run, "steadyrun.guard.process"), signal.SIGSTOP)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 5, out + err
+    page, data = report(ramp)
+    assert data["attempts"][-1]["state"] == "UNKNOWN"
+    assert "The guard fell silent and was killed" in page
+    assert "its state was T" in page
+
+
 def test_the_keeper_killed_is_replaced_and_said(ramp):
     run = start_with_a_long_command(ramp)
     os.kill(process_of(run, "guard/keeper.py"), signal.SIGKILL)

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from program import has_ended
+from program import executable, has_ended
 
 from conftest import until
 
@@ -311,3 +313,25 @@ def test_a_ctrl_c_before_there_is_a_command_to_hear_it_still_ends_the_command(ba
     assert (outcome.ending, outcome.signal) == (Ending.EXITED, signal.SIGINT)
     assert time.monotonic() - began < 10
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+def test_a_run_in_a_container_is_not_recovered_from_outside(steadyrun):
+    """Its pid means nothing here; the lock that its owner holds does (a shared state directory)."""
+    apart = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    if not shutil.which("unshare") or subprocess.run([*apart, "true"], check=False).returncode:
+        pytest.skip("no pid namespace to be had (unshare --pid, as root)")
+    line = [*apart, executable(), "run", "--memory", "64M", "--", "sh", "-c", "echo up; sleep 4; echo done"]
+    inside = subprocess.Popen(
+        line, env=steadyrun.env, cwd=steadyrun.cwd, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    steadyrun.started.append(inside)
+    assert inside.stdout.readline() == "up\n"
+    recovered = steadyrun("recover")
+    assert (recovered.returncode, recovered.stdout) == (0, "nothing to recover\n")
+    stopped = steadyrun("stop")
+    assert stopped.returncode == 5
+    assert "stop it there" in stopped.stdout
+    out, err = inside.communicate(timeout=30)
+    assert (inside.returncode, out) == (0, "done\n"), err
+    assert steadyrun("recover").stdout == "nothing to recover\n"

@@ -103,6 +103,7 @@ def test_nothing_is_found_on_a_healthy_machine():
 
 NOTHING = [
     evidence(recovery=10.0),
+    evidence(recovery=None, recovery_awaited=False),
     evidence(suspended=1.0, clock_jump=5.0),
     evidence(before=SWAP, worst=worst(swap_used=16 * MIB)),
     evidence(outcome=outcome(psi_memory_full=1.0)),

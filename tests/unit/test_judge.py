@@ -98,6 +98,7 @@ HOST_TABLE = [
     ("available memory over the reserve", evidence(worst=worst(samples=0)), Answer.UNKNOWN),
     ("available memory over the reserve", evidence(worst=worst(mem_available=None)), Answer.UNKNOWN),
     ("recovered in time", evidence(recovery=None), Answer.NO),
+    ("recovered in time", evidence(recovery=None, recovery_awaited=False), Answer.UNKNOWN),
     ("recovered in time", evidence(recovery=120.0), Answer.YES),
     ("available memory over the reserve", after(host=host(mem_available=None)), Answer.YES),
     ("canary p99", after(frames=None), Answer.YES),

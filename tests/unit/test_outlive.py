@@ -10,10 +10,11 @@ from journal_values import BOOT, OTHER_BOOT, a_header, opened
 from steadyrun.bus import login
 from steadyrun.guard.lasting import restore_lingering
 from steadyrun.guard.recovery import recover
+from steadyrun.journal.owners import Owners
 from steadyrun.journal.rows import IntentKind
 from steadyrun.model.change import BootUnit, Lingering
 from steadyrun.ramp import outlive
-from steadyrun.ramp.outlive import TAKEN_OVER, Outliving
+from steadyrun.ramp.outlive import TAKEN_OVER, Outliving, hold_lasting
 from steadyrun.ramp.place import Surroundings
 
 SESSION = Surroundings(1000, True, "/user.slice/user-1000.slice/session-3.scope")
@@ -54,10 +55,17 @@ def journal(tmp_path):
 class Ramp:
     """One `Outliving` with what it told, in a place that the fake's scope changes."""
 
-    def __init__(self, journal, systemd, *, around=SESSION, boot_unit=None):
+    def __init__(self, journal, systemd, *, around=SESSION, boot_unit=None, owners=None):
         self.told = []
         self._around, self._systemd = around, systemd
-        self.outliving = Outliving("r1", journal, self.told.append, boot_unit=boot_unit, around=self._now)
+        self.outliving = Outliving(
+            "r1",
+            journal,
+            owners or Owners(journal.directory),
+            self.told.append,
+            boot_unit=boot_unit,
+            around=self._now,
+        )
 
     def _now(self):
         moved = "steadyrun-ramp-r1.scope" in self._systemd.units
@@ -188,7 +196,7 @@ def test_without_a_bus_the_ramp_goes_on_and_says_what_it_lacks(journal, tmp_path
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/nobody")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     told = []
-    outliving = Outliving("r1", journal, told.append, around=lambda: SESSION)
+    outliving = Outliving("r1", journal, Owners(journal.directory), told.append, around=lambda: SESSION)
     outliving.begin()
     assert [finding.code for finding in told] == ["sleep-not-inhibited", "ends-with-session"]
     assert outliving.end() == ()
@@ -245,6 +253,42 @@ def test_a_resumed_ramp_takes_over_what_the_crashed_one_changed(journal, systemd
     assert systemd.lingers is False
     assert not os.path.exists(f"{tmp_path}/units")
     assert open_kinds(journal) == []
+
+
+def test_another_start_undoes_nothing_while_the_resumed_ramp_waits_for_the_machine(
+    journal, systemd, tmp_path
+):
+    unit = a_boot_unit(tmp_path)
+    os.makedirs(os.path.dirname(unit.link))
+    with open(unit.path, "w") as file:
+        file.write(unit.text)
+    os.symlink(unit.path, unit.link)
+    crashed_run(journal, unit)
+    systemd.lingers = True
+    held = hold_lasting(journal)
+    assert recover(journal, keep=TAKEN_OVER, owners=held).done == ()
+    assert journal.record("r0").end.exit_code == 5, "the client itself has to know that it crashed"
+    # Now it waits; meanwhile somebody types `steadyrun run -- true`.
+    assert recover(journal) == ((), (), ())
+    assert systemd.lingers is True
+    assert os.path.exists(unit.link)
+    ramp = Ramp(
+        journal, systemd, boot_unit=unit._replace(folders=()), owners=Owners(journal.directory, held.fd)
+    )
+    ramp.outliving.begin()
+    assert {intent.run_id for intent in journal.open_intents()} == {"r1"}
+    with Owners(journal.directory) as other:
+        assert not other.has_other("r0")
+    assert ramp.outliving.end() == ()
+    assert systemd.lingers is False
+
+
+def test_a_resumed_ramp_that_ends_while_it_waits_leaves_its_changes_to_anybody(journal, systemd, tmp_path):
+    crashed_run(journal, a_boot_unit(tmp_path))
+    systemd.lingers = True
+    hold_lasting(journal).close()
+    assert any("lingering" in line for line in recover(journal).done)
+    assert systemd.lingers is False
 
 
 def test_recovery_undoes_both_where_no_ramp_takes_them_over(journal, systemd, tmp_path):

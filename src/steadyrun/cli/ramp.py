@@ -29,6 +29,7 @@ from steadyrun.contain.decide import decide, reasons
 from steadyrun.errors import BusyError, CannotContainError, DecisionNeededError
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.recovery import Recovered, recover
+from steadyrun.journal.owners import Owners
 from steadyrun.journal.place import state_dir
 from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal, open_journal
@@ -41,7 +42,7 @@ from steadyrun.model.record import RunKind, RunRecord
 from steadyrun.ramp.feed import MachineLock
 from steadyrun.ramp.launch import Launched, launch
 from steadyrun.ramp.order import RampOrder
-from steadyrun.ramp.outlive import TAKEN_OVER
+from steadyrun.ramp.outlive import TAKEN_OVER, hold_lasting
 from steadyrun.report.files import prepare_folder
 
 EPILOG = """\
@@ -107,7 +108,7 @@ def execute(args: argparse.Namespace) -> int:
     settings = settings_here()
     machine = _machine()
     user = run_as(args.user)
-    earlier = None if args.resume is None else _earlier(args)
+    earlier, owners = (None, None) if args.resume is None else _earlier(args)
     plan = plan_for(args, settings, machine, user, earlier=None if earlier is None else earlier.header.plan)
     if args.print_plan:
         from steadyrun.ramp.planprint import print_plan
@@ -123,7 +124,7 @@ def execute(args: argparse.Namespace) -> int:
         sys.stdout.flush()
     if lock is None:
         return 0
-    return _ramp(args, settings, machine, user, plan, choice, lock, earlier, unit)
+    return _ramp(args, settings, machine, user, plan, choice, lock, earlier, unit, owners)
 
 
 def _ramp(
@@ -136,18 +137,21 @@ def _ramp(
     lock: MachineLock,
     earlier: RunRecord | None,
     unit: BootUnit | None,
+    owners: Owners | None,
 ) -> int:
     state = state_dir(os.environ, os.geteuid())
     with open_journal(state, boot_id=boot_id()) as journal:
-        _tell_recovered(recover(journal, keep=_taken_over(args)))
+        _tell_recovered(recover(journal, keep=_taken_over(args), owners=owners))
         if earlier is None and not args.anew:
             _want_decision(journal)
     _wait_for_enter(yes=args.yes or bool(settings.flag("yes")))
     if unit is not None and earlier is not None:
         wait_until_settled()
     with Interrupts() as interrupts:
-        launched = _launch(args, settings, machine, user, plan, choice, lock, state, earlier, unit)
+        launched = _launch(args, settings, machine, user, plan, choice, lock, state, earlier, unit, owners)
         lock.close()
+        if owners is not None:
+            owners.close()  # now the conductor's alone
         return Follower(launched, progress_mode(args, settings), interrupts).follow()
 
 
@@ -194,11 +198,12 @@ def _warn(line: str) -> None:
     sys.stderr.flush()
 
 
-def _earlier(args: argparse.Namespace) -> RunRecord:
-    """Return the ramp to go on from, recovered first so that it is known how it ended."""
+def _earlier(args: argparse.Namespace) -> tuple[RunRecord, Owners | None]:
+    """Return the ramp to go on from, recovered first so that it is known how it ended, and who holds it."""
     with journal_here() as journal:
-        _tell_recovered(recover(journal, keep=_taken_over(args)))
-        return journal.record(find_run(journal, args.resume or None, kind=RunKind.RAMP))
+        owners = hold_lasting(journal) if args.resume_on_boot else None
+        _tell_recovered(recover(journal, keep=_taken_over(args), owners=owners))
+        return journal.record(find_run(journal, args.resume or None, kind=RunKind.RAMP)), owners
 
 
 def _taken_over(args: argparse.Namespace) -> frozenset[IntentKind]:
@@ -248,6 +253,7 @@ def _launch(
     state: str,
     earlier: RunRecord | None,
     unit: BootUnit | None,
+    owners: Owners | None,
 ) -> Launched:
     run_id = new_run_id()
     base = report_base(args, settings)
@@ -273,5 +279,6 @@ def _launch(
         canary_pipe=-1,
         lock_fd=lock.fd,
         boot_unit=unit,
+        owners_fd=-1 if owners is None else owners.fd,
     )
     return launch(order)

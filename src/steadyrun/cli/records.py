@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from steadyrun.errors import UsageError
+from steadyrun.journal.owners import living
 from steadyrun.journal.place import state_dir
 from steadyrun.journal.rows import RunRow
 from steadyrun.journal.write import Journal, open_journal
@@ -22,8 +23,19 @@ def journal_here() -> Journal:
 
 
 def running(journal: Journal) -> tuple[RunRow, ...]:
-    """Return the runs whose process lives, newest first."""
-    return tuple(run for run in journal.open_runs() if pid_alive(run.pid, run.pid_started))
+    """Return the runs that go on, newest first: their process is seen here, or their owner elsewhere.
+
+    Raises:
+        JournalUnwritableError: It cannot be told.
+    """
+    runs = journal.open_runs()
+    owned = living(journal.directory, runs)
+    return tuple(r for r in runs if is_seen(r) or (r.run_id in owned and r.ended_wall is None))
+
+
+def is_seen(run: RunRow) -> bool:
+    """Tell whether the process of a run is one that this pid namespace shows."""
+    return pid_alive(run.pid, run.pid_started)
 
 
 def find_run(journal: Journal, asked: str | None, *, kind: RunKind | None = None) -> str:

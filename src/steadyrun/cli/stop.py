@@ -9,12 +9,11 @@ import sys
 import time
 
 from steadyrun.cli.parser import Parser
-from steadyrun.cli.records import journal_here, running
+from steadyrun.cli.records import is_seen, journal_here, running
 from steadyrun.errors import EXIT_HOST_FAILED, UsageError
 from steadyrun.guard.front import STOP_SIGNAL
 from steadyrun.guard.recovery import recover
 from steadyrun.journal.rows import RunRow
-from steadyrun.kernel.reader import pid_alive
 from steadyrun.model.record import RunKind
 from steadyrun.units import Seconds
 
@@ -37,14 +36,18 @@ def execute(args: argparse.Namespace) -> int:
     with journal_here() as journal:
         runs = running(journal)
         chosen = runs if args.all else _choose(runs, args.run)
-        for run in chosen:
+        hidden = [run for run in chosen if not is_seen(run)]
+        seen = [run for run in chosen if run not in hidden]
+        for run in seen:
             _ask(run, now=args.now)
-        left = [run for run in chosen if not _wait_for_end(run, now=args.now)]
+        left = [run for run in seen if not _wait_for_end(run)]
         for line in recover(journal).done:
             sys.stdout.write(f"{line}\n")
-    for run in chosen:
+    for run in seen:
         sys.stdout.write(f"{run.run_id}: {'still there' if run in left else 'ended'}\n")
-    return EXIT_HOST_FAILED if left else 0
+    for run in hidden:
+        sys.stdout.write(f"{run.run_id}: its process is not seen from here (a container?); stop it there\n")
+    return EXIT_HOST_FAILED if left or hidden else 0
 
 
 def _choose(runs: tuple[RunRow, ...], asked: str | None) -> tuple[RunRow, ...]:
@@ -68,7 +71,7 @@ def _ask(run: RunRow, *, now: bool) -> None:
     except ProcessLookupError:
         return
     try:
-        if pid_alive(run.pid, run.pid_started):
+        if is_seen(run):
             for _ in range(2 if now else 1):
                 signal.pidfd_send_signal(fd, number)
                 time.sleep(LOOK_EVERY_S)  # two equal signals at once would arrive as one
@@ -79,9 +82,9 @@ def _ask(run: RunRow, *, now: bool) -> None:
         os.close(fd)
 
 
-def _wait_for_end(run: RunRow, *, now: bool) -> bool:
+def _wait_for_end(run: RunRow) -> bool:
     until = time.monotonic() + PATIENCE
-    while pid_alive(run.pid, run.pid_started):
+    while is_seen(run):
         if time.monotonic() > until:
             return False
         time.sleep(LOOK_EVERY_S)

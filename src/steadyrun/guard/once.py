@@ -40,12 +40,17 @@ from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:
     from steadyrun.guard.machine import Rules
+    from steadyrun.journal.owners import Owners
     from steadyrun.journal.write import Journal
     from steadyrun.model.envelope import Envelope
     from steadyrun.model.run import RunHeader
 
 NEEDED_LATER = ("steadyrun.guard.loop", "steadyrun.guard.rules", "steadyrun.guard.exitcode")
 """Imported only once the intent is written: by then the kernel is at work on the first move."""
+
+
+JOURNAL_PATIENCE_S = 10.0
+"""How long a busy journal holds up the command or the prompt; then it runs without a record."""
 
 
 class Request(NamedTuple):
@@ -112,6 +117,7 @@ class _Run:
         self.backend = open_backend(choice.backend, facts)
         if choice.backend is BackendName.POLL:
             warn(f"limits are polled, not enforced ({reasons(choice)}); `steadyrun doctor` says more")
+        self._owners: Owners | None = None
         self._journal = self._open_journal()
         self.limits = self._limits()
 
@@ -132,6 +138,8 @@ class _Run:
         self._first_move.over()
         if self._journal is not None:
             self._journal.close()
+        if self._owners is not None:
+            self._owners.close()
 
     def _make(self, plan: ContainmentPlan, intent: int | None, streams: Streams) -> Hold:
         request = self.request
@@ -197,7 +205,7 @@ class _Run:
 
         try:
             directory = state_dir(os.environ, os.geteuid())
-            journal = open_journal(directory, boot_id=boot_id())
+            journal = open_journal(directory, boot_id=boot_id(), patience=JOURNAL_PATIENCE_S)
             for finding in journal.findings:
                 self._warn(finding.title)
             self._recover(journal)
@@ -218,11 +226,15 @@ class _Run:
             self._warn(line)
 
     def _begin(self, plan: ContainmentPlan) -> int | None:
+        from steadyrun.journal.owners import Owners
         from steadyrun.journal.rows import IntentKind
 
         if self._journal is None:
             return None
         try:
+            # Until this process ends, also when the journal is given up: what is intended is ours.
+            self._owners = Owners(self._journal.directory)
+            self._owners.own(self.run_id)
             with self._journal.batch():
                 self._journal.begin_run(self._header())
                 return self._journal.intend(self.run_id, IntentKind.CONTAINMENT, plan)

@@ -13,10 +13,11 @@ from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.errors import SteadyrunError
 from steadyrun.guard.undo import kill_and_remove
+from steadyrun.journal.owners import Owners, living
 from steadyrun.journal.recover import Undo, UndoKind, plan_recovery
 from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal
-from steadyrun.kernel.reader import boot_id, pid_alive
+from steadyrun.kernel.reader import boot_id
 from steadyrun.model.codec import decode
 from steadyrun.named import NamedTuple
 
@@ -31,18 +32,24 @@ class Recovered(NamedTuple):
     """What could not be undone, and is tried again at the next start."""
 
 
-def recover(journal: Journal, *, keep: frozenset[IntentKind] = frozenset()) -> Recovered:
-    """Find runs whose process is gone, end what they left, and say so in the journal.
+def recover(
+    journal: Journal, *, keep: frozenset[IntentKind] = frozenset(), owners: Owners | None = None
+) -> Recovered:
+    """Find runs that nobody looks after any more, end what they left, and say so in the journal.
 
     Args:
         journal: Whose runs.
         keep: Kinds of intents to leave open, for a ramp that takes them over.
+        owners: The caller's; what it owns itself is looked at all the same.
 
     Raises:
         JournalUnwritableError: The journal cannot be written.
     """
     runs = journal.open_runs()
-    alive = frozenset(run.run_id for run in runs if pid_alive(run.pid, run.pid_started))
+    if owners is None:
+        alive = living(journal.directory, runs)
+    else:
+        alive = frozenset(run.run_id for run in runs if owners.lives(run))
     plan = plan_recovery(runs, journal.open_intents(), boot_id=boot_id(), alive=alive, keep=keep)
     done: list[str] = []
     failed: list[str] = []

@@ -26,7 +26,12 @@ SUSPECT = "journal.db.suspect"
 """This file beside the journal says that damage was met: the next opening checks all tables."""
 
 BUSY_SECONDS = 10.0
-"""How long a write waits for other processes. A sync takes seconds under an I/O storm."""
+"""How long an opening waits for other processes. A sync takes seconds under an I/O storm."""
+DURABLE_SECONDS = 60.0
+"""How long a durable write waits: what it stands before cannot go on without it, and a disk under a storm
+comes back. After one that waited in vain the next ones wait no longer than a relaxed one."""
+RELAXED_SECONDS = 0.25
+"""How long a relaxed write waits: its writer has other things to look after and can come back."""
 
 _held: dict[str, int] = {}
 """How often each journal's file is open in this process. While it is, nobody here may open and close
@@ -47,7 +52,7 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code_of(error) in _DAMAGED
 
 
-def refuse(error: sqlite3.Error, directory: str) -> NoReturn:
+def refuse(error: sqlite3.Error, directory: str, waited: float = BUSY_SECONDS) -> NoReturn:
     """Raise SQLite's error as one of ours, naming the directory.
 
     Raises:
@@ -62,7 +67,7 @@ def refuse(error: sqlite3.Error, directory: str) -> NoReturn:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             hint, wanted = f"ls -ld {directory}", "a directory that can be written"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            hint, wanted = f"fuser -v {directory}/{JOURNAL}", f"a free journal within {BUSY_SECONDS:.0f} s"
+            hint, wanted = f"fuser -v {directory}/{JOURNAL}", f"a free journal within {waited:g} s"
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             hint, wanted = "steadyrun recover", f"a sound {JOURNAL}"
         case sqlite3.SQLITE_CONSTRAINT:
@@ -109,6 +114,7 @@ class Store:
         boot_id: str,
         now_wall: Callable[[], float],
         findings: list[Finding],
+        patience: float = DURABLE_SECONDS,
     ) -> None:
         self.directory = directory
         self.boot_id = boot_id
@@ -118,6 +124,9 @@ class Store:
         self._lock = RLock()
         self._depth = 0
         self._synchronous = ""
+        self._patience = patience
+        self._waits = BUSY_SECONDS  # as `connect` has it
+        self._was_busy = False
         self._is_open = True
 
     @property
@@ -155,6 +164,7 @@ class Store:
                 yield self._connection
                 return
             with self._refusing():
+                self._wait_for_others(self._patience if durable and not self._was_busy else RELAXED_SECONDS)
                 self._begin("FULL" if durable else "NORMAL")
                 self._depth = 1
                 try:
@@ -166,12 +176,24 @@ class Store:
                 finally:
                     self._depth = 0
 
+    def _wait_for_others(self, seconds: float) -> None:
+        """Set how long the next statement waits for a lock of another process."""
+        if seconds != self._waits:
+            self._connection.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
+            self._waits = seconds
+
     def _begin(self, synchronous: str) -> None:
         """Begin at once (so that no other writer comes between reading and writing)."""
         if synchronous != self._synchronous:
             self._connection.execute(f"PRAGMA synchronous={synchronous}")
             self._synchronous = synchronous
-        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            if synchronous == "FULL":
+                self._was_busy = code_of(error) == sqlite3.SQLITE_BUSY
+            raise
+        self._was_busy = False
 
     def _roll_back(self) -> None:
         """Undo what the transaction wrote. SQLite has done it itself after some errors."""
@@ -198,7 +220,7 @@ class Store:
         except sqlite3.Error as error:
             if is_damage(error):
                 mark_suspect(self.directory)
-            refuse(error, self.directory)
+            refuse(error, self.directory, self._waits)
 
 
 def mark_suspect(directory: str) -> None:

@@ -1,7 +1,8 @@
 """Writes the journal: `open_journal` gives a `Journal`, whose every method is one transaction.
 
 Durable (on the disk when the method returns): intents and what became of them, the begin and end
-of a run, attempts, findings, envelopes. Relaxed: samples, events, the status line. `batch` puts
+of a run, attempts, findings, envelopes. Relaxed: samples, events, the status line; those give up on a
+busy journal after a moment, for a caller that comes back. `batch` puts
 several calls into one durable transaction. Never decides anything and never undoes anything.
 """
 
@@ -17,6 +18,7 @@ from steadyrun.errors import FormatError, UsageError
 from steadyrun.journal.opening import open_connection
 from steadyrun.journal.read import Reader, loads
 from steadyrun.journal.rows import IntentKind
+from steadyrun.journal.store import DURABLE_SECONDS
 from steadyrun.model.codec import encode
 
 if TYPE_CHECKING:
@@ -32,19 +34,28 @@ Payload = tuple[Any, ...] | dict[str, Any]
 """A NamedTuple of the model, or an object ready for JSON."""
 
 
-def open_journal(directory: str, *, boot_id: str, now_wall: Callable[[], float] = time.time) -> Journal:
+def open_journal(
+    directory: str,
+    *,
+    boot_id: str,
+    now_wall: Callable[[], float] = time.time,
+    patience: float = DURABLE_SECONDS,
+) -> Journal:
     """Open the journal in a directory (`place.state_dir`), making it where there is none.
 
     Args:
         directory: Exists and is this user's alone.
         boot_id: Of this boot, as /proc/sys/kernel/random/boot_id gives it; empty when unknown.
         now_wall: Gives the Unix time that intents are stamped with.
+        patience: Seconds that a durable write waits for other processes.
 
     Raises:
         JournalUnwritableError: It cannot be written, or a newer steadyrun wrote it.
     """
     connection, findings = open_connection(directory, boot_id=boot_id, now_wall=now_wall)
-    return Journal(connection, directory, boot_id=boot_id, now_wall=now_wall, findings=findings)
+    return Journal(
+        connection, directory, boot_id=boot_id, now_wall=now_wall, findings=findings, patience=patience
+    )
 
 
 class Journal(Reader):

@@ -111,7 +111,8 @@ class Evidence(NamedTuple):
     readback: tuple[ReadBack, ...]
     actions: tuple[Acted, ...]
     recovery: Seconds | None
-    """From the load's end until the machine was back near its baseline; `None`: not within the limit."""
+    """From the load's end until the machine was back near its baseline; `None`: not within the limit, or
+    nobody waited that long (`recovery_awaited`)."""
     recovery_limit: Seconds
     suspended: Seconds
     """Time the machine slept during the phase (CLOCK_BOOTTIME less CLOCK_MONOTONIC)."""
@@ -133,6 +134,8 @@ class Evidence(NamedTuple):
     """At memory limits of cgroups that are not the load's."""
     oom_victims: tuple[str, ...] = ()
     """Who was killed and may not have been the load's, where the kernel's log tells it."""
+    recovery_awaited: bool = True
+    """`False`: somebody insisted on stopping first; whether the machine recovers is not known."""
 
 
 class Attempt(NamedTuple):

@@ -67,6 +67,15 @@ class _Log(NamedTuple):
     pump: LogPump
 
 
+class Recovery(NamedTuple):
+    """What was seen of the machine after a load."""
+
+    took: Seconds | None
+    """`None`: it was not near its baseline by then."""
+    awaited: bool = True
+    """By the limit; `False`: somebody insisted on stopping before."""
+
+
 class AttemptRunner:
     """Carries out attempts. One at a time."""
 
@@ -93,7 +102,6 @@ class AttemptRunner:
             SteadyrunError: The containment could not be made, or the journal not be written;
                 nothing of the load is left.
         """
-        serial = attempt.serial
         self._worst = WorstFold(time.monotonic_ns())
         self._observer.kernel_log.new_kills()
         self._keep_canary()
@@ -106,7 +114,7 @@ class AttemptRunner:
             guarded, log = self._guard(attempt)
         finally:
             during = watch.finish()
-        self._ledger.flush_samples(serial)
+        self._ledger.settle()
         ended = time.monotonic()
         attempt = attempt._replace(state=State.RECOVERING, ended_wall=Seconds(time.time()))
         self._ledger.attempt(attempt, status=f"Recovering after Phase {attempt.label}")
@@ -199,14 +207,14 @@ class AttemptRunner:
     def _keep_canary(self) -> None:
         restarted = self._canary.restart_if_dead()
         if restarted is not None:
-            self._ledger.finding(restarted)
+            self._ledger.finding_soon(restarted)
 
-    def _recover(self, before: Observation, ended: float) -> Seconds | None:
-        """Wait until the machine is near its baseline again; `None` when it is not in time."""
+    def _recover(self, before: Observation, ended: float) -> Recovery:
+        """Wait until the machine is near its baseline again, or somebody insists on stopping."""
         earlier = self._observer.sample()
         while time.monotonic() - ended < RECOVERY_LIMIT:
             if self._stop.wait(RECOVERY_LOOK) and self._stop.count() > 1:
-                return None
+                return Recovery(None, awaited=False)
             self._keep_canary()
             if time.monotonic() - ended <= FRAMES_AFTER:
                 self._take_frames()
@@ -214,10 +222,10 @@ class AttemptRunner:
             if recovered(
                 self._set.baseline, before, now, earlier=earlier, effective_ram=self._set.effective_ram
             ):
-                return Seconds(time.monotonic() - ended)
+                return Recovery(Seconds(time.monotonic() - ended))
             if now.host.at - earlier.at >= 1.0:
                 earlier = now.host
-        return None
+        return Recovery(None)
 
     def _evidence(
         self,
@@ -227,7 +235,7 @@ class AttemptRunner:
         before: Observation,
         after: Observation,
         clocks: Clocks,
-        recovery: Seconds | None,
+        recovery: Recovery,
     ) -> Evidence:
         now = Clocks.now()
         tail = log.tail()
@@ -244,7 +252,8 @@ class AttemptRunner:
             outcome=outcome,
             readback=guarded.readback,
             actions=guarded.actions,
-            recovery=recovery,
+            recovery=recovery.took,
+            recovery_awaited=recovery.awaited,
             recovery_limit=RECOVERY_LIMIT,
             suspended=now.suspended_since(clocks),
             clock_jump=now.set_since(clocks),

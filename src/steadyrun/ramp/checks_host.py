@@ -193,6 +193,8 @@ def _memory(baseline: Baseline, evidence: Evidence, reserve: Reserve) -> Check:
 
 def _recovery(evidence: Evidence) -> Check:
     took, limit = evidence.recovery, evidence.recovery_limit
+    if took is None and not evidence.recovery_awaited:
+        return _check(RECOVERY, Answer.UNKNOWN, ("", "", "not waited for"), "a second stop ended the wait")
     answer = _holds(took is not None and took <= limit)
     found = "not yet" if took is None else format_duration(took)
     return _check(RECOVERY, answer, ("", "", found), f"within {format_duration(limit)}")

@@ -62,17 +62,24 @@ class Conductor:
         self._canary = CanaryCare(order.frames_fd, order.canary_pid)
 
     def run(self) -> int:
-        """Carry out the ramp and return the exit code. Every way out is in the record."""
+        """Carry out the ramp and return the exit code. Every way out is in the record.
+
+        Raises:
+            JournalUnwritableError: The end is in the report alone.
+        """
+        findings: tuple[Finding, ...] = ()
         try:
             code, reason, status = self._carry_out()
         except _StoppedError as stopped:
             code, reason, status = stopped.code, "it was asked to stop", "Stopped"
         except SteadyrunError as error:
             code, reason, status = error.exit_code, error.message, "Not finished"
-            self._ledger.finding(_stopper(error))
-        self._ledger.end(RunEnd(Seconds(time.time()), code, reason), status)
-        self._observer.close()
-        self._canary.close()
+            findings = (_stopper(error),)
+        try:
+            self._ledger.end(RunEnd(Seconds(time.time()), code, reason), status, *findings)
+        finally:
+            self._observer.close()
+            self._canary.close()
         return code
 
     def _carry_out(self) -> tuple[int, str, str]:

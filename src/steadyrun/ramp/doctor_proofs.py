@@ -19,6 +19,7 @@ from steadyrun.desktop.facts import quick_facts
 from steadyrun.errors import EXIT_CANNOT_CONTAIN, EXIT_OK, SteadyrunError
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.recovery import recover
+from steadyrun.journal.owners import Owners
 from steadyrun.journal.write import Journal
 from steadyrun.kernel.reader import boot_id, pid_started
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
@@ -56,7 +57,8 @@ def prove_here(facts: DoctorFacts, open_journal: Callable[[], Journal]) -> Prove
         return Proved(proofs, journal_lacks(error), exit_code(facts, proofs))
     with closing(journal):
         try:
-            return _recorded(facts, journal)
+            with Owners(journal.directory) as owners:
+                return _recorded(facts, journal, owners)
         except SteadyrunError as error:  # it opened and could then not be written
             proofs = _proofs(facts, new_run_id(), _write_nothing)
             return Proved(proofs, journal_lacks(error), exit_code(facts, proofs))
@@ -74,11 +76,12 @@ def exit_code(facts: DoctorFacts, proofs: tuple[Proof, ...]) -> int:
     return EXIT_OK if held and can_contain(facts) else EXIT_CANNOT_CONTAIN
 
 
-def _recorded(facts: DoctorFacts, journal: Journal) -> Proved:
+def _recorded(facts: DoctorFacts, journal: Journal, owners: Owners) -> Proved:
     recovered = recover(journal)
     run_id, code = new_run_id(), INTERRUPTED
     proofs: tuple[Proof, ...] = ()
     backend = open_backend(facts.choice.backend, facts.containment)
+    owners.own(run_id)
     journal.begin_run(_header(run_id, backend, weak=not can_contain(facts)))
     try:
         proofs = _proofs(facts, run_id, intent_hook(journal, run_id))

@@ -184,7 +184,7 @@ def _of_swap(evidence: Evidence) -> Iterator[Finding]:
 
 def _of_recovery(evidence: Evidence) -> Iterator[Finding]:
     took = evidence.recovery
-    if took is not None and took <= RECOVERY_SLOW:
+    if not evidence.recovery_awaited or (took is not None and took <= RECOVERY_SLOW):
         return
     yield Finding(
         "recovery-slow",

@@ -11,13 +11,13 @@ import select
 import socket
 import subprocess
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time
 from typing import NamedTuple
 
 from steadyrun.errors import SteadyrunError
 from steadyrun.guard.channel import Channel
 from steadyrun.guard.start import python_command
-from steadyrun.kernel.proc import parse_pid_stat
+from steadyrun.kernel.proc import PidStat, parse_pid_stat
 from steadyrun.model.codec import decode_event, encode
 from steadyrun.model.event import (
     Acted,
@@ -31,14 +31,21 @@ from steadyrun.model.event import (
     Sampled,
     Troubled,
 )
-from steadyrun.model.finding import Finding
+from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.limits import ReadBack
 from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.sample import Reading
 from steadyrun.ramp.stopping import StopRequests
-from steadyrun.units import Ratio
+from steadyrun.units import Ratio, Seconds, format_duration
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+LOOK_EVERY_S = 1.0
+SILENT_S = 15.0
+"""A guard looks ten times a second and tells it; the keeper gives up on a silent one after 3 s."""
+PREPARING_S = 120.0
+"""Before its first word it makes the containment: a service manager takes its time."""
+DYING_S = 10.0
+"""For a killed guard to be gone; one in uninterruptible sleep is not."""
 
 
 class Guarded(NamedTuple):
@@ -116,20 +123,42 @@ class GuardedLoad:
         self._last_cpu = (0.0, 0.0)
 
     def follow(self) -> Guarded:
-        """Follow the load to its end, whatever happens to its guard."""
+        """Follow the load to its end, whatever happens to its guard.
+
+        A guard that says nothing for long is killed: its keeper ends the load, and the caller what is left.
+        """
         poll = select.poll()
         poll.register(self._channel.fd, select.POLLIN)
         poll.register(self._stop.fd, select.POLLIN)
+        silent = 0.0
         while self._channel.open:
-            poll.poll(1000)
+            # Only whole waits in vain count: not the time this process was busy, stopped or asleep.
+            heard = poll.poll(LOOK_EVERY_S * 1000)
+            silent = silent if heard else silent + LOOK_EVERY_S
             for message in self._channel.receive():
+                silent = 0.0
                 self._hear(decode_event(message))
+            if silent >= (PREPARING_S if self._prepared is None else SILENT_S):
+                self._end_guard(silent)
+                break
             self._pass_on_stop()
             self._on_turn()
             self._channel.flush()
         self._socket.close()
-        self.process.wait()
+        try:
+            self.process.wait(DYING_S)
+        except subprocess.TimeoutExpired:
+            self._end_guard(DYING_S)
         return self._result()
+
+    def _end_guard(self, silent: float) -> None:
+        """Kill a guard that is stopped or stuck. Its pid is its own: we have not reaped it."""
+        stat = self._guard_stat()
+        state = "unknown" if stat is None else stat.state
+        self.process.kill()
+        finding = _silent(self.process.pid, silent, state)
+        self._findings.append(finding)
+        self._on_event(Troubled(Seconds(time()), finding))
 
     def _hear(self, event: Event) -> None:
         match event:
@@ -169,14 +198,17 @@ class GuardedLoad:
             self._told_stop = asked
             self._channel.send((Control.STOP if asked == 1 else Control.KILL).value)
 
-    def _note_cpu(self) -> None:
-        """Note the guard's own CPU time at its first and latest reading."""
-        if self._released_at is None:
-            return
+    def _guard_stat(self) -> PidStat | None:
         try:
             with open(f"/proc/{self.process.pid}/stat", encoding="ascii", errors="replace") as file:
-                stat = parse_pid_stat(file.read())
+                return parse_pid_stat(file.read())
         except (OSError, SteadyrunError):
+            return None
+
+    def _note_cpu(self) -> None:
+        """Note the guard's own CPU time at its first and latest reading."""
+        stat = None if self._released_at is None else self._guard_stat()
+        if stat is None:
             return
         used = (stat.utime + stat.stime) / _TICKS_PER_S
         first = (monotonic(), used) if self._cpu is None else self._cpu
@@ -202,3 +234,15 @@ class GuardedLoad:
             guard_cpu=self._guard_cpu(),
             realtime=prepared is not None and prepared.realtime,
         )
+
+
+def _silent(pid: int, silent: float, state: str) -> Finding:
+    return Finding(
+        "guard-silent",
+        Severity.PROBLEM,
+        "The guard fell silent and was killed",
+        f"pid {pid} said nothing for {format_duration(silent)}; its state was {state} "
+        "(T: stopped by a signal, D: waiting for a device)",
+        "see whether something stops or debugs processes here; `steadyrun ramp --resume` goes on",
+        "killed the guard; its keeper ended the load",
+    )

@@ -136,6 +136,8 @@ def _frames(evidence: Evidence) -> str:
 
 
 def _back(evidence: Evidence) -> str:
+    if evidence.recovery is None and not evidence.recovery_awaited:
+        return "nobody waited for the machine to be back near its baseline"
     if evidence.recovery is None:
         return f"the machine was not back near its baseline within {format_duration(evidence.recovery_limit)}"
     return f"the machine was back near its baseline after {format_duration(evidence.recovery)}"

@@ -54,12 +54,13 @@ def launch(order: RampOrder) -> Launched:
         os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW,
         0o644,
     )
+    held = (order.owners_fd,) if order.owners_fd >= 0 else ()
     conductor = subprocess.Popen(
         python_command("steadyrun.ramp.process", bare=False),
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
-        pass_fds=(frames_fd, canary.pipe, order.lock_fd, words_fd),
+        pass_fds=(frames_fd, canary.pipe, order.lock_fd, words_fd, *held),
         start_new_session=True,
     )
     os.close(log)

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from steadyrun.errors import JournalUnwritableError
 from steadyrun.journal.write import Journal
 from steadyrun.model.codec import encode
 from steadyrun.model.envelope import Envelope
-from steadyrun.model.finding import Finding
+from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.record import Attempt, Baseline, Proof, RunEnd, RunHeader, RunRecord
 from steadyrun.model.sample import Reading
 from steadyrun.ramp.feed import Feed
+from steadyrun.ramp.spool import Spool
 from steadyrun.report.writer import ReportWriter
 
 BORDER_DEADLINE_S = 10.0
 """A disk that is stalled longer than this does not hold up the ramp; the next border catches up."""
-SAMPLES_PER_COMMIT = 10
 
 
 class Ledger:
@@ -49,7 +50,8 @@ class Ledger:
         self._troubles: deque[Finding] = deque()
         self._writer = ReportWriter(header.report_dir or ".", owner=owner, on_trouble=self._troubles.append)
         self.carried = carried
-        self._samples: list[tuple[int, float, Any]] = []
+        self._unwritten: deque[Finding] = deque()
+        self._spool = Spool(journal, header.run_id)
         journal.begin_run(header)
         for attempt in carried:
             self.attempt(attempt)
@@ -62,11 +64,12 @@ class Ledger:
 
     def close(self) -> None:
         """Write the last report and end the writing thread."""
+        self._spool.flush(now=True)
         self._writer.close()
 
     def status(self, text: str) -> None:
         """Say where the ramp stands."""
-        self._journal.set_status(self.run_id, text)
+        self._spool.status(text)
         self._change(status=text)
 
     def baseline(self, baseline: Baseline) -> None:
@@ -82,46 +85,72 @@ class Ledger:
 
     def finding(self, *findings: Finding) -> None:
         """Keep findings of the run as a whole, each once."""
-        new = [each for each in findings if each not in self.record.findings]
-        for each in new:
-            self._journal.add_finding(self.run_id, each)
+        self.finding_soon(*findings)
+        while self._unwritten:
+            self._journal.add_finding(self.run_id, self._unwritten[0])
+            self._unwritten.popleft()
+
+    def finding_soon(self, *findings: Finding) -> None:
+        """Keep findings, and have the next durable word take them to the journal: a load is running."""
+        new = [each for each in dict.fromkeys(findings) if each not in self.record.findings]
+        self._unwritten.extend(new)
         if new:
             self._change(findings=(*self.record.findings, *new))
 
     def attempt(self, attempt: Attempt, *, status: str | None = None) -> None:
-        """Keep the newest state of an attempt, durably, before anything is made of it."""
-        self._journal.put_attempt(self.run_id, attempt)
+        """Keep the newest state of an attempt, durably, before anything is made of it.
+
+        Raises:
+            JournalUnwritableError: It is in the report alone.
+        """
         others = tuple(a for a in self.record.attempts if a.serial != attempt.serial)
-        self._change(attempts=(*others, attempt))
+        try:
+            self._journal.put_attempt(self.run_id, attempt)
+        finally:
+            self._change(attempts=(*others, attempt))
         if status is not None:
             self.status(status)
 
     def reading(self, serial: int, reading: Reading, *, show: bool) -> None:
         """Keep one reading of the guard; samples may be lost by a crash, decisions never."""
-        self._samples.append((reading.seq, reading.host.wall, encode(reading)))
-        if len(self._samples) >= SAMPLES_PER_COMMIT:
-            self.flush_samples(serial)
+        payload = encode(reading)
+        self._spool.sample(serial, reading.seq, reading.host.wall, payload)
         if show:
-            self._feed.publish("reading", encode(reading))
-
-    def flush_samples(self, serial: int) -> None:
-        """Hand the collected readings to the journal."""
-        if self._samples:
-            self._journal.add_samples(self.run_id, serial, self._samples)
-            self._samples = []
+            self._feed.publish("reading", payload)
 
     def event(self, serial: int, wall: float, payload: Any) -> None:
         """Keep one event of the guard."""
-        self._journal.add_events(self.run_id, serial, [(wall, payload)])
+        self._spool.event(serial, wall, payload)
+
+    def settle(self) -> None:
+        """Have the journal take what waits for it, now that no load runs; tell what it did not get.
+
+        Raises:
+            JournalUnwritableError: A finding could not be written.
+        """
+        self._spool.flush(now=True)
+        lost = self._spool.give_up()
+        self.finding(*((_lost(lost),) if lost else ()))
 
     def envelope(self, envelope: Envelope, tomorrow: str) -> None:
         """Keep what the ramp proved."""
         self._journal.store_envelope(envelope)
         self._change(envelope=envelope, tomorrow=tomorrow)
 
-    def end(self, end: RunEnd, status: str) -> None:
-        """End the run in the journal and write the last report."""
-        self._journal.end_run(self.run_id, end, tomorrow=self.record.tomorrow)
+    def end(self, end: RunEnd, status: str, *findings: Finding) -> None:
+        """End the run in the journal and write the last report.
+
+        Raises:
+            JournalUnwritableError: The journal does not have it. The report does, and says so.
+        """
+        try:
+            self._spool.status(status)
+            self.finding(*findings)
+            self._journal.end_run(self.run_id, end, tomorrow=self.record.tomorrow)
+        except JournalUnwritableError as error:
+            self._change(end=RunEnd(end.wall, error.exit_code, error.message), status="Not finished")
+            self._writer.flush(durable=True, timeout=BORDER_DEADLINE_S)
+            raise
         self._change(end=end, status=status)
         self.border()
 
@@ -135,3 +164,14 @@ class Ledger:
         self.record = self.record._replace(**changes)
         self._writer.submit(self.record)
         self._feed.publish_record(encode(self.record))
+
+
+def _lost(count: int) -> Finding:
+    return Finding(
+        "samples-lost",
+        Severity.NOTE,
+        "The journal could not be written for a while",
+        f"{count} readings and events of the guard are not in it",
+        "see what holds it up: df -h, iostat -x 1",
+        "went on; figures and verdicts are not affected",
+    )

@@ -38,3 +38,5 @@ class RampOrder(NamedTuple):
     """Memory that the conductor leaves its last words in, should it fail (`launch.last_words`)."""
     boot_unit: BootUnit | None = None
     """What `--resume-on-boot` writes."""
+    owners_fd: int = -1
+    """The owners' file, through which the runs that are taken over are held (`outlive.hold_lasting`)."""

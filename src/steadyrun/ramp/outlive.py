@@ -18,7 +18,7 @@ from steadyrun.bus import login
 from steadyrun.bus.address import Bus
 from steadyrun.bus.connection import open_bus, within
 from steadyrun.bus.units import Manager
-from steadyrun.errors import BusError, SteadyrunError
+from steadyrun.errors import BusError, JournalUnwritableError, SteadyrunError
 from steadyrun.guard.lasting import (
     lingering_now,
     remove_boot_unit,
@@ -26,10 +26,11 @@ from steadyrun.guard.lasting import (
     switch_lingering,
     write_boot_unit,
 )
+from steadyrun.journal.owners import Owners
 from steadyrun.journal.rows import Intent, IntentKind
 from steadyrun.journal.write import Journal
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
-from steadyrun.kernel.reader import pid_alive, read_text
+from steadyrun.kernel.reader import read_text
 from steadyrun.model.change import BootUnit, Lingering
 from steadyrun.model.codec import decode
 from steadyrun.model.finding import Finding, Severity
@@ -61,6 +62,25 @@ def surroundings() -> Surroundings:
     return Surroundings(os.geteuid(), os.path.isdir("/run/systemd/system"), unit_path(own))
 
 
+def hold_lasting(journal: Journal) -> Owners:
+    """Own the dead runs whose lasting changes a resumed ramp takes over, until it has.
+
+    Otherwise any other start of this user would undo them while the machine is still settling.
+
+    Raises:
+        JournalUnwritableError: The journal or the owners' file cannot be read.
+    """
+    owners = Owners(journal.directory)
+    wanted = {intent.run_id for intent in journal.open_intents() if intent.kind in TAKEN_OVER}
+    for run in journal.open_runs():
+        if run.run_id in wanted and not owners.lives(run):
+            try:
+                owners.own(run.run_id)
+            except JournalUnwritableError:
+                pass  # somebody else has taken it a moment ago
+    return owners
+
+
 class _Open(NamedTuple):
     """An intent of ours that is open, and what undoes it."""
 
@@ -77,6 +97,7 @@ class Outliving:
         self,
         run_id: str,
         journal: Journal,
+        owners: Owners,
         tell: Callable[[Finding], None],
         *,
         boot_unit: BootUnit | None = None,
@@ -87,11 +108,13 @@ class Outliving:
         Args:
             run_id: Already begun in the journal.
             journal: Where intents go.
+            owners: Holds this run; tells whose the other ones are.
             tell: Takes findings of the run.
             boot_unit: What `--resume-on-boot` is to write.
             around: Reads where we are.
         """
         self._run_id, self._journal, self._tell, self._around = run_id, journal, tell, around
+        self._owners = owners
         self._boot_unit = boot_unit
         self._lock: int | None = None
         self._open: list[_Open] = []
@@ -198,10 +221,13 @@ class Outliving:
 
     def _take_over(self) -> None:
         """Make the lasting changes of ended runs ours, so that nobody undoes them under our feet."""
-        alive = {run.run_id for run in self._journal.open_runs() if pid_alive(run.pid, run.pid_started)}
-        for intent in self._journal.open_intents():
-            if intent.kind in TAKEN_OVER and intent.run_id not in alive | {self._run_id}:
-                self._make_ours(intent)
+        alive = {run.run_id for run in self._journal.open_runs() if self._owners.lives(run)}
+        ours = alive | {self._run_id}
+        lasting = [i for i in self._journal.open_intents() if i.kind in TAKEN_OVER and i.run_id not in ours]
+        for intent in lasting:
+            self._make_ours(intent)
+        for run_id in {intent.run_id for intent in lasting}:
+            self._owners.let_go(run_id)  # held by `hold_lasting`; what else it left is anybody's to undo
 
     def _make_ours(self, intent: Intent) -> None:
         undo = _undo_of(intent)

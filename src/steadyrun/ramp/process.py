@@ -15,11 +15,12 @@ from steadyrun import __version__
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.errors import EXIT_BUG, SteadyrunError
+from steadyrun.journal.owners import Owners
 from steadyrun.journal.write import Journal, open_journal
 from steadyrun.kernel.reader import boot_id, pid_started
 from steadyrun.model.codec import decode
 from steadyrun.model.machine import reserve_of
-from steadyrun.model.record import Attempt, RunHeader, RunKind
+from steadyrun.model.record import Attempt, RunEnd, RunHeader, RunKind
 from steadyrun.ramp.conductor import Conductor
 from steadyrun.ramp.feed import Feed, MachineLock
 from steadyrun.ramp.launch import leave_words
@@ -75,11 +76,15 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
     if machine.effective_ram is None:
         raise SteadyrunError("/proc/meminfo: expected MemTotal, found nothing; a reserve cannot be kept")
     owner = None if order.run_as is None else (order.run_as.uid, order.run_as.gid)
-    with open_journal(order.state_dir, boot_id=boot_id()) as journal:
+    with (
+        Owners(order.state_dir, order.owners_fd) as owners,
+        open_journal(order.state_dir, boot_id=boot_id()) as journal,
+    ):
+        owners.own(order.run_id)
         carried = _carried(journal, order.resumed_from)
         ledger = Ledger(_header(order), journal=journal, feed=feed, owner=owner, carried=carried)
         ledger.finding(*journal.findings)
-        outliving = Outliving(order.run_id, journal, ledger.finding, boot_unit=order.boot_unit)
+        outliving = Outliving(order.run_id, journal, owners, ledger.finding, boot_unit=order.boot_unit)
         try:
             outliving.begin()
             conductor = Conductor(
@@ -92,6 +97,10 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
                 effective_ram=machine.effective_ram,
             )
             return conductor.run()
+        except SteadyrunError as error:
+            if ledger.record.end is None:  # it never came to be conducted
+                ledger.end(RunEnd(Seconds(time.time()), error.exit_code, error.message), "Not finished")
+            raise
         finally:
             ledger.close()
             for failure in outliving.end():

@@ -28,6 +28,8 @@ def peak_words(attempt: Attempt, outcome: LoadOutcome | None) -> str:
 
 def recovery_words(seen: Evidence) -> str:
     """Return how long the machine took to be itself again."""
+    if seen.recovery is None and not seen.recovery_awaited:
+        return "unknown: a second stop ended the wait"
     if seen.recovery is None:
         return f"❌ not back near the baseline within {lasted(seen.recovery_limit)}"
     word = words.recovery_word(seen.recovery)

@@ -1,0 +1,102 @@
+"""The owner's lock: held while the owner lives, seen by everybody else, never outliving it."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from journal_values import BOOT, a_header, opened
+
+from conftest import until
+from steadyrun.errors import JournalUnwritableError
+from steadyrun.guard.recovery import recover
+from steadyrun.journal.owners import Owners
+from steadyrun.kernel.reader import pid_started
+
+GONE = 2**22 - 3
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "journal"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def test_an_owned_run_is_seen_by_others_and_not_by_its_owner(folder):
+    with Owners(str(folder)) as owner, Owners(str(folder)) as other:
+        owner.own("r1")
+        owner.own("r1")
+        assert other.has_other("r1")
+        assert not other.has_other("r2")
+        assert not owner.has_other("r1")
+        with pytest.raises(JournalUnwritableError, match=r"owners\.lock"):
+            other.own("r1")
+        owner.let_go("r1")
+        assert not other.has_other("r1")
+
+
+def test_closing_ends_what_was_owned_and_a_copy_keeps_it(folder):
+    owner, other = Owners(str(folder)), Owners(str(folder))
+    owner.own("r1")
+    copy = Owners(str(folder), os.dup(owner.fd))
+    owner.close()
+    assert other.has_other("r1")
+    assert not copy.has_other("r1")
+    copy.close()
+    assert not other.has_other("r1")
+    other.close()
+
+
+def test_a_lock_file_that_is_something_else_is_refused_by_name(folder):
+    (folder / "owners.lock").mkdir()
+    with pytest.raises(JournalUnwritableError, match=r"owners\.lock"):
+        Owners(str(folder))
+
+
+def test_recovery_leaves_an_owned_run_alone_though_its_pid_is_not_here(folder):
+    with opened(folder) as journal, Owners(str(folder)) as owner:
+        journal.begin_run(a_header("r1", boot_id=BOOT, pid=GONE))
+        owner.own("r1")
+        assert recover(journal).told == ()
+        assert journal.record("r1").end is None
+        owner.let_go("r1")
+        assert len(recover(journal).told) == 1
+        assert journal.record("r1").end is not None
+
+
+def test_a_run_of_an_older_version_is_known_by_its_process(folder):
+    with opened(folder) as journal:
+        me = os.getpid()
+        journal.begin_run(a_header("r1", boot_id=BOOT, pid=me, pid_started=pid_started(me)))
+        assert recover(journal).told == ()
+
+
+HOLD = """
+import sys
+from steadyrun.journal.owners import Owners
+Owners(sys.argv[1]).own("r1")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("wrap", [(), ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")])
+def test_the_lock_ends_with_its_owner_also_in_another_pid_namespace(folder, wrap):
+    if wrap and (
+        not shutil.which("unshare")
+        or subprocess.run([*wrap, "true"], check=False, capture_output=True).returncode
+    ):
+        pytest.skip("no pid namespace to be had here")
+    line = [*wrap, sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        try:
+            assert owner.stdout.readline() == b"held\n"
+            with Owners(str(folder)) as other:
+                assert other.has_other("r1")
+                owner.kill()
+                owner.wait()
+                assert until(lambda: not other.has_other("r1"), 10)
+        finally:
+            owner.kill()
