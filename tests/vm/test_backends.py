@@ -130,4 +130,6 @@ def test_a_controller_that_the_user_manager_lacks_is_had_after_the_remedy_of_the
     guest.run(lacks["remedy"].partition("#")[0].replace("sudo ", ""))
     machine.guest("other").close()
     guest.run("loginctl terminate-user other; systemctl stop user@1001.service")
-    assert delegation(machine.guest("other"))["level"] == "ok"
+    other = machine.guest("other")
+    other.until("systemctl --user is-active --quiet basic.target", seconds=60)
+    assert delegation(other)["level"] == "ok"
