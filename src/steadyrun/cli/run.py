@@ -88,9 +88,13 @@ def _cwd() -> str:
 
 
 def _say(line: str) -> None:
+    """Write one line past Python's buffer, whose lock a writer in another thread may hold for long."""
+    if sys.stderr is None:  # closed before we began; its number may be somebody else's by now
+        return
+    left = f"steadyrun: {line}\n".encode(errors="backslashreplace")
     try:
-        sys.stderr.write(f"steadyrun: {line}\n")
-        sys.stderr.flush()
+        while left:
+            left = left[os.write(2, left) :]
     except OSError:
         pass  # a closed or full standard error does not change how the command ends
 

@@ -22,6 +22,7 @@ from steadyrun.contain.promises import promised_here
 from steadyrun.contain.spawn import inheritable_fds
 from steadyrun.errors import CannotContainError, SteadyrunError
 from steadyrun.guard.allowance import Promise, choose_limits, room_for_new
+from steadyrun.guard.aside import Aside
 from steadyrun.guard.front import guard_in_front
 from steadyrun.guard.hold import Hold, Streams, prepare
 from steadyrun.guard.identity import new_run_id
@@ -105,6 +106,7 @@ class _Run:
         self.readback: tuple[ReadBack, ...] = ()
         self.keeper_pid = 0
         self._frozen = False
+        self._aside = Aside(warn)
         expect_no_panic()
         facts = read_facts()
         choice = choose(facts)
@@ -119,13 +121,16 @@ class _Run:
         plan = self.backend.plan(f"{self.run_id}-1")
         intent = self._begin(plan)
         come_first(lock=False)
-        outcome = guard_in_front(
-            lambda streams: self._make(plan, intent, streams),
-            self._rules,
-            self._hear,
-            others=others,
-        )
-        self._end(intent, outcome)
+        try:
+            outcome = guard_in_front(
+                lambda streams: self._make(plan, intent, streams),
+                self._rules,
+                self._hear,
+                others=others,
+            )
+            self._end(intent, outcome)
+        finally:
+            self._aside.finish()
         return outcome
 
     def close(self) -> None:
@@ -290,11 +295,12 @@ class _Run:
         )
 
     def _hear(self, event: Event) -> None:
+        """Tell the person what the loop did. Called inside the loop: it must not wait for a reader."""
         if isinstance(event, Troubled):
-            self._warn(event.finding.title)
+            self._aside.say(event.finding.title)
         elif isinstance(event, Acted) and event.action is Action.FREEZE:
             self._frozen = True
-            self._warn(f"the command is frozen: {event.cause}")
+            self._aside.say(f"the command is frozen: {event.cause}")
         elif isinstance(event, Acted) and event.action is Action.THAW and self._frozen:
             self._frozen = False
-            self._warn(f"the command goes on: {event.cause}")
+            self._aside.say(f"the command goes on: {event.cause}")
