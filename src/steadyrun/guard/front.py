@@ -127,12 +127,13 @@ def guard_in_front(
         hold = make_hold(Streams(others=others, ignored=signals.ignored))
         from steadyrun.guard.loop import Loop  # `make_hold` has had the time for it
 
-        loop = Loop(hold, rules_for(hold), emit)
-        loop.watch(signals.fd, lambda: _hear(signals, loop))
-        for number in signals.leave_to_the_load():
-            _forward(loop, number)
-        loop.release()
-        outcome = loop.run()
+        with hold:
+            loop = Loop(hold, rules_for(hold), emit)
+            loop.watch(signals.fd, lambda: _hear(signals, loop))
+            for number in signals.leave_to_the_load():
+                _forward(loop, number)
+            loop.release()
+            outcome = loop.run()
     finally:
         signals.restore()
     if outcome.ending is not Ending.EXITED or outcome.signal is not None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from steadyrun.guard import law, machine
 from steadyrun.guard.hold import Hold
-from steadyrun.guard.keeping import Keeper
 from steadyrun.guard.machine import Decision, Held, Input, Rules, Stage
 from steadyrun.guard.outcome import outcome_of
 from steadyrun.kernel.reader import HostReader
@@ -37,6 +36,7 @@ CONFIRM_WITHIN = Seconds(1.0)
 """Freezing is asynchronous; after this long without `frozen 1` it is reported as it is."""
 RECOUNT_FIRST, RECOUNT_LAST = Seconds(0.001), Seconds(0.05)
 GONE_EVERY = Seconds(1.0)
+KEPT = "its guard gave no sign of life, so its keeper ended it"
 
 Emit = Callable[[Event], None]
 
@@ -109,7 +109,9 @@ class Loop:
         """Wait for the next event or tick, once."""
         now = self.now()
         self.hold.keeper.beat(now)
-        for fd, _ in self._poll.poll(max(0.0, self._next_at(now) - now) * 1000):
+        woken = [fd for fd, _ in self._poll.poll(max(0.0, self._next_at(now) - now) * 1000)]
+        # The keeper first: what it did is the cause of what came of it.
+        for fd in sorted(woken, key=self.hold.keeper.pidfd.__ne__):
             ready = self._watched.get(fd)
             if ready is not None:
                 ready()
@@ -117,6 +119,7 @@ class Loop:
         if self._recount is not None and now >= self._recount_at:
             self._count()
         self._confirm_freeze(now)
+        self._retry_keeper(now)
         if now - self._last_tick >= self._interval:
             self._tick(now)
 
@@ -129,7 +132,7 @@ class Loop:
         self._last_tick = self.now()
 
     def _next_at(self, now: Seconds) -> float:
-        times = [self._last_tick + self._interval]
+        times = [self._last_tick + self._interval, self.hold.keeper.retry_at]
         if self._recount is not None:
             times.append(self._recount_at)
         if self._confirm is not None:
@@ -226,32 +229,36 @@ class Loop:
             self._recount = None
 
     def _watch_keeper(self) -> None:
+        if self.hold.keeper.pidfd >= 0:
+            self.watch(self.hold.keeper.pidfd, self._keeper_ended)
+
+    def _keeper_ended(self) -> None:
         keeper = self.hold.keeper
+        self.forget(keeper.pidfd)
+        lost = keeper.lost(self.now())
+        if lost.did_its_work:
+            self.stop(Ending.GUARD_GONE, KEPT, now=True)
+        self._tell(lost.finding)
+        self._watch_keeper()
 
-        def died() -> None:
-            self.forget(keeper.pidfd)
-            keeper.dismiss()
-            self.hold.keeper = Keeper(self.hold.containment.made)
+    def _retry_keeper(self, now: Seconds) -> None:
+        if now >= self.hold.keeper.retry_at:
+            self._tell(self.hold.keeper.retry(now))
             self._watch_keeper()
-            self._trouble(
-                "keeper-died",
-                "The keeper died while the load ran",
-                f"pid {keeper.pid} ended",
-                "",
-                done=f"started another one, pid {self.hold.keeper.pid}",
-            )
 
-        self.watch(keeper.pidfd, died)
+    def _tell(self, finding: Finding | None) -> None:
+        if finding is not None:
+            self._emit(Troubled(Seconds(time()), finding))
 
-    def _trouble(self, code: str, title: str, evidence: str, remedy: str, *, done: str = "") -> None:
-        finding = Finding(code, Severity.WARNING, title, evidence, remedy, done)
-        self._emit(Troubled(Seconds(time()), finding))
+    def _trouble(self, code: str, title: str, evidence: str, remedy: str) -> None:
+        self._tell(Finding(code, Severity.WARNING, title, evidence, remedy, ""))
 
     def _finish(self) -> LoadOutcome:
         self._emit(Sampled(self._read(self.now())))  # also a load of milliseconds has a last reading
         last = self.hold.last_sample()
         survivors = self.hold.left()
-        self.forget(self.hold.keeper.pidfd)
+        if self.hold.keeper.pidfd >= 0:
+            self.forget(self.hold.keeper.pidfd)
         removed = self.hold.remove()
         self._host.close()
         outcome = outcome_of(
