@@ -9,12 +9,13 @@ import pytest
 from conftest import until
 from steadyrun.contain.fake import FakeBackend
 from steadyrun.errors import CannotContainError
-from steadyrun.guard import keeping
+from steadyrun.guard import keeping, killing
+from steadyrun.guard import loop as loops
 from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.keeping import RETRY_FIRST
 from steadyrun.guard.loop import Loop
 from steadyrun.guard.machine import Rules
-from steadyrun.model.event import Thresholds, Troubled
+from steadyrun.model.event import Acted, Thresholds, Troubled
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Member
@@ -100,7 +101,7 @@ def test_a_keeper_that_died_early_is_replaced_after_a_while(guard):
 
     held.run(each_turn=look)
     assert 0 in seen
-    assert seen[-1] != 0
+    assert seen[-1] != 0, ([(p, seen.count(p)) for p in dict.fromkeys(seen)], held.events[-4:])
     assert held.codes() == ["keeper-died"]
 
 
@@ -146,3 +147,58 @@ def test_a_guard_that_was_silent_and_whose_keeper_ended_the_load_says_so(guard):
     outcome = held.run(each_turn=hang)
     assert outcome.ending is Ending.GUARD_GONE
     assert "keeper ended it" in outcome.cause
+
+
+IMMORTAL = "setsid sleep 60 & exec sleep 60"
+
+
+def test_what_cannot_be_killed_is_named_then_given_up_and_never_a_flood_of_records(guard, monkeypatch):
+    """A containment whose kill does nothing stands for processes that wait uninterruptibly."""
+    monkeypatch.setattr(killing, "STUCK_AFTER", 0.6)
+    held = guard(IMMORTAL, thresholds=CALM._replace(kill_max=1.5, term_grace=0.1), wall_time=0.2)
+    monkeypatch.setattr("steadyrun.guard.hold.REMOVE_WITHIN", 0.2)
+    held.containment.kill = lambda: None
+    held.hold.term = lambda: None
+    began = held.loop.now()
+    outcome = held.run()
+    took = held.loop.now() - began
+    assert 1.7 <= took < 6.0
+    assert (outcome.ending, outcome.survivors, outcome.removed) == (Ending.WALL_TIME, 1, False)
+    assert held.codes() == ["kill-stuck"]
+    acts = [event.action.value for event in held.events if isinstance(event, Acted)]
+    assert acts[:2] == ["thaw", "term"]
+    assert 1 <= acts.count("kill") <= 3
+
+
+def test_a_machine_that_cannot_be_judged_any_more_is_told_once(guard, monkeypatch):
+    held = guard("exec sleep 60", wall_time=2.0)
+    monkeypatch.setattr(loops, "UNKNOWN_FOR", 0.3)
+    read = held.loop._read
+    blind = []
+
+    def unknown(now):
+        reading = read(now)
+        blind.append(now)
+        return reading._replace(host=reading.host._replace(mem_available=None))
+
+    held.loop._read = unknown
+    outcome = held.run()
+    assert outcome.ending is Ending.WALL_TIME
+    assert held.codes() == ["machine-unknown"]
+    (told,) = [event for event in held.events if isinstance(event, Troubled)]
+    assert "could not be read" in told.finding.title
+
+
+def test_one_reading_that_fails_is_no_news(guard):
+    held = guard("exec sleep 60", wall_time=1.0)
+    read, count = held.loop._read, []
+
+    def sometimes(now):
+        reading = read(now)
+        count.append(now)
+        unknown = reading._replace(host=reading.host._replace(mem_available=None))
+        return unknown if len(count) % 3 else reading
+
+    held.loop._read = sometimes
+    held.run()
+    assert held.codes() == []

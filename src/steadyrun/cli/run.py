@@ -124,6 +124,9 @@ def explain(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...]) -> list
                 left = outcome.left_behind
                 were = "1 process behind; it was" if left == 1 else f"{left} processes behind; they were"
                 lines.append(f"the command left {were} ended")
+    if outcome.survivors:
+        were = "1 process" if outcome.survivors == 1 else f"{outcome.survivors} processes"
+        lines.append(f"{were} could not be killed: not before what they wait for in the kernel is over")
     if not outcome.removed:
         lines.append("its containment could not be removed; `steadyrun recover` tries again")
     return lines

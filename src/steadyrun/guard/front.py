@@ -162,10 +162,13 @@ def _forward(loop: Loop, number: int) -> None:
 
 
 def _stop_with_the_load(loop: Loop) -> None:
-    """Freeze the load, stop ourselves as the shell expects, and go on when it continues us."""
+    """Freeze the load, stop ourselves as the shell expects, and go on when it continues us.
+
+    A load that is being ended is not stopped, nor is its guard: its grace is under way.
+    """
     from steadyrun.guard import machine
 
-    if loop.held.stage is machine.Stage.OVER:
+    if loop.held.stage not in (machine.Stage.RUNNING, machine.Stage.FROZEN):
         return
     loop.give(machine.Paused(loop.now()))
     loop.hold.keeper.pause()

@@ -178,6 +178,10 @@ class Hold:
         """Count what lives in it."""
         return len(self.containment.pids())
 
+    def survivors(self) -> tuple[int, ...]:
+        """Name what lives in it, and the members that were not reaped, wherever they are."""
+        return tuple(sorted({*self.containment.pids(), *self.members}))
+
     def last_sample(self) -> CgroupSample:
         """Read the final counters; must come before `remove` (containers/conmon#426)."""
         return self.containment.sample(Seconds(monotonic()))

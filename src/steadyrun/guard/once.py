@@ -22,7 +22,6 @@ from steadyrun.contain.promises import promised_here
 from steadyrun.contain.spawn import inheritable_fds
 from steadyrun.errors import CannotContainError, SteadyrunError
 from steadyrun.guard.allowance import Promise, choose_limits, room_for_new
-from steadyrun.guard.aside import Aside
 from steadyrun.guard.front import guard_in_front
 from steadyrun.guard.hold import Hold, Streams, prepare
 from steadyrun.guard.identity import new_run_id
@@ -41,12 +40,13 @@ from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:
+    from steadyrun.guard.aside import Aside
     from steadyrun.guard.machine import Rules
     from steadyrun.journal.write import Journal
     from steadyrun.model.envelope import Envelope
     from steadyrun.model.run import RunHeader
 
-NEEDED_LATER = ("steadyrun.guard.loop", "steadyrun.guard.rules", "steadyrun.guard.exitcode")
+NEEDED_LATER = tuple(f"steadyrun.guard.{name}" for name in ("loop", "rules", "exitcode", "aside"))
 """Imported only once the intent is written: by then the kernel is at work on the first move."""
 
 
@@ -106,7 +106,7 @@ class _Run:
         self.readback: tuple[ReadBack, ...] = ()
         self.keeper_pid = 0
         self._frozen = False
-        self._aside = Aside(warn)
+        self._aside: Aside | None = None
         expect_no_panic()
         facts = read_facts()
         choice = choose(facts)
@@ -130,7 +130,8 @@ class _Run:
             )
             self._end(intent, outcome)
         finally:
-            self._aside.finish()
+            if self._aside is not None:
+                self._aside.finish()
         return outcome
 
     def close(self) -> None:
@@ -161,6 +162,9 @@ class _Run:
         self._note(intent, made)
         for name in NEEDED_LATER:
             import_module(name)
+        from steadyrun.guard.aside import Aside
+
+        self._aside = Aside(self._warn)
 
     def _rules(self, hold: Hold) -> Rules:
         from steadyrun.guard.rules import rules_of
@@ -297,10 +301,14 @@ class _Run:
     def _hear(self, event: Event) -> None:
         """Tell the person what the loop did. Called inside the loop: it must not wait for a reader."""
         if isinstance(event, Troubled):
-            self._aside.say(event.finding.title)
+            self._tell(event.finding.title)
         elif isinstance(event, Acted) and event.action is Action.FREEZE:
             self._frozen = True
-            self._aside.say(f"the command is frozen: {event.cause}")
+            self._tell(f"the command is frozen: {event.cause}")
         elif isinstance(event, Acted) and event.action is Action.THAW and self._frozen:
             self._frozen = False
-            self._aside.say(f"the command goes on: {event.cause}")
+            self._tell(f"the command goes on: {event.cause}")
+
+    def _tell(self, line: str) -> None:
+        if self._aside is not None:
+            self._aside.say(line)
