@@ -252,7 +252,7 @@ def _spawn(made: ContainmentMade, read_end: int, ready_end: int) -> int:
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-I", "-S", keeper.__file__, *_arguments(made)],
-        {"PATH": os.defpath} | {name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        _environment(made),
         file_actions=[
             (os.POSIX_SPAWN_DUP2, read_end, 0),
             (os.POSIX_SPAWN_DUP2, ready_end, 1),
@@ -262,6 +262,18 @@ def _spawn(made: ContainmentMade, read_end: int, ready_end: int) -> int:
         setsigmask=(),
         setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGPIPE),
     )
+
+
+def _environment(made: ContainmentMade) -> dict[str, str]:
+    """Pass on what an interpreter may need; where the load is known by a marker, ours says otherwise.
+
+    A polled containment takes a new child of the guard for an orphan of the load unless it bears
+    another mark, and would stop and kill the keeper that took over from a dead one.
+    """
+    found = {"PATH": os.defpath} | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    if made.plan.marker is not None:
+        found[made.plan.marker.partition("=")[0]] = "keeper"
+    return found
 
 
 def _arguments(made: ContainmentMade) -> list[str]:
