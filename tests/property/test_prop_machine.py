@@ -109,6 +109,17 @@ def test_a_kill_is_repeated_until_nobody_is_left(story, rules):
             assert Action.KILL in actions
 
 
+@given(stories(), rules)
+def test_no_kill_goes_on_for_ever(story, rules):
+    killed_at = None
+    for each, held, actions in play(story, rules)[1]:
+        if held.stage is Stage.KILLING and killed_at is None:
+            killed_at = each.at
+        if killed_at is not None and isinstance(each, Counted):
+            assert held.stage is Stage.OVER or each.at - killed_at < rules.thresholds.kill_max
+        assert not (held.stage is Stage.OVER and Action.KILL in actions)
+
+
 @given(st.integers(0, 24 * GIB), st.integers(0, 24 * GIB))
 def test_less_memory_is_never_a_milder_level_nor_a_slower_look(one, other):
     less, more = sorted((one, other))

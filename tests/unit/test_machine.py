@@ -270,3 +270,18 @@ def test_what_was_left_behind_after_a_stop_is_killed_under_the_first_cause():
     held, done = play(StopAsked(1.0, Ending.STOPPED, "asked"), ended(1.1), Counted(1.1, 3, 0))
     assert done[-1] is Action.KILL
     assert (held.ending, held.cause) == (Ending.STOPPED, "asked")
+
+
+def test_what_a_kill_does_not_end_is_given_up_after_a_while_under_its_first_cause():
+    ask = StopAsked(1.0, Ending.STOPPED, "asked", now=True)
+    held, done = play(ask, Counted(60.9, 2, 0))
+    assert (held.stage, done) == (Stage.KILLING, [Action.KILL, Action.KILL])
+    held, done = play(ask, Counted(61.0, 2, 0))
+    assert (held.stage, held.ending, held.cause) == (Stage.OVER, Ending.STOPPED, "asked")
+    assert done == [Action.KILL, Action.FINISH]
+
+
+def test_a_member_that_cannot_be_reaped_is_given_up_as_well():
+    ask = StopAsked(1.0, Ending.STOPPED, "asked", now=True)
+    assert play(ask, Counted(60.9, 0, 0))[0].stage is Stage.KILLING
+    assert play(ask, Counted(61.0, 0, 0))[0].stage is Stage.OVER

@@ -99,9 +99,13 @@ def _cwd() -> str:
 
 
 def _say(line: str) -> None:
+    """Write one line past Python's buffer, whose lock a writer in another thread may hold for long."""
+    if sys.stderr is None:  # closed before we began; its number may be somebody else's by now
+        return
+    left = f"steadyrun: {line}\n".encode(errors="backslashreplace")
     try:
-        sys.stderr.write(f"steadyrun: {line}\n")
-        sys.stderr.flush()
+        while left:
+            left = left[os.write(2, left) :]
     except OSError:
         pass  # a closed or full standard error does not change how the command ends
 
@@ -133,6 +137,9 @@ def explain(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...]) -> list
                 lines.append(f"the command left {were} ended")
             if outcome.signal == signal.SIGKILL and outcome.oom_kills and not outcome.kills_at_limit:
                 lines.append(f"{_kills(outcome.oom_kills)} in it, none at its own memory limit")
+    if outcome.survivors:
+        were = "1 process" if outcome.survivors == 1 else f"{outcome.survivors} processes"
+        lines.append(f"{were} could not be killed: not before what they wait for in the kernel is over")
     if not outcome.removed:
         lines.append("its containment could not be removed; `steadyrun recover` tries again")
     return lines

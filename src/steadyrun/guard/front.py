@@ -127,12 +127,13 @@ def guard_in_front(
         hold = make_hold(Streams(others=others, ignored=signals.ignored))
         from steadyrun.guard.loop import Loop  # `make_hold` has had the time for it
 
-        loop = Loop(hold, rules_for(hold), emit)
-        loop.watch(signals.fd, lambda: _hear(signals, loop))
-        for number in signals.leave_to_the_load():
-            _forward(loop, number)
-        loop.release()
-        outcome = loop.run()
+        with hold:
+            loop = Loop(hold, rules_for(hold), emit)
+            loop.watch(signals.fd, lambda: _hear(signals, loop))
+            for number in signals.leave_to_the_load():
+                _forward(loop, number)
+            loop.release()
+            outcome = loop.run()
     finally:
         signals.restore()
     if outcome.ending is not Ending.EXITED or outcome.signal is not None:
@@ -161,10 +162,13 @@ def _forward(loop: Loop, number: int) -> None:
 
 
 def _stop_with_the_load(loop: Loop) -> None:
-    """Freeze the load, stop ourselves as the shell expects, and go on when it continues us."""
+    """Freeze the load, stop ourselves as the shell expects, and go on when it continues us.
+
+    A load that is being ended is not stopped, nor is its guard: its grace is under way.
+    """
     from steadyrun.guard import machine
 
-    if loop.held.stage is machine.Stage.OVER:
+    if loop.held.stage not in (machine.Stage.RUNNING, machine.Stage.FROZEN):
         return
     loop.give(machine.Paused(loop.now()))
     loop.hold.keeper.pause()

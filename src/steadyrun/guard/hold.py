@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import Backend, Containment
 from steadyrun.contain.spawn import Waiting, marker_environment, spawn_member
-from steadyrun.errors import ContainmentFailedError, EndedBeforeStartError
-from steadyrun.guard.keeping import Keeper
+from steadyrun.errors import CannotContainError, ContainmentFailedError, EndedBeforeStartError
+from steadyrun.guard.keeping import Keeping
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.outcome import MemberExit
@@ -24,6 +25,7 @@ from steadyrun.units import Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
     from steadyrun.guard.orphans import Orphans
 
@@ -49,16 +51,47 @@ class Hold:
     def __init__(
         self, containment: Containment, readback: tuple[ReadBack, ...], orphans: Orphans | None = None
     ) -> None:
-        """Hold a containment that has no member yet; `orphans` knows what of it left the containment."""
+        """Hold a containment that has no member yet; `orphans` knows what of it left the containment.
+
+        Raises:
+            CannotContainError: There is no keeper to be had for it.
+        """
         self._orphans = orphans
         self.containment = containment
         self.readback = readback
-        self.keeper = Keeper(containment.made)
+        try:
+            self.keeper = Keeping(containment.made)
+        except OSError as error:
+            raise CannotContainError(f"the keeper could not be started: {error}") from error
         self.members: dict[int, Waiting] = {}
         """The members that live, by pid."""
+        self._over = False
+        """Removed, and its descriptors closed."""
         self.start_errno: int | None = None
         self.cpu = Seconds(0.0)
         """Of the members reaped and what they waited for; for containments that count none."""
+
+    def __enter__(self) -> Self:
+        """Hold it while something is done that may fail."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """After any failure of our own nothing of the load lives on: nobody would guard it."""
+        if error is not None:
+            self.end_at_once()
+
+    def end_at_once(self) -> None:
+        """Kill and remove it whatever happens; what that cannot do is left to the keeper.
+
+        Ends without an error: it is called because of another one.
+        """
+        if self._over:
+            return
+        for deed in (self.kill, self.remove):
+            try:
+                deed()
+            except Exception:  # the next deed, and our end tells the keeper
+                continue
 
     def fill(
         self,
@@ -101,7 +134,16 @@ class Hold:
             raise
 
     def release(self) -> None:
-        """Let every member go."""
+        """Let every member go.
+
+        Raises:
+            CannotContainError: The keeper has ended already (an interpreter that does not start).
+        """
+        if self.keeper.failed():
+            raise CannotContainError(
+                "the keeper ended as soon as it was started: expected it to watch, found it dead",
+                hint=f"does `{sys.executable} -I -S -c pass` work in an empty environment?",
+            )
         for waiting in self.members.values():
             waiting.release()
 
@@ -148,6 +190,10 @@ class Hold:
             return set()
         return self._orphans.living({*self.members, self.keeper.pid})
 
+    def survivors(self) -> tuple[int, ...]:
+        """Name what lives in it, and the members that were not reaped, wherever they are."""
+        return tuple(sorted({*self.containment.pids(), *self.members, *self._strays()}))
+
     def last_sample(self) -> CgroupSample:
         """Read the final counters; must come before `remove` (containers/conmon#426)."""
         return self.containment.sample(Seconds(monotonic()))
@@ -160,6 +206,7 @@ class Hold:
             self.containment.kill()
             sleep(pause)
             pause = min(pause * 2, 0.05)
+        self._over = True
         self.containment.close()
         self.keeper.dismiss()
         return gone

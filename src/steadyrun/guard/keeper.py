@@ -19,6 +19,9 @@ BEAT = b"."
 PAUSE = b"p"
 """The guard is about to be stopped by its terminal: silence is no sign of death."""
 
+READY = b"r"
+"""Written to standard output, once: from here on the guard's end is noticed."""
+
 SILENCE_S = 3.0
 OVERSLEPT_S = 1.0
 """A wait this much longer than asked: we slept as well (suspend, a paused VM). Discarded once."""
@@ -30,6 +33,7 @@ def main(argv: list[str]) -> int:
     """Wait for the guard's end or silence, then clean up."""
     words = _parse(argv)
     _raise_own_priority()
+    _say_ready()
     _wait_for_guards_end(float(words["silence"][-1]))
     _end_load(words)
     return 0
@@ -42,6 +46,13 @@ def _parse(argv: list[str]) -> dict[str, list[str]]:
     for name, value in zip(argv[::2], argv[1::2], strict=True):
         words[name].append(value)
     return words
+
+
+def _say_ready() -> None:
+    try:
+        os.write(1, READY)
+    except OSError:
+        pass  # a guard that is dead by now: the pipe's end says so
 
 
 def _raise_own_priority() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from steadyrun.guard import law, machine
 from steadyrun.guard.hold import Hold
-from steadyrun.guard.keeping import Keeper
+from steadyrun.guard.killing import Killing
 from steadyrun.guard.machine import Decision, Held, Input, Rules, Stage
 from steadyrun.guard.outcome import outcome_of
 from steadyrun.kernel.reader import HostReader
@@ -37,6 +37,9 @@ CONFIRM_WITHIN = Seconds(1.0)
 """Freezing is asynchronous; after this long without `frozen 1` it is reported as it is."""
 RECOUNT_FIRST, RECOUNT_LAST = Seconds(0.001), Seconds(0.05)
 GONE_EVERY = Seconds(1.0)
+UNKNOWN_FOR = Seconds(1.0)
+"""A reading that fails once is no news; after this long nobody judges the machine any more."""
+KEPT = "its guard gave no sign of life, so its keeper ended it"
 
 Emit = Callable[[Event], None]
 
@@ -62,6 +65,9 @@ class Loop:
         self._recount_at = Seconds(0.0)
         self._confirm: tuple[Decision, Seconds] | None = None
         self._gone_at = self.now()
+        self._killing = Killing()
+        self._known_at = self.now()
+        self._told_unknown = False
         self.left_behind = 0
         for waiting in hold.members.values():
             self.watch(waiting.pidfd, partial(self._member_ready, waiting.pid))
@@ -109,7 +115,9 @@ class Loop:
         """Wait for the next event or tick, once."""
         now = self.now()
         self.hold.keeper.beat(now)
-        for fd, _ in self._poll.poll(max(0.0, self._next_at(now) - now) * 1000):
+        woken = [fd for fd, _ in self._poll.poll(max(0.0, self._next_at(now) - now) * 1000)]
+        # The keeper first: what it did is the cause of what came of it.
+        for fd in sorted(woken, key=self.hold.keeper.pidfd.__ne__):
             ready = self._watched.get(fd)
             if ready is not None:
                 ready()
@@ -117,6 +125,7 @@ class Loop:
         if self._recount is not None and now >= self._recount_at:
             self._count()
         self._confirm_freeze(now)
+        self._retry_keeper(now)
         if now - self._last_tick >= self._interval:
             self._tick(now)
 
@@ -129,7 +138,7 @@ class Loop:
         self._last_tick = self.now()
 
     def _next_at(self, now: Seconds) -> float:
-        times = [self._last_tick + self._interval]
+        times = [self._last_tick + self._interval, self.hold.keeper.retry_at]
         if self._recount is not None:
             times.append(self._recount_at)
         if self._confirm is not None:
@@ -141,6 +150,7 @@ class Loop:
         self._last_tick = now
         reading = self._read(now)
         self._interval = law.next_tick(reading, self.rules.thresholds)
+        self._look_for_unknown(now, reading)
         before = self.held
         self.give(machine.Ticked(now, reading, late))
         if self.held != before or now - self._passed_on >= SAMPLE_EVERY:
@@ -151,6 +161,20 @@ class Loop:
             self._gone_at = now
             if self.held.stage is not Stage.OVER and self.hold.containment.gone():
                 self.stop(Ending.CONTAINMENT_GONE, "somebody else removed its containment", now=True)
+
+    def _look_for_unknown(self, now: Seconds, reading: Reading) -> None:
+        """Say once when the machine cannot be judged: the load runs on under its own limits alone."""
+        judgement = law.judge(reading, self.rules.thresholds)
+        if judgement.level is not law.Level.UNKNOWN:
+            self._known_at = now
+        elif now - self._known_at >= UNKNOWN_FOR and not self._told_unknown:
+            self._told_unknown = True
+            self._trouble(
+                "machine-unknown",
+                f"The machine cannot be judged ({judgement.cause}): its limits alone hold the load",
+                f"{judgement.cause} for {now - self._known_at:.0f} s",
+                "Look at /proc/meminfo; a frozen load stays frozen until it can be read.",
+            )
 
     def _read(self, now: Seconds) -> Reading:
         host = self._host.sample(at=now, wall=Seconds(time()))
@@ -173,6 +197,8 @@ class Loop:
             case Action.KILL:
                 self.hold.kill()
                 self._count_soon()
+                if not self._killing.news(began):
+                    return
             case Action.FINISH:
                 return
         self._report(decision, began)
@@ -221,37 +247,43 @@ class Loop:
         kills = self.hold.containment.sample(self.now()).kills_at_limit
         if not self.hold.members and self.held.stage is not Stage.KILLING:
             self.left_behind = left
+        if self.held.stage is Stage.KILLING:
+            self._tell(self._killing.look(self.now(), self.hold.survivors()))
         self.give(machine.Counted(self.now(), left, kills))
         if self.held.stage is not Stage.KILLING:
             self._recount = None
 
     def _watch_keeper(self) -> None:
+        if self.hold.keeper.pidfd >= 0:
+            self.watch(self.hold.keeper.pidfd, self._keeper_ended)
+
+    def _keeper_ended(self) -> None:
         keeper = self.hold.keeper
+        self.forget(keeper.pidfd)
+        lost = keeper.lost(self.now())
+        if lost.did_its_work:
+            self.stop(Ending.GUARD_GONE, KEPT, now=True)
+        self._tell(lost.finding)
+        self._watch_keeper()
 
-        def died() -> None:
-            self.forget(keeper.pidfd)
-            keeper.dismiss()
-            self.hold.keeper = Keeper(self.hold.containment.made)
+    def _retry_keeper(self, now: Seconds) -> None:
+        if now >= self.hold.keeper.retry_at:
+            self._tell(self.hold.keeper.retry(now))
             self._watch_keeper()
-            self._trouble(
-                "keeper-died",
-                "The keeper died while the load ran",
-                f"pid {keeper.pid} ended",
-                "",
-                done=f"started another one, pid {self.hold.keeper.pid}",
-            )
 
-        self.watch(keeper.pidfd, died)
+    def _tell(self, finding: Finding | None) -> None:
+        if finding is not None:
+            self._emit(Troubled(Seconds(time()), finding))
 
-    def _trouble(self, code: str, title: str, evidence: str, remedy: str, *, done: str = "") -> None:
-        finding = Finding(code, Severity.WARNING, title, evidence, remedy, done)
-        self._emit(Troubled(Seconds(time()), finding))
+    def _trouble(self, code: str, title: str, evidence: str, remedy: str) -> None:
+        self._tell(Finding(code, Severity.WARNING, title, evidence, remedy, ""))
 
     def _finish(self) -> LoadOutcome:
         self._emit(Sampled(self._read(self.now())))  # also a load of milliseconds has a last reading
         last = self.hold.last_sample()
-        survivors = self.hold.left()
-        self.forget(self.hold.keeper.pidfd)
+        survivors = len(self.hold.survivors())
+        if self.hold.keeper.pidfd >= 0:
+            self.forget(self.hold.keeper.pidfd)
         removed = self.hold.remove()
         self._host.close()
         outcome = outcome_of(

@@ -4,7 +4,7 @@
                             |               |
                   stop, wall time       BLACK twice, frozen too long
                             v               v
-                         ENDING --grace--> KILLING --empty--> OVER
+                         ENDING --grace--> KILLING --empty, or not to be killed--> OVER
                             (every member ended, nobody left: OVER at once)
 
 `step` takes the state and one input and returns the next state and what is to be done, in order.
@@ -256,6 +256,8 @@ def _counted(held: Held, counted: Counted, rules: Rules) -> Step:
         cause = held.cause or f"the command ended and left {counted.left} behind"
         return _kill(held, counted.at, held.ending or Ending.EXITED, cause, NO_READING)
     if held.stage is Stage.KILLING:
+        if counted.at - held.since >= rules.thresholds.kill_max:
+            return held._replace(stage=Stage.OVER), (Decision(Action.FINISH, held.cause),)
         return held, (Decision(Action.KILL, held.cause),)
     if held.ending is Ending.MEMORY_LIMIT and held.stage is not Stage.WAITING:
         return _kill(held, counted.at, Ending.MEMORY_LIMIT, held.cause, NO_READING)

@@ -39,13 +39,14 @@ from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:
+    from steadyrun.guard.aside import Aside
     from steadyrun.guard.machine import Rules
     from steadyrun.journal.owners import Owners
     from steadyrun.journal.write import Journal
     from steadyrun.model.envelope import Envelope
     from steadyrun.model.run import RunHeader
 
-NEEDED_LATER = ("steadyrun.guard.loop", "steadyrun.guard.rules", "steadyrun.guard.exitcode")
+NEEDED_LATER = tuple(f"steadyrun.guard.{name}" for name in ("loop", "rules", "exitcode", "aside"))
 """Imported only once the intent is written: by then the kernel is at work on the first move."""
 
 
@@ -111,6 +112,7 @@ class _Run:
         self.readback: tuple[ReadBack, ...] = ()
         self.keeper_pid = 0
         self._frozen = False
+        self._aside: Aside | None = None
         expect_no_panic()
         facts, choice = decide(accept_weak=request.accept_weak, say=warn)
         self._first_move = FirstMove(facts)
@@ -125,13 +127,17 @@ class _Run:
         plan = self.backend.plan(f"{self.run_id}-1")
         intent = self._begin(plan)
         come_first(lock=False)
-        outcome = guard_in_front(
-            lambda streams: self._make(plan, intent, streams),
-            self._rules,
-            self._hear,
-            others=others,
-        )
-        self._end(intent, outcome)
+        try:
+            outcome = guard_in_front(
+                lambda streams: self._make(plan, intent, streams),
+                self._rules,
+                self._hear,
+                others=others,
+            )
+            self._end(intent, outcome)
+        finally:
+            if self._aside is not None:
+                self._aside.finish()
         return outcome
 
     def close(self) -> None:
@@ -164,6 +170,9 @@ class _Run:
         self._note(intent, made)
         for name in NEEDED_LATER:
             import_module(name)
+        from steadyrun.guard.aside import Aside
+
+        self._aside = Aside(self._warn)
 
     def _rules(self, hold: Hold) -> Rules:
         from steadyrun.guard.rules import rules_of
@@ -302,11 +311,16 @@ class _Run:
         )
 
     def _hear(self, event: Event) -> None:
+        """Tell the person what the loop did. Called inside the loop: it must not wait for a reader."""
         if isinstance(event, Troubled):
-            self._warn(event.finding.title)
+            self._tell(event.finding.title)
         elif isinstance(event, Acted) and event.action is Action.FREEZE:
             self._frozen = True
-            self._warn(f"the command is frozen: {event.cause}")
+            self._tell(f"the command is frozen: {event.cause}")
         elif isinstance(event, Acted) and event.action is Action.THAW and self._frozen:
             self._frozen = False
-            self._warn(f"the command goes on: {event.cause}")
+            self._tell(f"the command goes on: {event.cause}")
+
+    def _tell(self, line: str) -> None:
+        if self._aside is not None:
+            self._aside.say(line)

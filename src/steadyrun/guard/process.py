@@ -26,7 +26,7 @@ from typing import Any
 
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
-from steadyrun.errors import SteadyrunError
+from steadyrun.errors import CannotContainError, SteadyrunError
 from steadyrun.guard.channel import Channel
 from steadyrun.guard.frames import FramesReader
 from steadyrun.guard.hold import Hold, Streams, prepare
@@ -37,6 +37,10 @@ from steadyrun.guard.rules import rules_of
 from steadyrun.model.codec import decode
 from steadyrun.model.event import Control, Ended, Event, Order, Prepared, Refused
 from steadyrun.model.outcome import Ending
+from steadyrun.units import Seconds
+
+KEEPER_WITHIN = Seconds(20.0)
+"""A ramp's load waits for its keeper's first word; `run`, which must start quickly, does not."""
 
 
 def main(argv: list[str]) -> int:
@@ -56,11 +60,12 @@ def main(argv: list[str]) -> int:
         channel.emit(_refused(error))
         _send_the_rest(channel)
         return 0
-    frames = None if order.frames_fd is None else FramesReader(order.frames_fd)
-    rules = rules_of(order.thresholds, order.limits, len(order.members), hold.readback)
-    loop = Loop(hold, rules, lambda event: _emit(channel, event), frames)
-    channel.emit(_prepared(hold, priority))
-    _serve(channel, loop, early)
+    with hold:
+        frames = None if order.frames_fd is None else FramesReader(order.frames_fd)
+        rules = rules_of(order.thresholds, order.limits, len(order.members), hold.readback)
+        loop = Loop(hold, rules, lambda event: _emit(channel, event), frames)
+        channel.emit(_prepared(hold, priority))
+        _serve(channel, loop, early)
     _send_the_rest(channel)
     return 0
 
@@ -85,7 +90,7 @@ def _prepare(order: Order) -> Hold:
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
         streams = Streams(nothing, order.stdout_fd, order.stderr_fd)
-        return prepare(
+        hold = prepare(
             backend,
             order.plan,
             order.limits,
@@ -95,6 +100,10 @@ def _prepare(order: Order) -> Hold:
             new_session=True,
             orphans=Orphans(),
         )
+        if not hold.keeper.watches(KEEPER_WITHIN):
+            hold.abandon()
+            raise CannotContainError(f"the keeper does not watch within {KEEPER_WITHIN:.0f} s of its start")
+        return hold
     finally:
         for fd in {nothing, order.stdout_fd, order.stderr_fd}:
             os.close(fd)

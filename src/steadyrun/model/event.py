@@ -33,6 +33,8 @@ class Thresholds(NamedTuple):
     """A load frozen for memory alone is killed after this long."""
     term_grace: Seconds = Seconds(5.0)
     """Between TERM and KILL."""
+    kill_max: Seconds = Seconds(60.0)
+    """What is still there this long after the first kill waits uninterruptibly; nobody waits for it."""
     clean: Seconds = Seconds(2.0)
     """Available memory must have been back over the reserve this long before a thaw."""
     tick: Seconds = Seconds(0.1)

@@ -1,0 +1,204 @@
+"""The loop around real processes in a fake containment: what it does when something of its own fails."""
+
+import contextlib
+import os
+import signal
+
+import pytest
+
+from conftest import until
+from steadyrun.contain.fake import FakeBackend
+from steadyrun.errors import CannotContainError
+from steadyrun.guard import keeping, killing
+from steadyrun.guard import loop as loops
+from steadyrun.guard.hold import Streams, prepare
+from steadyrun.guard.keeping import RETRY_FIRST
+from steadyrun.guard.loop import Loop
+from steadyrun.guard.machine import Rules
+from steadyrun.model.event import Acted, Thresholds, Troubled
+from steadyrun.model.limits import Limits
+from steadyrun.model.outcome import Ending
+from steadyrun.model.plan import Member
+
+CALM = Thresholds(0, 0, 0)
+
+
+class Guarding:
+    """A loop over one shell script, and what it told."""
+
+    def __init__(self, script, thresholds=CALM, wall_time=None):
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        backend = FakeBackend()
+        member = Member(("/bin/sh", "-c", script), "/", {"PATH": os.defpath})
+        self.hold = prepare(
+            backend, backend.plan(os.urandom(8).hex()), Limits(), (member,),
+            Streams(nothing, nothing, nothing), run_as=None, new_session=True,
+        )  # fmt: skip
+        os.close(nothing)
+        self.containment = self.hold.containment
+        self.pids = list(self.hold.members)
+        self.events = []
+        self.loop = Loop(self.hold, Rules(thresholds, 1, wall_time), self.events.append)
+
+    def run(self, each_turn=None):
+        with self.hold:
+            self.loop.release()
+            return self.loop.run(each_turn)
+
+    def codes(self):
+        return [event.finding.code for event in self.events if isinstance(event, Troubled)]
+
+    def clean_up(self):
+        with contextlib.suppress(AttributeError):
+            del self.containment.kill
+        self.hold.end_at_once()
+        for pid in self.hold.members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+@pytest.fixture
+def guard():
+    made = []
+
+    def start(*arguments, **options):
+        made.append(Guarding(*arguments, **options))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.clean_up()
+
+
+def ended(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_keeper_that_cannot_be_replaced_does_not_end_the_guard(guard, monkeypatch):
+    held = guard("exec sleep 60", wall_time=2.5)
+    assert held.hold.keeper.watches(20.0)
+    monkeypatch.setattr(keeping.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(keeping, "RETRY_FIRST", 0.0)
+    first = held.hold.keeper.pid
+    outcome = held.run(each_turn=lambda: held.hold.keeper.pid == first and os.kill(first, signal.SIGKILL))
+    assert (outcome.ending, outcome.removed) == (Ending.WALL_TIME, True)
+    assert held.codes() == ["keeper-died"]
+
+
+def test_a_keeper_that_died_early_is_replaced_after_a_while(guard):
+    held = guard("exec sleep 60", wall_time=RETRY_FIRST + 1.0)
+    first, seen = held.hold.keeper.pid, []
+
+    def look():
+        if not seen:
+            os.kill(first, signal.SIGKILL)
+        seen.append(held.hold.keeper.pid)
+
+    held.run(each_turn=look)
+    assert 0 in seen
+    assert seen[-1] != 0  # nor taken for one of the load's
+    assert held.codes() == ["keeper-died"]
+
+
+def test_whatever_goes_wrong_in_the_guard_ends_the_load_before_it_is_told(guard):
+    held = guard("exec sleep 60")
+
+    def fail():
+        raise ZeroDivisionError("a bug of ours")
+
+    with pytest.raises(ZeroDivisionError):
+        held.run(each_turn=fail)
+    assert until(lambda: all(ended(pid) for pid in held.pids))
+    assert held.hold.keeper.pid == 0
+
+
+def test_a_load_is_not_released_when_its_keeper_is_dead_already(guard, monkeypatch, tmp_path):
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nexit 127\n")
+    program.chmod(0o755)
+    mark = tmp_path / "mark"
+    monkeypatch.setattr(keeping.sys, "executable", str(program))
+    held = guard(f"touch {mark}")
+    assert until(held.hold.keeper.failed)
+    with pytest.raises(CannotContainError, match="keeper"):
+        held.run()
+    assert until(lambda: all(ended(pid) for pid in held.pids))
+    assert not mark.exists()
+
+
+def test_a_guard_that_was_silent_and_whose_keeper_ended_the_load_says_so(guard):
+    held = guard("exec sleep 60")
+    assert held.hold.keeper.watches(20.0)
+    own = held.hold.keeper._keeper
+
+    def hang(done=[]):  # noqa: B006
+        if not done:
+            done.append(True)
+            os.close(own._pipe)  # as if we had died
+            own._pipe = os.open(os.devnull, os.O_RDONLY)
+            assert until(lambda: all(ended(pid) for pid in held.pids), 20)
+            assert until(held.hold.keeper.failed, 20)
+
+    outcome = held.run(each_turn=hang)
+    assert outcome.ending is Ending.GUARD_GONE
+    assert "keeper ended it" in outcome.cause
+
+
+IMMORTAL = "setsid sleep 60 & exec sleep 60"
+
+
+def test_what_cannot_be_killed_is_named_then_given_up_and_never_a_flood_of_records(guard, monkeypatch):
+    """A containment whose kill does nothing stands for processes that wait uninterruptibly."""
+    monkeypatch.setattr(killing, "STUCK_AFTER", 0.6)
+    held = guard(IMMORTAL, thresholds=CALM._replace(kill_max=1.5, term_grace=0.1), wall_time=0.2)
+    monkeypatch.setattr("steadyrun.guard.hold.REMOVE_WITHIN", 0.2)
+    held.containment.kill = lambda: None
+    held.hold.term = lambda: None
+    began = held.loop.now()
+    outcome = held.run()
+    took = held.loop.now() - began
+    assert 1.7 <= took < 6.0
+    assert (outcome.ending, outcome.survivors, outcome.removed) == (Ending.WALL_TIME, 1, False)
+    assert held.codes() == ["kill-stuck"]
+    acts = [event.action.value for event in held.events if isinstance(event, Acted)]
+    assert acts[:2] == ["thaw", "term"]
+    assert 1 <= acts.count("kill") <= 3
+
+
+def test_a_machine_that_cannot_be_judged_any_more_is_told_once(guard, monkeypatch):
+    held = guard("exec sleep 60", wall_time=2.0)
+    monkeypatch.setattr(loops, "UNKNOWN_FOR", 0.3)
+    read = held.loop._read
+    blind = []
+
+    def unknown(now):
+        reading = read(now)
+        blind.append(now)
+        return reading._replace(host=reading.host._replace(mem_available=None))
+
+    held.loop._read = unknown
+    outcome = held.run()
+    assert outcome.ending is Ending.WALL_TIME
+    assert held.codes() == ["machine-unknown"]
+    (told,) = [event for event in held.events if isinstance(event, Troubled)]
+    assert "could not be read" in told.finding.title
+
+
+def test_one_reading_that_fails_is_no_news(guard):
+    held = guard("exec sleep 60", wall_time=1.0)
+    read, count = held.loop._read, []
+
+    def sometimes(now):
+        reading = read(now)
+        count.append(now)
+        unknown = reading._replace(host=reading.host._replace(mem_available=None))
+        return unknown if len(count) % 3 else reading
+
+    held.loop._read = sometimes
+    held.run()
+    assert held.codes() == []
