@@ -249,13 +249,37 @@ def test_a_guard_killed_with_minus_nine_leaves_nobody(steadyrun, when):
     assert until(lambda: not steadyrun("recover").stdout.startswith("ended"), 1)
 
 
-def test_a_stopped_guard_that_gives_no_sign_of_life_is_dead_to_its_keeper(steadyrun):
-    run = steadyrun.start("run", "--memory", "100M", "--", "sh", "-c", "echo $$; sleep 300")
+def test_a_guard_that_somebody_stopped_is_not_dead_and_its_load_waits_for_it(steadyrun):
+    """A batch system suspends a job by SIGSTOP to its process group: nothing of it may be lost."""
+    script = "echo $$; i=0; while :; do i=$((i+1)); echo $i > count; sleep 0.05; done"
+    run = steadyrun.start("run", "-q", "--memory", "100M", "--", "sh", "-c", script)
     pid = int(run.stdout.readline())
+    count = steadyrun.cwd / "count"
+    time.sleep(1.0)  # its keeper has heard the first sign of life
     os.kill(run.pid, signal.SIGSTOP)
-    assert until(lambda: has_ended(pid), 10)
+    time.sleep(4.5)
+    before = count.read_text()
+    time.sleep(1.0)
+    assert count.read_text() == before, "it ran on unguarded"
+    assert not has_ended(pid)
     os.kill(run.pid, signal.SIGCONT)
+    assert until(lambda: count.read_text() not in ("", before), 10)
+    time.sleep(4.0)
+    assert not has_ended(pid)
+    os.kill(run.pid, signal.SIGTERM)
     run.communicate(timeout=20)
+    assert run.returncode in (143, -15)
+
+
+def test_a_guard_killed_while_it_is_stopped_leaves_nobody(steadyrun):
+    run = steadyrun.start("run", "-q", "--memory", "100M", "--", "sh", "-c", "echo $$; sleep 300")
+    pid = int(run.stdout.readline())
+    time.sleep(1.0)
+    os.kill(run.pid, signal.SIGSTOP)
+    time.sleep(4.0)
+    assert not has_ended(pid)
+    run.kill()
+    assert until(lambda: has_ended(pid), 10)
 
 
 def test_a_journal_whose_disk_takes_its_time_does_not_cost_the_command_its_life(backend_named):

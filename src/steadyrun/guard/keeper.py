@@ -22,6 +22,7 @@ PAUSE = b"p"
 READY = b"r"
 """Written to standard output, once: from here on the guard's end is noticed."""
 
+NAMES = ("kill", "freeze", "procs", "dir", "marker", "guard")
 SILENCE_S = 3.0
 OVERSLEPT_S = 1.0
 """A wait this much longer than asked: we slept as well (suspend, a paused VM). Discarded once."""
@@ -34,14 +35,14 @@ def main(argv: list[str]) -> int:
     words = _parse(argv)
     _raise_own_priority()
     _say_ready()
-    _wait_for_guards_end(float(words["silence"][-1]))
+    _wait_for_guards_end(words)
     _end_load(words)
     return 0
 
 
 def _parse(argv: list[str]) -> dict[str, list[str]]:
-    """Read `name value` pairs: kill, freeze, procs (files), dir (`inode:path`), marker, silence (s)."""
-    words: dict[str, list[str]] = {name: [] for name in ("kill", "freeze", "procs", "dir", "marker")}
+    """Read `name value` pairs: kill, freeze, procs (files), dir (`inode:path`), marker, silence (s), guard (pid)."""
+    words: dict[str, list[str]] = {name: [] for name in NAMES}
     words["silence"] = [str(SILENCE_S)]
     for name, value in zip(argv[::2], argv[1::2], strict=True):
         words[name].append(value)
@@ -66,29 +67,64 @@ def _raise_own_priority() -> None:
     _write("/proc/self/oom_score_adj", "-900")
 
 
-def _wait_for_guards_end(silence: float) -> None:
-    """Return when the guard died or went silent for `silence` seconds. One that has finished kills us."""
+def _wait_for_guards_end(words: dict[str, list[str]]) -> None:
+    """Return when the guard died or went silent for `silence` seconds. One that has finished kills us.
+
+    A guard that somebody stopped (SIGSTOP, a debugger) is silent and not dead: the load is frozen
+    until it goes on, so that nothing runs unguarded and nothing is lost. Where nothing can be frozen
+    (a polled load) it is as good as dead.
+    """
     from time import monotonic
 
+    silence = float(words["silence"][-1])
     poll = select.poll()
     poll.register(0, select.POLLIN)
     paused = True
-    overslept = False
+    patient = stopped = False
+    frozen: list[str] = []
     while True:
         asked = None if paused else silence
         before = monotonic()
         ready = poll.poll(None if asked is None else asked * 1000)
-        if not ready:
-            slept = monotonic() - before > silence + OVERSLEPT_S
-            if slept and not overslept:
-                overslept = True
-                continue
+        if ready:
+            word = os.read(0, 4096)
+            if not word:
+                return
+            paused, patient, stopped = word.endswith(PAUSE), False, False
+            frozen = _thaw(frozen)
+        elif words["freeze"] and _is_stopped(words["guard"]):
+            frozen += _freeze(words)
+            patient, stopped = False, True  # once it goes on it has all the time again
+        elif stopped or monotonic() - before > silence + OVERSLEPT_S:
+            if patient:
+                return
+            patient = True
+        else:
             return
-        overslept = False
-        word = os.read(0, 4096)
-        if not word:
-            return
-        paused = word.endswith(PAUSE)
+
+
+def _is_stopped(pids: list[str]) -> bool:
+    return any(_read(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] in (["T"], ["t"]) for pid in pids)
+
+
+def _freeze(words: dict[str, list[str]]) -> list[str]:
+    """Freeze what the guard did not freeze itself; return the files that this was done by."""
+    ours = _ours(words)
+    files = [f for f in words["freeze"] if _below(f, ours) and _read(f).strip() in ("0", "THAWED")]
+    for path in files:
+        _write(path, "FROZEN" if path.endswith("freezer.state") else "1")
+    return files
+
+
+def _thaw(files: list[str]) -> list[str]:
+    """Let go on what we froze; a guard that wants it frozen looks again at each tick."""
+    for path in files:
+        _write(path, "THAWED" if path.endswith("freezer.state") else "0")
+    return []
+
+
+def _ours(words: dict[str, list[str]]) -> list[str]:
+    return [path for inode, _, path in (d.partition(":") for d in words["dir"]) if _inode(path) == inode]
 
 
 def _end_load(words: dict[str, list[str]]) -> None:
@@ -98,7 +134,7 @@ def _end_load(words: dict[str, list[str]]) -> None:
     """
     from time import monotonic, sleep
 
-    ours = [path for inode, _, path in (d.partition(":") for d in words["dir"]) if _inode(path) == inode]
+    ours = _ours(words)
     until = monotonic() + GIVE_UP_S
     while monotonic() < until:
         _kill_once(words, ours)

@@ -251,7 +251,7 @@ def _pidfd(pid: int) -> int:
 def _spawn(made: ContainmentMade, read_end: int, ready_end: int) -> int:
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-I", "-S", keeper.__file__, *_arguments(made)],
+        [sys.executable, "-I", "-S", keeper.__file__, *_arguments(made), "guard", str(os.getpid())],
         _environment(made),
         file_actions=[
             (os.POSIX_SPAWN_DUP2, read_end, 0),

@@ -151,6 +151,8 @@ class Loop:
         reading = self._read(now)
         self._interval = law.next_tick(reading, self.rules.thresholds)
         self._look_for_unknown(now, reading)
+        if self.held.stage is Stage.FROZEN and self._confirm is None and reading.load.frozen is False:
+            self.hold.containment.freeze()  # somebody thawed it: a keeper after a stop of ours, or the load
         before = self.held
         self.give(machine.Ticked(now, reading, late))
         if self.held != before or now - self._passed_on >= SAMPLE_EVERY:
