@@ -5,7 +5,8 @@ no setting, so that it stays small (a bare interpreter) and cannot fail for the 
 failed for. It does nothing else and writes nowhere else. A guard that has nothing left to keep kills it.
 
 The pipe on standard input carries the guard's words, one byte each; its end (EOF) is the guard's
-death, whatever it died of. Silence counts from the guard's first sign of life on: until then the load
+death, whatever it died of. A guard that is stopped (state T) is silent and not dead: the load is
+frozen until it goes on. Silence counts from the guard's first sign of life on: until then the load
 waits behind its barrier, and a journal on a stalled disk may keep the guard waiting for long.
 """
 
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parse(argv: list[str]) -> dict[str, list[str]]:
-    """Read `name value` pairs: kill, freeze, procs (files), dir (`inode:path`), marker, silence (s), guard (pid)."""
+    """Read `name value` pairs: those of NAMES (files, `inode:path`, `NAME=value`, pid) and silence, s."""
     words: dict[str, list[str]] = {name: [] for name in NAMES}
     words["silence"] = [str(SILENCE_S)]
     for name, value in zip(argv[::2], argv[1::2], strict=True):
