@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 
 import pytest
@@ -168,6 +169,22 @@ def test_what_cannot_be_killed_is_named_then_given_up_and_never_a_flood_of_recor
     acts = [event.action.value for event in held.events if isinstance(event, Acted)]
     assert acts[:2] == ["thaw", "term"]
     assert 1 <= acts.count("kill") <= 3
+
+
+def test_a_kill_that_takes_longer_than_a_tick_does_not_put_off_the_count_that_ends_it(guard):
+    """A polled kill on a busy machine: walking /proc took 70 ms where a tick is 50 ms."""
+    held = guard("exec sleep 60", thresholds=CALM._replace(tick=0.005, term_grace=0.05), wall_time=0.05)
+    kill = held.containment.kill
+    held.hold.term = lambda: None
+
+    def slowly():
+        kill()
+        select.select((), (), (), 0.02)
+
+    held.containment.kill = slowly
+    began = held.loop.now()
+    assert held.run().ending is Ending.WALL_TIME
+    assert held.loop.now() - began < 5.0
 
 
 def test_a_machine_that_cannot_be_judged_any_more_is_told_once(guard, monkeypatch):

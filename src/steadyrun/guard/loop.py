@@ -63,6 +63,7 @@ class Loop:
         self._passed_on = Seconds(0.0)
         self._recount: Seconds | None = None
         self._recount_at = Seconds(0.0)
+        self._recount_due = False
         self._confirm: tuple[Decision, Seconds] | None = None
         self._gone_at = self.now()
         self._killing = Killing()
@@ -238,6 +239,14 @@ class Loop:
         self._count()
 
     def _count_soon(self) -> None:
+        """Count again a moment after a kill; one that is due already is not put off by another kill.
+
+        A polled kill can take longer than a tick, and each tick kills: put off each time, the count
+        that ends it all would never come.
+        """
+        if self._recount_due:
+            return
+        self._recount_due = True
         if self._recount is None:
             self._recount = RECOUNT_FIRST
         else:
@@ -245,6 +254,7 @@ class Loop:
         self._recount_at = Seconds(self.now() + self._recount)
 
     def _count(self) -> None:
+        self._recount_due = False
         left = self.hold.left()
         kills = self.hold.containment.sample(self.now()).kills_at_limit
         if not self.hold.members and self.held.stage is not Stage.KILLING:
