@@ -35,9 +35,9 @@ def test_without_a_wish_the_envelope_rules_as_far_as_there_is_room():
     assert "more is not free" in chosen.why
 
 
-def test_without_an_envelope_it_is_the_room_there_is_and_the_lowest_cpu_weight():
+def test_without_an_envelope_the_next_run_is_left_a_quarter_and_it_has_the_lowest_cpu_weight():
     chosen = choose_limits(Limits(), None, room=5 * GIB, ceiling=20 * GIB)
-    assert (chosen.limits.memory_max, chosen.limits.cpu_weight) == (5 * GIB, 1)
+    assert (chosen.limits.memory_max, chosen.limits.cpu_weight) == (5 * GIB * 3 // 4, 1)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,18 @@ def test_more_than_there_is_is_refused_with_what_to_type(asked, room, says):
         choose_limits(Limits(memory_max=asked), None, room=room, ceiling=20 * GIB)
     assert refused.value.hint
     assert room < 6 * MIB or "--memory" in refused.value.hint
+
+
+def test_run_after_run_without_limits_there_is_room_for_one_more():
+    room = 18 * GIB
+    for _ in range(6):
+        taken = choose_limits(Limits(), None, room=room, ceiling=20 * GIB).limits.memory_max
+        room -= taken
+        assert room >= 4 * MIB
+
+
+@pytest.mark.parametrize("asked", [Limits(), Limits(memory_max=100 * MIB)])
+def test_without_any_room_nobody_is_told_to_ask_for_nothing(asked):
+    with pytest.raises(UsageError, match="all of it in use or promised") as caught:
+        choose_limits(asked, None, room=0, ceiling=20 * GIB)
+    assert "--memory 0" not in (caught.value.hint or "")

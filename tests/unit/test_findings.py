@@ -203,3 +203,10 @@ def test_only_an_ending_at_the_memory_limit_is_told_as_one():
     for ending in (Ending.WALL_TIME, Ending.HOST_MEMORY, Ending.STOPPED):
         codes = [f.code for f in found(evidence(outcome=outcome(ending)))]
         assert "oom-kill-inside" not in codes
+
+
+def test_a_load_that_others_kept_from_the_cores_is_told_from_a_slow_one():
+    starved = outcome(cpu=0.3, wall=81.0, psi_cpu_some=70.0)
+    assert [f.code for f in found(evidence(outcome=starved))] == ["load-starved"]
+    for busy in ({"cpu": 40.0}, {"psi_cpu_some": 20.0}, {"psi_cpu_some": None}, {"cpu": None}):
+        assert found(evidence(outcome=starved._replace(**busy))) == ()

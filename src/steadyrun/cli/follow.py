@@ -152,7 +152,8 @@ class Follower:
             return
         out = sys.stdout
         out.write(f"\n{record.status}: {record.end.reason}\n")
-        for finding in record.findings:
+        last = record.attempts[-1].findings if record.attempts else ()
+        for finding in (*record.findings, *last):
             if finding.remedy and record.end.exit_code:
                 out.write(f"  {finding.title}: {finding.remedy}\n")
         out.write(f"log: {os.path.join(folder, 'PROGRESS.md')}\n")

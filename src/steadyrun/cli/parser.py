@@ -21,14 +21,19 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self._dashes = False
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting: `cli.main` alone exits."""
-        raise UsageError(message, hint=f"`{self.prog} --help` lists the options")
+        hint = f"`{self.prog} --help` lists the options"
+        if self.takes_command and not self._dashes and "unrecognized arguments" in message:
+            hint = f"the command goes after --: {self.prog} -- COMMAND; {hint}"
+        raise UsageError(message, hint=hint)
 
     def parse(self, words: list[str]) -> argparse.Namespace:
         """Parse the words; the user's command goes to `argv`."""
         command: list[str] = []
+        self._dashes = "--" in words
         if self.takes_command:
             words, command = _split(self, words)
         args = self.parse_args(words)

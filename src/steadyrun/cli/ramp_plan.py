@@ -79,7 +79,8 @@ def _read(path: str, user: RunAs | None) -> str:
         reason = error.strerror if isinstance(error, OSError) else "text that is not UTF-8"
         raise UsageError(
             f"{path}: expected a plan, found: {reason}",
-            hint="`steadyrun ramp --print-plan > plan.toml` writes one",
+            hint="`steadyrun ramp --print-plan > plan.toml` writes one; "
+            f"a command goes after --: steadyrun ramp -- {path}",
         ) from None
 
 

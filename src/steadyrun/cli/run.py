@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EPILOG = """\
 Everything after -- is the command, exactly as it is. Its terminal, Ctrl-C, Ctrl-Z, standard streams
 and exit code are as if nothing stood between. Without --memory it gets what the last passed ramp
-proved, else what is free less the machine's reserve.
+proved, else three quarters of what is free less the machine's reserve.
 
 exit code: the command's own; 124 wall time, 125 steadyrun itself failed, 126 not executable,
 127 no such command, 137 killed at a limit (one line on standard error says which and what to try).

@@ -7,6 +7,8 @@ reserve. Pure.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from steadyrun.errors import UsageError
 from steadyrun.model.envelope import Envelope
 from steadyrun.model.limits import CPU_WEIGHT_LOWEST, Limits
@@ -16,6 +18,11 @@ from steadyrun.units import MIB, Bytes, format_size, size_argument
 
 DEFAULT_TASKS = 4096
 """Stops a fork bomb long before the machine's own limit of tasks; far above what builds use."""
+
+
+DEFAULT_PERCENT = 75
+"""Of what may be promised now, for a run that asked for nothing and has nothing proven: the rest is for
+the next one. A shell that is contained all day must not keep every other run from starting."""
 
 
 class Promise(NamedTuple):
@@ -57,36 +64,42 @@ def choose_limits(
     Raises:
         UsageError: More memory was asked for than there is, or there is no room now.
     """
-    if asked.memory_max is not None:
-        _check(asked.memory_max, room, ceiling)
-        return Chosen(_filled(asked, asked.memory_max), "")
+    if asked.memory_max is not None and asked.memory_max > ceiling:
+        _refuse_more_than_the_machine(asked.memory_max, ceiling)
     if room < MIB:
         raise UsageError(
             "memory: expected some to be free, found all of it in use or promised to other runs",
-            hint="end something first; `steadyrun history` shows what runs",
+            hint="end something first: `steadyrun history` shows your runs, `steadyrun stop` ends one",
         )
+    if asked.memory_max is not None:
+        _check(asked.memory_max, room)
+        return Chosen(_filled(asked, asked.memory_max), "")
     if envelope is not None and envelope.limits.memory_max is not None:
         proven = envelope.limits
         memory = Bytes(min(proven.memory_max or room, room))
-        why = f"{format_size(memory)} of memory, proven by ramp {envelope.run_id}"
+        why = f"{format_size(memory)} of memory, proven by ramp {envelope.run_id} with {envelope.kind}"
         if memory < (proven.memory_max or memory):
             why = (
                 f"{format_size(memory)} of memory: less than ramp {envelope.run_id} proved, more is not free"
             )
         return Chosen(_filled(_prefer(asked, proven), memory), why)
+    memory = Bytes(max(MIB, room * DEFAULT_PERCENT // 100 // MIB * MIB))
     why = (
-        f"{format_size(room)} of memory, what is available less the machine's reserve; no ramp has passed yet"
+        f"{format_size(memory)} of memory, three quarters of what is free less the machine's reserve; "
+        "no ramp has passed here yet (--memory sets another limit)"
     )
-    return Chosen(_filled(asked, room), why)
+    return Chosen(_filled(asked, memory), why)
 
 
-def _check(memory: Bytes, room: Bytes, ceiling: Bytes) -> None:
-    if memory > ceiling:
-        raise UsageError(
-            f"--memory: expected at most {format_size(ceiling)} (this machine less its reserve), "
-            f"found {format_size(memory)}",
-            hint=f"use --memory {size_argument(ceiling // MIB * MIB)} or less",
-        )
+def _refuse_more_than_the_machine(memory: Bytes, ceiling: Bytes) -> NoReturn:
+    raise UsageError(
+        f"--memory: expected at most {format_size(ceiling)} (this machine less its reserve), "
+        f"found {format_size(memory)}",
+        hint=f"use --memory {size_argument(ceiling // MIB * MIB)} or less",
+    )
+
+
+def _check(memory: Bytes, room: Bytes) -> None:
     if memory > room:
         raise UsageError(
             f"--memory: expected at most the {format_size(room)} that are free now and not promised to "

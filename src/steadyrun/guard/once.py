@@ -199,10 +199,10 @@ class _Run:
         return chosen.limits
 
     def _envelope(self) -> Envelope | None:
-        """Return what a ramp proved for this kind of load on this machine as it is now."""
+        """Return what a ramp proved on this machine as it is now: for this kind of load, else for any."""
         if self._journal is None or self.request.asked.memory_max is not None:
             return None
-        found = self._journal.envelope(kind_of(self.request.argv))
+        found = self._journal.envelope(kind_of(self.request.argv)) or self._journal.envelope()
         same = found is not None and found.effective_ram == self._effective_ram
         return found if same else None
 

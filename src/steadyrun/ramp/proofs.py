@@ -112,6 +112,7 @@ def _limits_read_back(backend: Backend, readback: tuple[ReadBack, ...]) -> Proof
     claimed = {capability.value.replace("-", "_") for capability in backend.capabilities}
     missed = [r for r in readback if not r.held and r.name in claimed]
     absent = [r.name for r in readback if not r.held and r.name not in claimed]
+    answer = Answer.NO if missed or not any(r.held for r in readback) else Answer.YES
     said = [f"{r.name}: asked {r.asked}, found {r.found or 'nothing'}" for r in missed]
     said = said or [f"{sum(r.held for r in readback)} limits are in force"]
     if absent:
@@ -119,7 +120,7 @@ def _limits_read_back(backend: Backend, readback: tuple[ReadBack, ...]) -> Proof
     return Proof(
         "limits read back",
         "every limit that was set is what the kernel says it is",
-        Answer.NO if missed else Answer.YES,
+        answer,
         "; ".join(said),
         Seconds(0.0),
     )
@@ -134,7 +135,8 @@ def _over_allocator_dies(backend: Backend, hold: Hold) -> Proof:
     peak, kills = last.memory_peak, last.oom_kills
     held = died and bool(kills) and peak is not None and peak <= PROOF_MEMORY
     answer = Answer.YES if held else Answer.NO if died else Answer.UNKNOWN
-    if not held and Capability.GUARANTEED not in backend.capabilities:
+    over = peak is not None and peak > PROOF_MEMORY
+    if not held and not over and Capability.GUARANTEED not in backend.capabilities:
         answer = Answer.UNKNOWN
     evidence = (
         f"asked for {format_size(OVER_ALLOCATES)} under {format_size(PROOF_MEMORY)}: "
@@ -157,7 +159,7 @@ def _ended_otherwise(hold: Hold) -> str:
         ended = hold.reap(pid)
         if ended is not None:
             how = f"signal {ended.signal}" if ended.signal is not None else f"exit code {ended.exit_code}"
-            return f"; it ended by {how}, start error {hold.start_errno}"
+            return f"; it ended by {how}"
     return "; it still runs"
 
 
