@@ -153,8 +153,12 @@ class Store:
                 let_go(self.path)
 
     @contextmanager
-    def _transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, durable: bool, patient: bool | None = None) -> Iterator[sqlite3.Connection]:
         """Hold one writing transaction; inside another one, be a part of it.
+
+        Args:
+            durable: On the disk when this returns.
+            patient: Wait long for other writers; `None`: as long as the word is worth, durable ones long.
 
         Raises:
             JournalUnwritableError: Nothing of the transaction was written.
@@ -164,7 +168,8 @@ class Store:
                 yield self._connection
                 return
             with self._refusing():
-                self._wait_for_others(self._patience if durable and not self._was_busy else RELAXED_SECONDS)
+                long = durable if patient is None else patient
+                self._wait_for_others(self._patience if long and not self._was_busy else RELAXED_SECONDS)
                 self._begin("FULL" if durable else "NORMAL")
                 self._depth = 1
                 try:

@@ -259,7 +259,7 @@ class Journal(Reader):
         Raises:
             UsageError: There is no such intent.
         """
-        with self._transaction(durable=durable) as connection:
+        with self._transaction(durable=durable, patient=True) as connection:
             changed = connection.execute(f"UPDATE intents SET {columns} WHERE id=?", (*values, intent_id))
             if changed.rowcount != 1:
                 raise UsageError(f"intent {intent_id}: expected an intent of {self.path}, found none")
