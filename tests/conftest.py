@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 
+import hypothesis
 import pytest
 
 from steadyrun.contain.cgroup2 import Cgroup2Backend
@@ -33,6 +34,10 @@ TOKEN = "STEADYRUN_TEST_TOKEN"
 # A shell starts its background jobs with SIGINT ignored, and children inherit that: what is tested here
 # is a program that hears Ctrl-C (POSIX, Shell Command Language, 2.9.3.1 "Asynchronous AND-OR Lists").
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long one example takes says how busy the machine is, and nothing about the code.
+hypothesis.settings.register_profile("steadyrun", deadline=None)
+hypothesis.settings.load_profile("steadyrun")
 
 
 def until(holds, seconds=5.0, every=0.005):
