@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -203,9 +204,7 @@ def test_a_full_or_unwritable_journal_is_a_warning_and_the_command_runs_containe
 def test_two_runs_together_are_not_promised_more_than_there_is(steadyrun):
     first = steadyrun.start("run", "--", "sh", "-c", "echo up; sleep 300")
     assert first.stdout.readline() == "up\n"
-    available = next(
-        int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemAvailable")
-    )
+    available = int(re.search(r"MemAvailable: +(\d+)", Path("/proc/meminfo").read_text())[1])
     second = steadyrun("run", "--memory", f"{available // 2}K", "--", "true")
     assert second.returncode == 125, second.stderr
     assert "not promised to another run" in second.stderr
