@@ -202,10 +202,15 @@ class TestHostTools:
     def test_one_that_hangs_is_ended_with_what_it_started(self, tmp_path):
         began = time.monotonic()
         with pytest.raises(TestbedError, match="more than"):
-            call(["sh", "-c", f"echo $$ > {tmp_path}/pid; sleep 100 & wait"], seconds=0.5)
-        assert time.monotonic() - began < 10
+            call(["sh", "-c", f"echo $$ > {tmp_path}/pid; sleep 100 & wait"], seconds=2)
+        assert time.monotonic() - began < 30
         group = (tmp_path / "pid").read_text().strip()
-        assert [state for pgid, state in _groups() if pgid == group and state != "Z"] == []
+        end = time.monotonic() + 5  # a killed process is there until the kernel has taken it down
+        while (left := [state for pgid, state in _groups() if pgid == group and state != "Z"]) and (
+            time.monotonic() < end
+        ):
+            time.sleep(0.05)
+        assert left == []
 
 
 def _groups():
