@@ -116,12 +116,12 @@ class _Recorder(Loop):
         self._lines = lines
         self.asked = False
 
-    def give(self, given: Input) -> None:
+    def give(self, given: Input) -> bool:
         """Note, then do as the loop does."""
         _, decisions = machine.step(self.held, given, self.rules)
         told = [{"action": d.action.value, "cause": d.cause, "seq": d.seq} for d in decisions]
         self._lines.append({"input": type(given).__name__, "value": encode(given), "decisions": told})
-        super().give(given)
+        return super().give(given)
 
 
 if __name__ == "__main__":

@@ -118,3 +118,12 @@ def test_a_reset_connection_is_an_end_and_not_an_error():
             theirs.close()
             assert channel.receive() == []
             assert not channel.open
+
+
+def test_a_reading_that_decided_something_is_kept_although_nobody_reads(ends):
+    channel, other = ends
+    for number in range(3000):
+        channel.emit(Sampled(reading(seq=number), decided=number % 500 == 0))
+    assert channel.dropped
+    kept = [event.reading.seq for event in read_out(channel, other) if event.decided]
+    assert kept == list(range(0, 3000, 500))

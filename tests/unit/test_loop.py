@@ -16,7 +16,7 @@ from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.keeping import RETRY_FIRST
 from steadyrun.guard.loop import Loop
 from steadyrun.guard.machine import Rules
-from steadyrun.model.event import Acted, Thresholds, Troubled
+from steadyrun.model.event import Acted, Sampled, Thresholds, Troubled
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Member
@@ -219,3 +219,36 @@ def test_one_reading_that_fails_is_no_news(guard):
     held.loop._read = sometimes
     held.run()
     assert held.codes() == []
+
+
+def acts(held):
+    return [event for event in held.events if isinstance(event, Acted)]
+
+
+def test_a_freeze_that_a_kill_follows_before_it_is_confirmed_has_a_record_of_its_own(guard):
+    held = guard("exec sleep 60")
+    held.containment.is_frozen = lambda: False
+    stop = lambda: held.loop.stop(Ending.STOPPED, "asked", now=True)  # noqa: E731
+    held.loop.rules = held.loop.rules._replace(thresholds=CALM._replace(floor=2**60))
+    held.run(each_turn=stop)
+    freeze, kill = acts(held)[:2]
+    assert (freeze.action.value, freeze.confirmed) == ("freeze", False)
+    assert (kill.action.value, kill.confirmed) == ("kill", True)
+    (named,) = [e.reading for e in held.events if isinstance(e, Sampled) and e.reading.seq == freeze.seq]
+    assert named.host.mem_available < 2**60
+
+
+def test_a_freeze_that_is_never_confirmed_is_recorded_as_that_and_the_reader_told(guard, monkeypatch):
+    monkeypatch.setattr(loops, "CONFIRM_WITHIN", 0.1)
+    held = guard("exec sleep 60", thresholds=CALM._replace(floor=2**60, frozen_max=0.5))
+    held.containment.is_frozen = lambda: False
+    held.run()
+    assert [(a.action.value, a.confirmed) for a in acts(held)[:2]] == [("freeze", False), ("kill", True)]
+    assert held.codes() == ["freeze-unconfirmed"]
+
+
+def test_every_record_that_names_a_reading_names_one_that_is_never_dropped(guard):
+    held = guard("exec sleep 60", thresholds=CALM._replace(floor=2**60, frozen_max=0.3))
+    held.run()
+    kept = {event.reading.seq for event in held.events if isinstance(event, Sampled) and event.decided}
+    assert {a.seq for a in acts(held) if a.seq >= 0} <= kept

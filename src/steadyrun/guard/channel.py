@@ -1,7 +1,7 @@
 """The guard's end of the socket pair to the conductor: JSON lines, never waited for.
 
-Samples are dropped when nobody reads; everything else is kept until it is read. Nothing here
-blocks: a conductor that is stuck in a disk write does not stop the guard.
+Samples that decided nothing are dropped when nobody reads; everything else is kept until it is read.
+Nothing here blocks: a conductor that is stuck in a disk write does not stop the guard.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Channel:
 
     def emit(self, event: Event) -> None:
         """Send an event, or keep it for later."""
-        if isinstance(event, Sampled) and len(self._out) > MOST_UNSENT:
+        if isinstance(event, Sampled) and not event.decided and len(self._out) > MOST_UNSENT:
             self.dropped += 1
             return
         self.send(encode_event(event))

@@ -94,11 +94,13 @@ class Loop:
         self._emit(Released(at, Seconds(time())))
         self._tick(at)
 
-    def give(self, given: Input) -> None:
-        """Hand an input to the machine and carry out what it decides."""
+    def give(self, given: Input) -> bool:
+        """Hand an input to the machine and carry out what it decides; tell whether a record names it."""
         self.held, decisions = machine.step(self.held, given, self.rules)
+        recorded = False
         for decision in decisions:
-            self._do(decision)
+            recorded = self._do(decision) or recorded
+        return recorded
 
     def stop(self, ending: Ending, cause: str, *, now: bool = False) -> None:
         """Pass on somebody's wish that the load ends."""
@@ -155,11 +157,11 @@ class Loop:
         if self.held.stage is Stage.FROZEN and self._confirm is None and reading.load.frozen is False:
             self.hold.containment.freeze()  # somebody thawed it: a keeper after a stop of ours, or the load
         before = self.held
-        self.give(machine.Ticked(now, reading, late))
+        decided = self.give(machine.Ticked(now, reading, late))
         if self.held != before or now - self._passed_on >= SAMPLE_EVERY:
             self._passed_on = now
             self._seq += 1
-            self._emit(Sampled(reading))
+            self._emit(Sampled(reading, decided))
         if now - self._gone_at >= GONE_EVERY:
             self._gone_at = now
             if self.held.stage is not Stage.OVER and self.hold.containment.gone():
@@ -185,15 +187,16 @@ class Loop:
         frames = None if self._frames is None else self._frames.read(now, FRAMES_WINDOW)
         return Reading(self._seq, host, load, frames)
 
-    def _do(self, decision: Decision) -> None:
+    def _do(self, decision: Decision) -> bool:
+        """Carry out one decision; tell whether there is a record of it, now or once it is confirmed."""
         began = self.now()
+        self._close_freeze()
         match decision.action:
             case Action.FREEZE:
                 self.hold.containment.freeze()
                 self._confirm = (decision, began)
-                return
+                return True
             case Action.THAW:
-                self._confirm = None
                 self.hold.containment.thaw()
             case Action.TERM:
                 self.hold.term()
@@ -201,24 +204,35 @@ class Loop:
                 self.hold.kill()
                 self._count_soon()
                 if not self._killing.news(began):
-                    return
+                    return False
             case Action.FINISH:
-                return
+                return False
         self._report(decision, began)
+        return True
 
-    def _report(self, decision: Decision, began: Seconds) -> None:
+    def _report(self, decision: Decision, began: Seconds, *, confirmed: bool = True) -> None:
         took = Seconds(self.now() - began)
-        self._emit(Acted(began, Seconds(time()), decision.seq, decision.action, decision.cause, took))
+        self._emit(
+            Acted(began, Seconds(time()), decision.seq, decision.action, decision.cause, took, confirmed)
+        )
+
+    def _close_freeze(self, *, confirmed: bool | None = None) -> None:
+        """Record a freeze that nobody has recorded yet: something else follows it, or it is given up."""
+        if self._confirm is None:
+            return
+        (decision, began), self._confirm = self._confirm, None
+        if confirmed is None:
+            confirmed = bool(self.hold.containment.is_frozen())
+        self._report(decision, began, confirmed=confirmed)
 
     def _confirm_freeze(self, now: Seconds) -> None:
         if self._confirm is None:
             return
         decision, began = self._confirm
         if self.hold.containment.is_frozen():
-            self._confirm = None
-            self._report(decision, began)
+            self._close_freeze(confirmed=True)
         elif now - began > CONFIRM_WITHIN:
-            self._confirm = None
+            self._close_freeze(confirmed=False)
             self._trouble(
                 "freeze-unconfirmed",
                 "The load was told to freeze and is not wholly frozen",

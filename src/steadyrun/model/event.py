@@ -1,7 +1,7 @@
 """What goes between conductor and guard, as JSON lines on a socket pair.
 
-One `Order` goes in first; then `Control` words. Out come events: `Sampled` may be dropped when
-nobody reads, everything else never is.
+One `Order` goes in first; then `Control` words. Out come events: a `Sampled` that decided nothing may
+be dropped when nobody reads, everything else never is.
 """
 
 from enum import Enum
@@ -91,9 +91,11 @@ class Released(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """One tick. The only event that may be dropped."""
+    """One tick. The only event that may be dropped, unless it decided something."""
 
     reading: Reading
+    decided: bool = False
+    """An `Acted` names this reading: it is kept until it is read, as every other event is."""
 
 
 class Acted(NamedTuple):
@@ -107,6 +109,8 @@ class Acted(NamedTuple):
     cause: str
     took: Seconds
     """From the decision to the read-back of its effect."""
+    confirmed: bool = True
+    """False: it was followed by something else, or given up, before its effect could be read back."""
 
 
 class Troubled(NamedTuple):

@@ -270,10 +270,11 @@ def action_lines(actions: Sequence[Acted], clock: Clock) -> tuple[Md, ...]:
     told = [a for a in actions if a.action is not Action.FINISH]
     lines = tuple(
         fill(
-            "{} guard: {}, because {} (took {})",
+            "{} guard: {}, because {} ({} {})",
             clock.time(a.wall),
             a.action.value,
             a.cause or "of no reading",
+            "took" if a.confirmed else "not seen done within",
             millis(a.took * 1000),
         )
         for a in told[:ACTIONS_SHOWN]
