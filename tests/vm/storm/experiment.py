@@ -1,0 +1,146 @@
+"""One experiment: take up a machine, an idle window, the load under something, the end, the census.
+
+    with Machine(start) as machine:
+        taken_up(machine)
+        record = storm(machine, LOADS["few-large"], STEADYRUN)
+
+Nothing here judges; `judge.py` does.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shlex
+import tarfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from testbed.errors import DeadlineError, TestbedError
+
+from .inside.watch import READY, RUN
+from .record import Record, Told
+from .ssh import Probe
+from .swap import SWAPS
+
+if TYPE_CHECKING:
+    from testbed.guest import Guest
+    from testbed.machine import Machine
+
+    from .loads import Load
+    from .under import Under
+
+IDLE_S = 8.0
+AROUND_S = 60.0
+"""What the watcher needs beside its windows on a machine that answers: its start, the end, the census."""
+BACK_S = 60.0
+"""How long a machine that does not answer after the storm is waited for."""
+WATCHER = "storm-watch.service"
+FOLDER = "/srv/storm"
+_TOLD = "/run/storm/told.json"
+
+
+def storm(
+    machine: Machine,
+    load: Load,
+    under: Under,
+    *,
+    swap: str = "none",
+    seconds: float | None = None,
+    idle_s: float = IDLE_S,
+) -> Record:
+    """Do the experiment on a machine that answers; it is of no further use afterwards.
+
+    Args:
+        machine: Taken up, desktop up, nothing else running.
+        load: What is run at the desktop.
+        under: What holds it.
+        swap: One of `SWAPS`.
+        seconds: How long the load is watched at most, `None`: as it says; less when it ends before.
+        idle_s: The window before it.
+
+    Raises:
+        TestbedError: It could not begin. What happens afterwards is in the record.
+    """
+    began, at, busy = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z"), os.getloadavg()[0]
+    seconds = load.watched_s if seconds is None else seconds
+    guest = machine.guest()
+    put_into(guest)
+    guest.run(f"mkdir -p /run/storm && chown desk: /run/storm && {SWAPS[swap] or 'true'}", seconds=120)
+    if under.prepare:
+        guest.run(under.prepare, seconds=120)
+    plan = json.dumps({"line": line_of(under, load), "idle_s": idle_s, "seconds": seconds})
+    _start_watcher(guest, plan)
+    guest.until(f"test -e {READY}", seconds=AROUND_S)
+    with Probe(guest, machine.port) as probe:
+        told, lost = _wait(machine, idle_s + seconds + AROUND_S)
+        until = time.monotonic()
+    looks = probe.looks(told.storm_wall if told else time.time() - (time.monotonic() - began))
+    return Record(
+        load=load.name,
+        under=under.name,
+        swap=swap,
+        seconds=seconds,
+        at=at,
+        told=told,
+        logins=looks,
+        back_s=_back(machine, until),
+        lost=lost,
+        host_load1=round(busy, 2),
+        took_s=round(time.monotonic() - began, 1),
+    )
+
+
+def line_of(under: Under, load: Load) -> str:
+    """Return what is typed at the desktop."""
+    return f"{under.before} {RUN}.load {load.name}".strip()
+
+
+def put_into(guest: Guest) -> None:
+    """Copy this package into the guest."""
+    packed = io.BytesIO()
+    here = Path(__file__).resolve().parent
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path in sorted([*here.glob("*.py"), *here.glob("inside/*.py")]):
+            archive.add(path, f"storm/{path.relative_to(here)}")
+    guest.run(f"mkdir -p {FOLDER} && tar -xf - --no-same-owner -C {FOLDER}", stdin=packed.getvalue())
+
+
+def _start_watcher(guest: Guest, plan: str) -> None:
+    """Start the watcher as a service: it outlives our connection, and no session is its place."""
+    guest.run(
+        f"systemd-run --quiet --unit={WATCHER} --setenv=PYTHONPATH={FOLDER} -p LimitMEMLOCK=infinity"
+        f" -p TasksMax=infinity python3 -m storm.inside.watch {shlex.quote(plan)}"
+    )
+
+
+def _wait(machine: Machine, seconds: float) -> tuple[Told | None, str]:
+    """Wait for the watcher's word over one connection, or several where one is lost."""
+    end = time.monotonic() + seconds
+    waiting = f"while systemctl is-active -q {WATCHER}; do sleep 0.5; done; cat {_TOLD}"
+    lost = ""
+    while (left := end - time.monotonic()) > 0:
+        machine.check_alive()
+        try:
+            done = machine.guest().run(waiting, seconds=max(5.0, left), check=False)
+        except (TestbedError, DeadlineError) as error:
+            lost = f"{error}"
+            time.sleep(1.0)
+            continue
+        if done.code == 0 and done.out:
+            return msgspec.json.decode(done.out, type=Told), ""
+        lost = machine.guest().out(f"journalctl -b -u {WATCHER} --no-pager | tail -n 20")
+        break
+    return None, lost or f"the watcher did not come to its end within {seconds:g} s"
+
+
+def _back(machine: Machine, since: float) -> float | None:
+    """Return how long it took until SSH answered after the watch; `None`: not within `BACK_S`."""
+    try:
+        machine.wait_for_ssh(BACK_S)
+    except TestbedError:
+        return None
+    return round(time.monotonic() - since, 1)

@@ -1,0 +1,32 @@
+"""What a load runs under: nothing, or what is typed before its command at the desktop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MEMORY = "900M"
+"""The hard limit for all that take one: what a machine of 2 GB has free less steadyrun's reserve is
+about 1 GiB, and one that has been in use for a while less."""
+
+
+@dataclass(frozen=True)
+class Under:
+    """One way to run a hostile command."""
+
+    name: str
+    about: str
+    before: str = ""
+    """Shell words before the command."""
+    prepare: str = ""
+    """Shell commands for root before anything begins, such as starting a daemon."""
+    version: str = ""
+    """A shell command that says which version it is."""
+
+
+BARE = Under("nothing", "the command as it is", version="uname -r")
+STEADYRUN = Under(
+    "steadyrun",
+    "steadyrun run, its defaults and a memory limit",
+    before=f"steadyrun run --memory {MEMORY} --json /run/storm/outcome.json --",
+    version="steadyrun --version",
+)
