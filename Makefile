@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 REPORT := steadyrun-report
 
 .DEFAULT_GOAL := help
-.PHONY: help test-vm vm-packages vm-image vm-shell test-packages install install-dev ramp test lint types imports unit real wheel bench clean
+.PHONY: help test-vm vm-packages vm-image vm-shell test-packages install install-dev ramp test lint types imports unit real wheel bench bench-vm clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,9 @@ vm-packages: $(VENV)/bin/python
 
 test-vm: install-dev wheel vm-packages ## the tests in a virtual machine with a desktop (as root it installs QEMU and such)
 	$(BIN)/python tools/run_tests.py vm
+
+bench-vm: install-dev wheel vm-packages ## the hostile loads side by side in virtual machines, 45 minutes; BENCH='--load fits --under nothing'
+	PYTHONPATH=tests/vm $(BIN)/python -m bench.vm $(BENCH)
 
 vm-image: install-dev wheel vm-packages ## the testbed: build the virtual machine, boot its desktop, suspend it (cached)
 	$(TESTBED) prepare $(VM)

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from storm.experiment import line_of
 from storm.frames import ENTRY, PERIOD_NS, SIZE, frames_of, next_due, parse
+from storm.host import Spent, others_frac
 from storm.inside.board import SLOTS
 from storm.inside.load import parts
 from storm.judge import changes, judge, lost, oom_outside
@@ -132,7 +133,7 @@ RECORD = Record(
     logins=(Login(-3.0, 0.1, 1.0, 1.1), Login(1.0, 0.2, 1.5, 1.7), Login(5.0, 0.4, None, 6.0)),
     back_s=1.0,
     lost="",
-    host_load1=0.1,
+    host_others_frac=0.1,
     took_s=60.0,
 )
 
@@ -208,6 +209,15 @@ class TestJudging:
     def test_a_kept_record_gives_the_same_row(self):
         kept = msgspec.json.encode(RECORD)
         assert judge(msgspec.json.decode(kept, type=Record)) == judge(RECORD)
+
+
+class TestHost:
+    def test_what_the_machine_itself_took_is_not_of_others(self):
+        before, after = Spent(10.0, 5000, 400), Spent(20.0, 6500, 1400)
+        assert others_frac(before, after, cpus=2, ticks=100) == 0.25
+
+    def test_no_time_has_no_others(self):
+        assert others_frac(Spent(1.0, 5, 4), Spent(1.0, 5, 4), cpus=2, ticks=100) == 0.0
 
 
 class TestTyping:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shlex
 import tarfile
 import time
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from testbed.errors import DeadlineError, TestbedError
 
+from .host import Spent, others_frac, spent
 from .inside.watch import READY, RUN
 from .record import Record, Told
 from .ssh import Probe
@@ -65,7 +65,8 @@ def storm(
     Raises:
         TestbedError: It could not begin. What happens afterwards is in the record.
     """
-    began, at, busy = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z"), os.getloadavg()[0]
+    began, at = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    busy = _spent(machine)
     seconds = load.watched_s if seconds is None else seconds
     guest = machine.guest()
     put_into(guest)
@@ -77,7 +78,7 @@ def storm(
     guest.until(f"test -e {READY}", seconds=AROUND_S)
     with Probe(guest, machine.port) as probe:
         told, lost = _wait(machine, idle_s + seconds + AROUND_S)
-        until = time.monotonic()
+        until, after = time.monotonic(), _spent(machine)
     looks = probe.looks(told.storm_wall if told else time.time() - (time.monotonic() - began))
     return Record(
         load=load.name,
@@ -89,9 +90,17 @@ def storm(
         logins=looks,
         back_s=_back(machine, until),
         lost=lost,
-        host_load1=round(busy, 2),
+        host_others_frac=None if after is None or busy is None else others_frac(busy, after),
         took_s=round(time.monotonic() - began, 1),
     )
+
+
+def _spent(machine: Machine) -> Spent | None:
+    """Return the CPU time so far; `None`: the machine's process has ended."""
+    try:
+        return None if machine.pid is None else spent(machine.pid)
+    except OSError:
+        return None
 
 
 def line_of(under: Under, load: Load) -> str:

@@ -130,6 +130,6 @@ class Record:
     back_s: float | None
     """From the end of the watch until SSH answered again; `None`: it did not."""
     lost: str
-    host_load1: float
-    """The host's own load average at the start: an emulated machine feels it."""
+    host_others_frac: float | None
+    """Of the host's CPU time from beginning to end, what went to others than the machine."""
     took_s: float
