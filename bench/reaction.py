@@ -24,10 +24,11 @@ from steadyrun.guard.loop import Loop
 from steadyrun.guard.machine import Rules, Stage
 from steadyrun.guard.priority import come_first
 from steadyrun.model.action import Action
-from steadyrun.model.event import Acted, Event, Thresholds
+from steadyrun.model.event import Acted, Event
 from steadyrun.model.limits import CPU_WEIGHT_LOWEST, Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Member
+from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import MIB, Bytes, Seconds
 
 TIMES = 16

@@ -27,11 +27,11 @@ from steadyrun.guard.machine import Input, Rules
 from steadyrun.journal.write import open_journal
 from steadyrun.kernel.reader import HostReader, boot_id
 from steadyrun.model.codec import encode
-from steadyrun.model.event import Thresholds
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Member
 from steadyrun.model.record import RunKind, RunRecord
+from steadyrun.model.thresholds import Thresholds
 from steadyrun.ramp.loads import hog
 from steadyrun.units import MIB, Bytes, Seconds
 

@@ -19,10 +19,11 @@ from steadyrun.guard.machine import (
     running_time,
     step,
 )
+from steadyrun.guard.signs import Past, remember
 from steadyrun.model.action import Action
-from steadyrun.model.event import Thresholds
 from steadyrun.model.machine import reserve_of
 from steadyrun.model.outcome import Ending, MemberExit
+from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.units import GIB, MIB
 
 RESERVE = reserve_of(24 * GIB)
@@ -120,13 +121,16 @@ def test_no_kill_goes_on_for_ever(story, rules):
         assert not (held.stage is Stage.OVER and Action.KILL in actions)
 
 
+def level(available):
+    given = reading(available=available)
+    _, signs = remember(Past(), given, THRESHOLDS, Usual())
+    return law.judge(given, signs, THRESHOLDS, Usual()).level
+
+
 @given(st.integers(0, 24 * GIB), st.integers(0, 24 * GIB))
 def test_less_memory_is_never_a_milder_level_nor_a_slower_look(one, other):
     less, more = sorted((one, other))
-    assert (
-        law.judge(reading(available=less), THRESHOLDS).level
-        >= law.judge(reading(available=more), THRESHOLDS).level
-    )
+    assert level(less) >= level(more)
     assert law.next_tick(reading(available=less), THRESHOLDS) <= law.next_tick(
         reading(available=more), THRESHOLDS
     )

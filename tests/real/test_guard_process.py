@@ -26,11 +26,11 @@ from steadyrun.model.event import (
     Refused,
     Released,
     Sampled,
-    Thresholds,
 )
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Member
+from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import GIB
 
 pytestmark = pytest.mark.real

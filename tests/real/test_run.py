@@ -292,10 +292,10 @@ def test_a_journal_whose_disk_takes_its_time_does_not_cost_the_command_its_life(
     from steadyrun.guard.hold import prepare
     from steadyrun.guard.rules import rules_of
     from steadyrun.model.containment import BackendName
-    from steadyrun.model.event import Thresholds
     from steadyrun.model.limits import Limits
     from steadyrun.model.outcome import Ending
     from steadyrun.model.plan import Member
+    from steadyrun.model.thresholds import Thresholds
 
     backend = backend_named(BackendName.CGROUP1)
     limits = Limits(memory_max=64 << 20)
@@ -321,10 +321,10 @@ def test_a_ctrl_c_before_there_is_a_command_to_hear_it_still_ends_the_command(ba
     from steadyrun.guard.hold import prepare
     from steadyrun.guard.rules import rules_of
     from steadyrun.model.containment import BackendName
-    from steadyrun.model.event import Thresholds
     from steadyrun.model.limits import Limits
     from steadyrun.model.outcome import Ending
     from steadyrun.model.plan import Member
+    from steadyrun.model.thresholds import Thresholds
 
     backend, limits = backend_named(BackendName.CGROUP1), Limits(memory_max=64 << 20)
     member = Member(("/bin/sleep", "20"), "/", {"PATH": os.defpath})

@@ -1,7 +1,7 @@
 """Readings for tests of the guard: only what a test names differs from a calm machine."""
 
-from steadyrun.model.event import Thresholds
-from steadyrun.model.sample import CgroupSample, HostSample, Reading
+from steadyrun.model.sample import CgroupSample, Frames, HostSample, ProtectedSample, Psi, Reading
+from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import GIB
 
 THRESHOLDS = Thresholds(reserve=2 * GIB, floor=1 * GIB, black=GIB // 2)
@@ -51,5 +51,18 @@ def load_sample(at=0.0, **changes):
     )._replace(**changes)
 
 
-def reading(at=0.0, available=20 * GIB, seq=1, **load):
-    return Reading(seq, host_sample(at, mem_available=available), load_sample(at, **load), None)
+def psi(full=0.0, some=None):
+    """Totals of so many seconds."""
+    some = full if some is None else some
+    return Psi(round(some * 1e6), round(full * 1e6), 0.0)
+
+
+def frames(p99_ms=0.3, silent=0.01):
+    return Frames(1.0, 60, 0.1, p99_ms, p99_ms, silent)
+
+
+def reading(at=0.0, available=20 * GIB, seq=1, *, host=None, frames=None, protected=(), **load):
+    """A reading; `host` holds fields of the host's sample, `protected` (name, some, full) in seconds."""
+    groups = tuple(ProtectedSample(n, round(some * 1e6), round(full * 1e6)) for n, some, full in protected)
+    sample = host_sample(at, mem_available=available, **(host or {}))
+    return Reading(seq, sample, load_sample(at, **load), frames, groups)

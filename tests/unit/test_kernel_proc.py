@@ -79,6 +79,12 @@ def test_a_kernel_without_swap_or_oom_counters_leaves_them_unknown():
     assert parse_vmstat("nr_free_pages 6120731\n") == VmStat(None, None, None)
 
 
+def test_vmstat_adds_what_kswapd_and_those_who_need_memory_scanned_and_got():
+    text = "pgsteal_kswapd 5\npgsteal_direct 6\npgscan_kswapd 70\npgscan_direct 8\npgscan_anon 99\n"
+    assert parse_vmstat(text) == VmStat(None, None, None, 78, 11)
+    assert parse_vmstat("pgscan_kswapd 70\n").scanned is None
+
+
 @pytest.mark.parametrize("text", ["", "pswpin x\n", "nonsense\n", "a 1\npswpout -1\n", "oom_kill\n"])
 def test_vmstat_of_another_form_is_refused(text):
     with pytest.raises(FormatError, match=r"^/proc/vmstat: expected "):

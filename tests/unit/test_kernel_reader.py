@@ -24,6 +24,8 @@ KIB, MIB = 1024, 1024**2
 NO_LIMIT = 9223372036854771712
 PSI = "some avg10=50.00 avg60=0.13 avg300=0.21 total=70\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
 
+SCAN = "pgsteal_kswapd 10\npgsteal_direct 2\npgscan_kswapd 20\npgscan_direct 10\npgscan_direct_throttle 7\n"
+
 
 def put(root, path, text):
     """Write a file below root, through the same inode when it is there already."""
@@ -61,7 +63,7 @@ def root(tmp_path):
     meminfo = "MemTotal: 1000 kB\nMemAvailable: 800 kB\nSwapTotal: 20 kB\nSwapFree: 15 kB\n"
     put(tmp_path, "/proc/meminfo", meminfo)
     put(tmp_path, "/proc/loadavg", "36.01 15.20 3.12 91/880 11206\n")
-    put(tmp_path, "/proc/vmstat", "nr_free_pages 5\npswpin 1\npswpout 2\noom_kill 3\n")
+    put(tmp_path, "/proc/vmstat", "nr_free_pages 5\npswpin 1\npswpout 2\noom_kill 3\n" + SCAN)
     for name in ("memory", "io", "cpu"):
         put(tmp_path, f"/proc/pressure/{name}", PSI)
     put(tmp_path, "/proc/self/cgroup", "0::/\n")
@@ -99,6 +101,7 @@ def test_a_sample_holds_every_figure_of_the_machine(root, reader_of):
     assert (found.load1, found.load5, found.load15, found.runnable) == (36.01, 15.2, 3.12, 91)
     assert found.psi_memory == found.psi_io == found.psi_cpu == Psi(70, 7, 0.5)
     assert (found.swap_in_pages, found.swap_out_pages, found.oom_kills) == (1, 2, 3)
+    assert (found.scanned_pages, found.stolen_pages) == (30, 12)
     assert found.processes == 2
 
 
@@ -111,7 +114,7 @@ def test_processes_are_counted_only_when_asked_for(root, reader_of):
     [
         ("meminfo", ("mem_total", "mem_available", "swap_total", "swap_free")),
         ("loadavg", ("load1", "load5", "load15", "runnable")),
-        ("vmstat", ("swap_in_pages", "swap_out_pages", "oom_kills")),
+        ("vmstat", ("swap_in_pages", "swap_out_pages", "oom_kills", "scanned_pages", "stolen_pages")),
         ("pressure/memory", ("psi_memory",)),
         ("pressure/io", ("psi_io",)),
         ("pressure/cpu", ("psi_cpu",)),

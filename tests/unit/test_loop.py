@@ -16,10 +16,11 @@ from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.keeping import RETRY_FIRST
 from steadyrun.guard.loop import Loop
 from steadyrun.guard.machine import Rules
-from steadyrun.model.event import Acted, Sampled, Thresholds, Troubled
+from steadyrun.model.event import Acted, Sampled, Troubled
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Member
+from steadyrun.model.thresholds import Thresholds
 
 CALM = Thresholds(0, 0, 0)
 

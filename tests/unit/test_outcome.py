@@ -8,9 +8,9 @@ from evidence import limits, psi, reading
 from steadyrun.guard.machine import Held
 from steadyrun.guard.outcome import outcome_of
 from steadyrun.guard.rules import POLLED_TICK, rules_of
-from steadyrun.model.event import Thresholds
 from steadyrun.model.limits import ReadBack
 from steadyrun.model.outcome import Ending, MemberExit
+from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import MIB, Bytes, Seconds
 
 FAR = Thresholds(Bytes(0), Bytes(0), Bytes(0))

@@ -21,8 +21,8 @@ from steadyrun.model.outcome import Ending, LoadOutcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from steadyrun.guard.held import Rules
     from steadyrun.guard.loop import Emit, Loop
-    from steadyrun.guard.machine import Rules
 
 STOP_SIGNAL = signal.SIGRTMIN + 1
 """What `steadyrun stop` sends: unlike TERM it is not passed on but ends the load, with a grace."""

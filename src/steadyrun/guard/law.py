@@ -1,29 +1,46 @@
-"""The guard's law: what one reading means for the load. Pure: no clock, no file, no process.
+"""The guard's law: what the readings mean for the load. Pure: no clock, no file, no process.
 
-This version judges by available memory alone, the one thing whose exhaustion ends a machine
-without swap. The room for the rest of the law (pressure of the protected groups, the canary, I/O)
-is `judge`: it takes the whole `Reading` and answers with one `Level` and the words for it;
-`machine.py` knows nothing of what made a level.
+`judge` answers with one `Level`, the kind of thing that made it, and the reading in words:
+
+| level  | when (thresholds are the larger of the value and three times what is usual here)             |
+|--------|----------------------------------------------------------------------------------------------|
+| BLACK  | available memory below half the floor; reclaim in vain for 5 s                               |
+| RED    | a protected group stalled (`full`) 100 ms of the last second; the whole machine 150 ms, with  |
+|        | low memory or late frames; available memory below the floor; the canary silent twice         |
+| YELLOW | a protected group waited for memory (`some`) over 5 % of the second, or frames over 20 ms     |
+|        | late, in 2 of the last 3 windows; available memory below the reserve                         |
+| GREEN  | otherwise                                                                                    |
+
+What follows from a level is `machine.py`'s: that a stall persists after a freeze and that there were
+three REDs in a minute are BLACK as well, and known there. Memory pressure decides; I/O pressure only says
+what to tighten, and only with late frames and I/O by the load; CPU pressure decides nothing: `some` is near
+100 % with 16 busy loops whether or not a person feels it. What is unknown fires nothing.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
 
-from steadyrun.model.event import Thresholds
+from steadyrun.guard.signs import OF_THEM, SILENCES, WINDOWS, Signs, is_late, limit
 from steadyrun.model.sample import Reading
+from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.named import NamedTuple
-from steadyrun.units import Bytes, Seconds, format_size
+from steadyrun.units import Bytes, Seconds, format_duration, format_size
 
 FASTEST_TICK = Seconds(0.01)
 FILL_RATE = Bytes(2_100_000_000)
 """Bytes a second that one process fills in place (measured with an anonymous map in Python on
 2020s server hardware); several processes together are bound by the same memory bus."""
 LOOKS_BEFORE_FLOOR = 4
-"""Looks that fit between now and the floor at FILL_RATE (earlyoom, `sleep_time_ms`: the same idea)."""
+"""Looks that fit between now and the floor at the fill rate (earlyoom, `sleep_time_ms`: the same idea)."""
 LATE_FACTOR = 5.0
 """A tick later than this many intervals, and than LATE_AT_LEAST, says that the guard slept."""
 LATE_AT_LEAST = Seconds(1.0)
+UNREADABLE = "available memory could not be read"
+IO_SHARE = 0.15
+"""Share of a window in which all that ran waited for a disk, from which on the disk is what is short."""
+IO_LEAST = 2**20
+"""Bytes a second: a load that moves less is not what fills the disk's queue."""
 
 
 class Level(IntEnum):
@@ -36,22 +53,45 @@ class Level(IntEnum):
     BLACK = 4
 
 
+class Kind(Enum):
+    """What made a level: the same level asks for other deeds."""
+
+    NOTHING = "nothing"
+    MEMORY = "memory"
+    """Available memory is low. Freezing keeps it from getting lower."""
+    STALL = "stall"
+    """Somebody waits for memory. Freezing helps unless the memory is the load's."""
+    FRAMES = "frames"
+    """The canary is late or silent and memory is not known to be why."""
+    RECLAIM = "reclaim"
+
+
 class Judgement(NamedTuple):
-    """A level and the reading that made it, in words."""
+    """A level, what made it, and the reading in words."""
 
     level: Level
     cause: str
+    kind: Kind = Kind.NOTHING
+    io: bool = False
+    """The disk is short and the load uses it."""
 
 
-def judge(reading: Reading, thresholds: Thresholds) -> Judgement:
-    """Judge one reading.
+def judge(reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual) -> Judgement:
+    """Judge one reading together with what the last second says.
 
-    Below `black` is BLACK (kill), below `floor` is RED (freeze), below the reserve is YELLOW (a
-    frozen load stays frozen), else GREEN. Available memory that could not be read is UNKNOWN.
+    Available memory that could not be read is UNKNOWN, unless something else that is known is worse.
     """
+    found = _memory(reading, thresholds)
+    for each in (_reclaim(signs, thresholds), *_red(reading, signs, thresholds, usual), _yellow(signs)):
+        if each is not None and each.level > found.level:
+            found = each
+    return found._replace(io=_is_io(signs, thresholds, usual))
+
+
+def _memory(reading: Reading, thresholds: Thresholds) -> Judgement:
     available = reading.host.mem_available
     if available is None:
-        return Judgement(Level.UNKNOWN, "available memory could not be read")
+        return Judgement(Level.UNKNOWN, UNREADABLE)
     for level, threshold, name in (
         (Level.BLACK, thresholds.black, "half the floor"),
         (Level.RED, thresholds.floor, "the floor"),
@@ -59,23 +99,106 @@ def judge(reading: Reading, thresholds: Thresholds) -> Judgement:
     ):
         if available < threshold:
             cause = f"available memory {format_size(available)} is below {name}, {format_size(threshold)}"
-            return Judgement(level, cause)
+            return Judgement(level, cause, Kind.MEMORY)
     return Judgement(Level.GREEN, f"available memory {format_size(available)}")
 
 
-def next_tick(reading: Reading, thresholds: Thresholds) -> Seconds:
+def _reclaim(signs: Signs, thresholds: Thresholds) -> Judgement | None:
+    if signs.futile_for < thresholds.futile:
+        return None
+    cause = f"the machine scanned for memory in vain for {format_duration(signs.futile_for)}"
+    return Judgement(Level.BLACK, cause, Kind.RECLAIM)
+
+
+def _red(
+    reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual
+) -> tuple[Judgement | None, ...]:
+    return (
+        _protected(signs, thresholds, usual),
+        _host(reading, signs, thresholds, usual),
+        _silence(signs, thresholds),
+    )
+
+
+def _protected(signs: Signs, thresholds: Thresholds, usual: Usual) -> Judgement | None:
+    stall = signs.stall
+    if stall is None or stall.full < _in_window(
+        thresholds.protected_full, usual.protected_full, signs, thresholds
+    ):
+        return None
+    cause = f"all of {stall.name} waited for memory for {_ms(stall.full)} of {_ms(signs.over)}"
+    return Judgement(Level.RED, cause, Kind.STALL)
+
+
+def _host(reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual) -> Judgement | None:
+    full = signs.host_full
+    if full is None or full < _in_window(thresholds.host_full, usual.host_full, signs, thresholds):
+        return None
+    available = reading.host.mem_available
+    with_it = []
+    if available is not None and available < thresholds.reserve:
+        with_it.append(f"available memory {format_size(available)}")
+    if is_late(signs, thresholds, usual):
+        with_it.append(f"frames {_ms(signs.frames_late or Seconds(0.0))} late (p99)")
+    if signs.silent >= SILENCES:
+        with_it.append("no frames")
+    if not with_it:
+        return None
+    cause = (
+        f"all that ran waited for memory for {_ms(full)} of {_ms(signs.over)}, with {' and '.join(with_it)}"
+    )
+    return Judgement(Level.RED, cause, Kind.STALL)
+
+
+def _silence(signs: Signs, thresholds: Thresholds) -> Judgement | None:
+    if signs.silent < SILENCES:
+        return None
+    cause = f"the canary showed no frame for over {_ms(thresholds.frames_silent)}, {signs.silent} times"
+    return Judgement(Level.RED, cause, Kind.FRAMES)
+
+
+def _yellow(signs: Signs) -> Judgement | None:
+    if len(signs.wrong) < OF_THEM:
+        return None
+    last = signs.wrong[-1]
+    kind = Kind.FRAMES if last.frames else Kind.STALL
+    return Judgement(Level.YELLOW, f"{last.words}; so it was in {OF_THEM} of {WINDOWS} windows", kind)
+
+
+def _in_window(threshold: Seconds, usual: float | None, signs: Signs, thresholds: Thresholds) -> float:
+    """Return a threshold on time stalled, in seconds; a window made longer by a late look asks for more."""
+    return limit(threshold, usual, thresholds) * max(1.0, signs.over)
+
+
+def _is_io(signs: Signs, thresholds: Thresholds, usual: Usual) -> bool:
+    waits = signs.io_full is not None and signs.io_full >= IO_SHARE * signs.over > 0
+    moved = (signs.read_rate or 0.0) + (signs.write_rate or 0.0)
+    late = is_late(signs, thresholds, usual) or signs.silent >= SILENCES
+    return waits and moved >= IO_LEAST and late
+
+
+def _ms(time: Seconds) -> str:
+    return f"{1000 * time:.0f} ms"
+
+
+def next_tick(reading: Reading, thresholds: Thresholds, fill: float = 0.0) -> Seconds:
     """Return how long to wait for the next look: shorter as the way to the floor gets shorter.
 
     Between FASTEST_TICK and `thresholds.tick`; the latter when available memory is unknown: looking
     more often at nothing does not help.
+
+    Args:
+        reading: The present one.
+        thresholds: The table.
+        fill: Bytes a second by which available memory shrank at the worst so far; FILL_RATE at least.
     """
     available = reading.host.mem_available
     if available is None:
         return thresholds.tick
-    to_floor = (available - thresholds.floor) / FILL_RATE
+    to_floor = (available - thresholds.floor) / max(fill, FILL_RATE)
     return Seconds(min(thresholds.tick, max(FASTEST_TICK, to_floor / LOOKS_BEFORE_FLOOR)))
 
 
-def is_late(expected: Seconds, actual: Seconds) -> bool:
+def is_late_tick(expected: Seconds, actual: Seconds) -> bool:
     """Tell whether a tick came so late that the guard itself was asleep (suspend, a paused VM)."""
     return actual > max(LATE_AT_LEAST, LATE_FACTOR * expected)

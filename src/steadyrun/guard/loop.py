@@ -14,9 +14,9 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from steadyrun.guard import law, machine
+from steadyrun.guard.held import Decision, Held, Input, Rules, Stage, same
 from steadyrun.guard.hold import Hold
 from steadyrun.guard.killing import Killing
-from steadyrun.guard.machine import Decision, Held, Input, Rules, Stage
 from steadyrun.guard.outcome import outcome_of
 from steadyrun.kernel.reader import HostReader
 from steadyrun.model.action import Action
@@ -149,16 +149,16 @@ class Loop:
         return min(times)
 
     def _tick(self, now: Seconds) -> None:
-        late = law.is_late(self._interval, Seconds(now - self._last_tick))
+        late = law.is_late_tick(self._interval, Seconds(now - self._last_tick))
         self._last_tick = now
         reading = self._read(now)
-        self._interval = law.next_tick(reading, self.rules.thresholds)
+        self._interval = law.next_tick(reading, self.rules.thresholds, self.held.past.fill)
         self._look_for_unknown(now, reading)
         if self.held.stage is Stage.FROZEN and self._confirm is None and reading.load.frozen is False:
             self.hold.containment.freeze()  # somebody thawed it: a keeper after a stop of ours, or the load
         before = self.held
         decided = self.give(machine.Ticked(now, reading, late))
-        if self.held != before or now - self._passed_on >= SAMPLE_EVERY:
+        if not same(self.held, before) or now - self._passed_on >= SAMPLE_EVERY:
             self._passed_on = now
             self._seq += 1
             self._emit(Sampled(reading, decided))
@@ -169,15 +169,14 @@ class Loop:
 
     def _look_for_unknown(self, now: Seconds, reading: Reading) -> None:
         """Say once when the machine cannot be judged: the load runs on under its own limits alone."""
-        judgement = law.judge(reading, self.rules.thresholds)
-        if judgement.level is not law.Level.UNKNOWN:
+        if reading.host.mem_available is not None:
             self._known_at = now
         elif now - self._known_at >= UNKNOWN_FOR and not self._told_unknown:
             self._told_unknown = True
             self._trouble(
                 "machine-unknown",
-                f"The machine cannot be judged ({judgement.cause}): its limits alone hold the load",
-                f"{judgement.cause} for {now - self._known_at:.0f} s",
+                f"The machine cannot be judged ({law.UNREADABLE}): its limits alone hold the load",
+                f"{law.UNREADABLE} for {now - self._known_at:.0f} s",
                 "Look at /proc/meminfo; a frozen load stays frozen until it can be read.",
             )
 
@@ -198,6 +197,8 @@ class Loop:
                 return True
             case Action.THAW:
                 self.hold.containment.thaw()
+            case Action.TIGHTEN | Action.LOOSEN:
+                return False
             case Action.TERM:
                 self.hold.term()
             case Action.KILL:

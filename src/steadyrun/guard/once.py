@@ -30,17 +30,18 @@ from steadyrun.kernel.reader import HostReader, boot_id, pid_started
 from steadyrun.model.action import Action
 from steadyrun.model.containment import BackendName, ContainmentMade, ContainmentPlan
 from steadyrun.model.envelope import kind_of
-from steadyrun.model.event import Acted, Event, Thresholds, Troubled
+from steadyrun.model.event import Acted, Event, Troubled
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.machine import reserve_of
 from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import Member, RunAs
+from steadyrun.model.thresholds import Thresholds
 from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:
     from steadyrun.guard.aside import Aside
-    from steadyrun.guard.machine import Rules
+    from steadyrun.guard.held import Rules
     from steadyrun.journal.owners import Owners
     from steadyrun.journal.write import Journal
     from steadyrun.model.envelope import Envelope

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno as errnos
 from errno import errorcode
 
-from steadyrun.guard.machine import Held
+from steadyrun.guard.held import Held
 from steadyrun.model.outcome import Ending, LoadOutcome, MemberExit
 from steadyrun.model.sample import CgroupSample, Psi
 from steadyrun.units import Seconds

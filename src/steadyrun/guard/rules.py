@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from steadyrun.guard.machine import Rules
-from steadyrun.model.event import Thresholds
+from steadyrun.guard.held import Rules
 from steadyrun.model.limits import Limits, ReadBack
+from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import Seconds
 
 POLLED_TICK = Seconds(0.05)

@@ -36,6 +36,10 @@ class VmStat(NamedTuple):
     pswpout: int | None
     oom_kill: int | None
     """Processes killed by the OOM killer, every cgroup counted (kernel >= 4.13)."""
+    scanned: int | None = None
+    """`pgscan_kswapd` and `pgscan_direct`: pages that reclaim looked at."""
+    stolen: int | None = None
+    """`pgsteal_kswapd` and `pgsteal_direct`: pages that it got."""
 
 
 class PidStat(NamedTuple):
@@ -78,16 +82,23 @@ def parse_vmstat(text: str, *, source: str = "/proc/vmstat") -> VmStat:
     """Read the paging and OOM counters; other lines are not looked at.
 
     Raises:
-        FormatError: One of the three lines does not end in a number, or there is no counter at all.
+        FormatError: One of these lines does not end in a number, or there is no counter at all.
     """
     found = VmStat(
         pswpin=counter(text, "pswpin", source),
         pswpout=counter(text, "pswpout", source),
         oom_kill=counter(text, "oom_kill", source),
+        scanned=_both(text, "pgscan", source),
+        stolen=_both(text, "pgsteal", source),
     )
-    if found == (None, None, None) and not is_whole(text.partition("\n")[0].rpartition(" ")[2]):
+    if found == (None,) * len(found) and not is_whole(text.partition("\n")[0].rpartition(" ")[2]):
         raise unexpected(source, "lines such as 'pswpin 0'", text)
     return found
+
+
+def _both(text: str, name: str, source: str) -> int | None:
+    kswapd, direct = counter(text, f"{name}_kswapd", source), counter(text, f"{name}_direct", source)
+    return None if kswapd is None or direct is None else kswapd + direct
 
 
 def parse_stat_btime(text: str, *, source: str = "/proc/stat") -> Seconds:

@@ -92,6 +92,8 @@ class HostReader:
             swap_in_pages=paging.pswpin if paging else None,
             swap_out_pages=paging.pswpout if paging else None,
             oom_kills=paging.oom_kill if paging else None,
+            scanned_pages=paging.scanned if paging else None,
+            stolen_pages=paging.stolen if paging else None,
         )
 
     def close(self) -> None:

@@ -8,6 +8,10 @@ class Action(Enum):
 
     FREEZE = "freeze"
     THAW = "thaw"
+    TIGHTEN = "tighten"
+    """Give it less of what is short: CPU time, the disk, memory that may go to swap."""
+    LOOSEN = "loosen"
+    """Take one step of that back."""
     TERM = "term"
     """Ask the load's leaders to end (SIGTERM, thawed first: a frozen process cannot hear it)."""
     KILL = "kill"

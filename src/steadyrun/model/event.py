@@ -5,44 +5,17 @@ be dropped when nobody reads, everything else never is.
 """
 
 from enum import Enum
-from typing import Self
 
 from steadyrun.model.action import Action
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.finding import Finding
 from steadyrun.model.limits import Limits, ReadBack
-from steadyrun.model.machine import Reserve
 from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import Member, RunAs
 from steadyrun.model.sample import Reading
+from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.named import NamedTuple
-from steadyrun.units import Bytes, Seconds
-
-
-class Thresholds(NamedTuple):
-    """When the guard acts.
-
-    The defaults of time are chosen, not measured: a frozen load gets half a minute in which other memory
-    may come back, a load that is asked to end five seconds to write what it has, as `docker stop` gives ten.
-    """
-
-    reserve: Bytes
-    floor: Bytes
-    black: Bytes
-    frozen_max: Seconds = Seconds(30.0)
-    """A load frozen for memory alone is killed after this long."""
-    term_grace: Seconds = Seconds(5.0)
-    """Between TERM and KILL."""
-    kill_max: Seconds = Seconds(60.0)
-    """What is still there this long after the first kill waits uninterruptibly; nobody waits for it."""
-    clean: Seconds = Seconds(2.0)
-    """Available memory must have been back over the reserve this long before a thaw."""
-    tick: Seconds = Seconds(0.1)
-
-    @classmethod
-    def of(cls, reserve: Reserve) -> Self:
-        """Take the machine's reserve and the defaults for the rest."""
-        return cls(reserve.reserve, reserve.floor, reserve.black)
+from steadyrun.units import Seconds
 
 
 class Order(NamedTuple):
@@ -57,6 +30,8 @@ class Order(NamedTuple):
     """Inherited descriptor of the canary's frames."""
     stdout_fd: int
     stderr_fd: int
+    usual: Usual = Usual()
+    """As the baseline found it."""
 
 
 class Control(Enum):

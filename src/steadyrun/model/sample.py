@@ -44,6 +44,11 @@ class HostSample(NamedTuple):
     swap_out_pages: int | None
     oom_kills: int | None
     """`oom_kill` of /proc/vmstat, since boot, every cgroup counted."""
+    scanned_pages: int | None = None
+    """Pages that reclaim looked at for the machine's own sake, since boot (`pgscan_kswapd` and
+    `pgscan_direct`; reclaim at a cgroup's limit is not in them: shrink_inactive_list in mm/vmscan.c)."""
+    stolen_pages: int | None = None
+    """Pages of these that it got (`pgsteal_*`)."""
 
 
 class CgroupId(NamedTuple):
@@ -99,6 +104,18 @@ class Frames(NamedTuple):
     """Time since the last frame."""
 
 
+class ProtectedSample(NamedTuple):
+    """Time that a group which is not the load's waited for memory: a session, sshd, the display manager.
+
+    `memory.pressure` of its cgroup (Documentation/accounting/psi.rst, "Cgroup2 interface").
+    """
+
+    name: str
+    """`session-2.scope`, `ssh.service`."""
+    some_total: Microseconds
+    full_total: Microseconds
+
+
 class Reading(NamedTuple):
     """Everything the guard knows at one tick: what its decisions are made from."""
 
@@ -107,3 +124,5 @@ class Reading(NamedTuple):
     load: CgroupSample
     frames: Frames | None
     """`None`: there is no canary to read."""
+    protected: tuple[ProtectedSample, ...] = ()
+    """Those that can be told apart from the load and could be read; none: unknown."""

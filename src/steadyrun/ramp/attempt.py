@@ -17,11 +17,12 @@ from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal
 from steadyrun.model.codec import encode_event
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
-from steadyrun.model.event import Event, Order, Prepared, Thresholds
+from steadyrun.model.event import Event, Order, Prepared
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.machine import Reserve
 from steadyrun.model.record import Attempt, Baseline, Evidence, Observation, State
 from steadyrun.model.sample import Reading
+from steadyrun.model.thresholds import Thresholds
 from steadyrun.ramp.canary_care import CanaryCare
 from steadyrun.ramp.default_plan import OUTPUT_MAX
 from steadyrun.ramp.guarded import Guarded, GuardedLoad

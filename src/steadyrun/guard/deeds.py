@@ -1,0 +1,68 @@
+"""What each deed makes of the state of a load, whoever decided it. Pure."""
+
+from __future__ import annotations
+
+from steadyrun.guard.held import Decision, Held, Stage, Step
+from steadyrun.model.action import Action
+from steadyrun.model.outcome import Ending
+from steadyrun.units import Seconds
+
+
+def running_time(held: Held, at: Seconds) -> Seconds:
+    """Return how long the load has run, freezes and pauses left out."""
+    if held.released is None:
+        return Seconds(0.0)
+    resting = held.frozen_total
+    if held.stage is Stage.FROZEN:
+        resting = Seconds(resting + at - held.since)
+    elif held.paused_at is not None:
+        resting = Seconds(resting + at - held.paused_at)
+    return Seconds(at - held.released - resting)
+
+
+def paused(held: Held, at: Seconds) -> Step:
+    """Stop the load for its terminal (Ctrl-Z)."""
+    if held.stage is Stage.RUNNING and held.paused_at is None:
+        return held._replace(paused_at=at), (Decision(Action.FREEZE, "stopped from its terminal"),)
+    return held, ()
+
+
+def continued(held: Held, at: Seconds) -> Step:
+    """Let it go on."""
+    if held.stage is Stage.RUNNING and held.paused_at is not None:
+        return rest_from_pause(held, at), (Decision(Action.THAW, "continued from its terminal"),)
+    return held, ()
+
+
+def rest_from_pause(held: Held, at: Seconds) -> Held:
+    """Count a pause that is over as no running time."""
+    if held.paused_at is None:
+        return held
+    return held._replace(paused_at=None, frozen_total=Seconds(held.frozen_total + at - held.paused_at))
+
+
+def thawed(held: Held, at: Seconds) -> Held:
+    """Return the state after a freeze by the guard is over."""
+    if held.stage is not Stage.FROZEN:
+        return held
+    total = Seconds(held.frozen_total + at - held.since)
+    running = held._replace(stage=Stage.RUNNING, since=at, frozen_total=total)
+    return running._replace(clean_since=None, black_seen=False)
+
+
+def term(held: Held, at: Seconds, ending: Ending, cause: str, seq: int) -> Step:
+    """Thaw first: a frozen or stopped process does not hear a TERM (sosy-lab/benchexec#840)."""
+    held = rest_from_pause(thawed(held, at), at)
+    named = held._replace(
+        stage=Stage.ENDING, since=at, ending=held.ending or ending, cause=held.cause or cause
+    )
+    return named, (Decision(Action.THAW, cause, seq), Decision(Action.TERM, cause, seq))
+
+
+def kill(held: Held, at: Seconds, ending: Ending, cause: str, seq: int) -> Step:
+    """Kill, and go on killing until nobody is left."""
+    held = rest_from_pause(thawed(held, at), at)
+    named = held._replace(
+        stage=Stage.KILLING, since=at, ending=held.ending or ending, cause=held.cause or cause
+    )
+    return named, (Decision(Action.KILL, named.cause, seq),)

@@ -1,0 +1,193 @@
+"""What the machine's state makes of a load that runs or is frozen. Pure.
+
+Asymmetric: a load is tightened and frozen at once, thawed after the machine was well for `clean`, and
+loosened a step in each `loosen_after`. A frozen load is always thawed or killed. Nothing is killed on one
+look, nor for the machine's sake when it holds too little for that to help (`kill_least`): a load that
+small is thawed and left alone for a minute, for somebody else is what the machine suffers from. Late frames
+alone never kill: a load that is frozen and lets the frames be as late as before is not their cause.
+"""
+
+from __future__ import annotations
+
+from steadyrun.guard.deeds import kill, rest_from_pause, running_time, term, thawed
+from steadyrun.guard.grip import TIGHTEST, in_words, looser, tighter
+from steadyrun.guard.held import Decision, Held, Rules, Stage, Step, Ticked
+from steadyrun.guard.law import Judgement, Kind, Level
+from steadyrun.guard.signs import WINDOW, Signs
+from steadyrun.model.action import Action
+from steadyrun.model.outcome import Ending
+from steadyrun.model.sample import Reading
+from steadyrun.units import Seconds, format_duration, format_size
+
+REDS_WITHIN = Seconds(60.0)
+SPARED = Seconds(60.0)
+
+
+def on_running(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
+    """Decide for a load that runs."""
+    if judgement.level >= Level.RED and not _is_spared(held, tick, judgement, rules):
+        return _freeze(held, tick, judgement, signs, rules)
+    if rules.wall_time is not None and running_time(held, tick.at) >= rules.wall_time:
+        cause = f"it ran for its wall time, {format_duration(rules.wall_time)}"
+        return term(held, tick.at, Ending.WALL_TIME, cause, tick.reading.seq)
+    if judgement.level >= Level.YELLOW and judgement.kind is not Kind.MEMORY:
+        return _tighten(held, tick, judgement, signs, rules)
+    if judgement.level is Level.UNKNOWN:
+        return held._replace(clean_since=None), ()
+    return _loosen(held, tick, judgement, rules)
+
+
+def _is_spared(held: Held, tick: Ticked, judgement: Judgement, rules: Rules) -> bool:
+    if held.spared_until is None or tick.at >= held.spared_until:
+        return False
+    return judgement.kind is Kind.FRAMES or not worth_killing(tick.reading, rules)
+
+
+def worth_killing(reading: Reading, rules: Rules) -> bool:
+    """Tell whether the end of the load would give the machine much; a load of unknown size may.
+
+    Cache that reclaim can take at once is not counted: it would bring nothing (ray-project/ray#59796).
+    """
+    load = reading.load
+    memory = load.memory if load.working_set is None else load.working_set
+    return memory is None or memory + (load.swap or 0) >= rules.thresholds.kill_least
+
+
+def _freeze(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
+    """Freeze; a load that made somebody wait goes on under the tightest grip once it is thawed."""
+    held, seq = rest_from_pause(held, tick.at), tick.reading.seq
+    reds = tuple(at for at in held.reds if tick.at - at < REDS_WITHIN)
+    if judgement.kind is not Kind.FRAMES:
+        reds = (*reds, tick.at)
+    frozen = held._replace(
+        stage=Stage.FROZEN,
+        since=tick.at,
+        clean_since=None,
+        black_seen=judgement.level is Level.BLACK,
+        reds=reds,
+    )
+    freeze = Decision(Action.FREEZE, judgement.cause, seq)
+    if judgement.kind in (Kind.STALL, Kind.FRAMES) and rules.tightens:
+        frozen, tightened = _gripped(frozen, tick, judgement, signs, rules, to=TIGHTEST)
+        return frozen, (freeze, *tightened)
+    return frozen, (freeze,)
+
+
+def _tighten(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
+    held = held._replace(clean_since=None)
+    soon = held.gripped_at is not None and tick.at - held.gripped_at < WINDOW
+    if not rules.tightens or soon:  # the step before is not yet in the window
+        return held, ()
+    return _gripped(held, tick, judgement, signs, rules, to=held.grip.step + 1)
+
+
+def _gripped(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules, *, to: int) -> Step:
+    grip = tighter(
+        held.grip,
+        to=to,
+        read_rate=signs.read_rate if judgement.io else None,
+        write_rate=signs.write_rate if judgement.io else None,
+        high=judgement.kind is Kind.STALL and _may_throttle(tick.reading, rules),
+    )
+    if grip == held.grip:
+        return held, ()
+    cause = f"{judgement.cause}: {in_words(rules.limits, grip, rules.cores)}"
+    decision = Decision(Action.TIGHTEN, cause, tick.reading.seq, grip)
+    return held._replace(grip=grip, gripped_at=tick.at, clean_since=None), (decision,)
+
+
+def _may_throttle(reading: Reading, rules: Rules) -> bool:
+    """Tell whether what the throttle limit takes has somewhere to go.
+
+    Without swap a throttle limit below the working set livelocks the load and those who wait for it
+    (Containarium#1454: 90 minutes, SSH refused).
+    """
+    most, free = rules.limits.memory_max, reading.host.swap_free
+    return rules.throttles and most is not None and free is not None and free >= most // 10
+
+
+def _loosen(held: Held, tick: Ticked, judgement: Judgement, rules: Rules) -> Step:
+    if held.grip.step == 0:
+        return (held if held.clean_since is None else held._replace(clean_since=None)), ()
+    since = tick.at if held.clean_since is None else held.clean_since
+    if tick.at - since < rules.thresholds.loosen_after:
+        return held._replace(clean_since=since), ()
+    grip = looser(held.grip)
+    well = f"the machine was well for {format_duration(rules.thresholds.loosen_after)} ({judgement.cause})"
+    cause = f"{well}: {in_words(rules.limits, grip, rules.cores)}"
+    return held._replace(grip=grip, clean_since=tick.at), (
+        Decision(Action.LOOSEN, cause, tick.reading.seq, grip),
+    )
+
+
+def on_frozen(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
+    """Decide for a frozen load: it is killed, thawed, or looked at again."""
+    worth = worth_killing(tick.reading, rules)
+    if worth and (cause := _why_kill(held, tick, judgement, signs, rules)):
+        ending = Ending.HOST_MEMORY if judgement.kind is Kind.MEMORY else Ending.HOST_PRESSURE
+        return kill(held, tick.at, ending, cause, tick.reading.seq)
+    held = held._replace(black_seen=judgement.level is Level.BLACK)
+    if cause := _why_not_the_cause(held, tick, judgement, signs, rules, worth=worth):
+        spared = held._replace(spared_until=Seconds(tick.at + SPARED))
+        return _thaw(spared, tick, cause)
+    if judgement.level is Level.YELLOW and tick.at - held.since >= rules.thresholds.frozen_max:
+        # One more RED within a minute kills: it does not freeze and thaw for ever.
+        strikes = (tick.at,) * (rules.thresholds.reds_max - 1)
+        cause = f"frozen for {format_duration(rules.thresholds.frozen_max)}, and {judgement.cause}: no worse"
+        return _thaw(held._replace(reds=strikes), tick, cause)
+    if not _is_well(held, tick, judgement, rules):
+        return held._replace(clean_since=None), ()
+    since = tick.at if held.clean_since is None else held.clean_since
+    if tick.at - since < rules.thresholds.clean:
+        return held._replace(clean_since=since), ()
+    return _thaw(held, tick, judgement.cause)
+
+
+def _why_kill(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> str | None:
+    """Say why the load has to die; `None`: it has not. Each of these was seen at two looks or more."""
+    limits, frozen_for = rules.thresholds, Seconds(tick.at - held.since)
+    if judgement.level is Level.BLACK and held.black_seen:
+        return judgement.cause
+    if judgement.kind is Kind.FRAMES:
+        return None
+    red = judgement.level >= Level.RED
+    if red and len(held.reds) >= limits.reds_max:
+        return f"frozen for the {len(held.reds)}. time within a minute: {judgement.cause}"
+    whole = signs.over <= frozen_for  # nothing of the time before the freeze is in the window
+    if red and judgement.kind is Kind.STALL and frozen_for >= limits.stall_max and whole:
+        return f"frozen for {format_duration(frozen_for)} and still {judgement.cause}"
+    if (red or judgement.level is Level.UNKNOWN) and frozen_for >= limits.frozen_max:
+        return f"frozen for {format_duration(limits.frozen_max)} and still {judgement.cause}"
+    return None
+
+
+def _why_not_the_cause(
+    held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules, *, worth: bool
+) -> str | None:
+    """Say why the load is not what the machine suffers from; `None`: it may be."""
+    if judgement.level is not Level.UNKNOWN and judgement.level < Level.RED:
+        return None
+    limits, frozen_for = rules.thresholds, Seconds(tick.at - held.since)
+    if judgement.kind is Kind.FRAMES and frozen_for >= limits.stall_max and signs.over <= frozen_for:
+        return (
+            f"frozen for {format_duration(frozen_for)} and still {judgement.cause}: not because of this load"
+        )
+    stalls = judgement.kind is Kind.STALL and frozen_for >= limits.stall_max and signs.over <= frozen_for
+    if not worth and (stalls or frozen_for >= limits.frozen_max):
+        held_size = format_size(tick.reading.load.working_set or tick.reading.load.memory)
+        return (
+            f"frozen for {format_duration(frozen_for)} and still {judgement.cause}: "
+            f"not because of this load, which holds {held_size}"
+        )
+    return None
+
+
+def _is_well(held: Held, tick: Ticked, judgement: Judgement, rules: Rules) -> bool:
+    """Tell whether the load may go on soon: frames that stay late without it are not its doing."""
+    if judgement.level is Level.YELLOW and judgement.kind is Kind.FRAMES:
+        return tick.at - held.since >= rules.thresholds.stall_max
+    return judgement.level is Level.GREEN
+
+
+def _thaw(held: Held, tick: Ticked, cause: str) -> Step:
+    return thawed(held, tick.at), (Decision(Action.THAW, cause, tick.reading.seq),)
