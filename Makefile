@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 REPORT := steadyrun-report
 
 .DEFAULT_GOAL := help
-.PHONY: help test-vm vm-packages vm-image vm-shell test-packages install install-dev ramp test lint types imports unit real wheel bench bench-vm clean
+.PHONY: help test-vm vm-packages vm-image vm-shell test-packages install install-dev ramp test lint types imports unit real wheel bench bench-vm simulate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,9 @@ wheel: install-dev ## build the wheel and install it into .venv-wheel, which the
 .venv-bench/bin/runexec: requirements/bench.txt | $(VENV)/bin/python
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --require-hashes -r requirements/bench.txt
+
+simulate: install-dev ## seeded machines and loads under the guard's law and others'; MACHINES=10000 (half an hour on 2 cores)
+	PYTHONPATH=src $(BIN)/python -m simulation --machines $(or $(MACHINES),10000)
 
 bench: install .venv-bench/bin/runexec ## measure the budgets as ratios and print a table
 	$(BIN)/python -m bench --runexec .venv-bench/bin/runexec

@@ -72,6 +72,8 @@ class Judgement(NamedTuple):
     level: Level
     cause: str
     kind: Kind = Kind.NOTHING
+    low: bool = False
+    """Available memory is below the reserve, or not known, whatever else made the level."""
     io: bool = False
     """The disk is short and the load uses it."""
 
@@ -81,11 +83,19 @@ def judge(reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual) 
 
     Available memory that could not be read is UNKNOWN, unless something else that is known is worse.
     """
-    found = _memory(reading, thresholds)
-    for each in (_reclaim(signs, thresholds), *_red(reading, signs, thresholds, usual), _yellow(signs)):
-        if each is not None and each.level > found.level:
-            found = each
-    return found._replace(io=_is_io(signs, thresholds, usual))
+    possible = (
+        _reclaim(signs, thresholds),
+        _protected(signs, thresholds, usual),
+        _host(reading, signs, thresholds, usual),
+        _yellow(signs),
+        _memory(reading, thresholds),
+        _silence(signs, thresholds),
+    )
+    # Of one level the first: that somebody waits says more than that memory is low.
+    found = max((each for each in possible if each is not None), key=lambda each: each.level)
+    available = reading.host.mem_available
+    low = available is None or available < thresholds.reserve
+    return found._replace(low=low, io=_is_io(signs, thresholds, usual))
 
 
 def _memory(reading: Reading, thresholds: Thresholds) -> Judgement:
@@ -108,16 +118,6 @@ def _reclaim(signs: Signs, thresholds: Thresholds) -> Judgement | None:
         return None
     cause = f"the machine scanned for memory in vain for {format_duration(signs.futile_for)}"
     return Judgement(Level.BLACK, cause, Kind.RECLAIM)
-
-
-def _red(
-    reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual
-) -> tuple[Judgement | None, ...]:
-    return (
-        _protected(signs, thresholds, usual),
-        _host(reading, signs, thresholds, usual),
-        _silence(signs, thresholds),
-    )
 
 
 def _protected(signs: Signs, thresholds: Thresholds, usual: Usual) -> Judgement | None:

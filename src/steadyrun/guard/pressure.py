@@ -184,7 +184,7 @@ def _why_not_the_cause(
 
 def _is_well(held: Held, tick: Ticked, judgement: Judgement, rules: Rules) -> bool:
     """Tell whether the load may go on soon: frames that stay late without it are not its doing."""
-    if judgement.level is Level.YELLOW and judgement.kind is Kind.FRAMES:
+    if judgement.level is Level.YELLOW and judgement.kind is Kind.FRAMES and not judgement.low:
         return tick.at - held.since >= rules.thresholds.stall_max
     return judgement.level is Level.GREEN
 
