@@ -148,6 +148,13 @@ def format_size(size: int | None) -> str:
     return f"{size} B"
 
 
+def format_oom_kills(count: int | None) -> str:
+    """Print a number of OOM kills for a person: `no OOM kills`, `1 OOM kill`; `None` is not none."""
+    if count is None:
+        return "an unknown number of OOM kills"
+    return "1 OOM kill" if count == 1 else f"{count or 'no'} OOM kills"
+
+
 def size_argument(size: int) -> str:
     """Print bytes so that `parse_size` gives the same number back: `8000M`, `500MB`-free, exact."""
     if size == 0:

@@ -9,6 +9,7 @@ from steadyrun.units import (
     MIB,
     TIB,
     format_duration,
+    format_oom_kills,
     format_size,
     parse_cores,
     parse_count,
@@ -186,6 +187,14 @@ def test_a_size_is_printed_in_the_largest_binary_unit_it_reaches(size, text):
 )
 def test_a_size_argument_is_the_shortest_exact_way_to_write_it(size, text):
     assert size_argument(size) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(None, "an unknown number of OOM kills"), (0, "no OOM kills"), (1, "1 OOM kill"), (3, "3 OOM kills")],
+)
+def test_oom_kills_are_counted_in_words_and_unknown_is_not_none(count, text):
+    assert format_oom_kills(count) == text
 
 
 @pytest.mark.parametrize(

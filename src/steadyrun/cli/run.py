@@ -12,7 +12,7 @@ from steadyrun.errors import EndedBeforeStartError, SteadyrunError, UsageError
 from steadyrun.guard.once import Finished, Request, run_once
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, LoadOutcome
-from steadyrun.units import GIB, MIB, Bytes, format_duration, format_size, size_argument
+from steadyrun.units import GIB, MIB, Bytes, format_duration, format_oom_kills, format_size, size_argument
 
 if TYPE_CHECKING:
     import argparse
@@ -136,7 +136,7 @@ def explain(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...]) -> list
                 were = "1 process behind; it was" if left == 1 else f"{left} processes behind; they were"
                 lines.append(f"the command left {were} ended")
             if outcome.signal == signal.SIGKILL and outcome.oom_kills and not outcome.kills_at_limit:
-                lines.append(f"{_kills(outcome.oom_kills)} in it, none at its own memory limit")
+                lines.append(f"{format_oom_kills(outcome.oom_kills)} in it, none at its own memory limit")
     if outcome.survivors:
         were = "1 process" if outcome.survivors == 1 else f"{outcome.survivors} processes"
         lines.append(f"{were} could not be killed: not before what they wait for in the kernel is over")
@@ -152,12 +152,8 @@ def _memory_kill(outcome: LoadOutcome, limits: Limits) -> str:
     more = Bytes(-(-int(had * 1.5) // step) * step)
     return (
         f"killed at its memory limit, {format_size(had)}: peak {format_size(outcome.memory_peak)}, "
-        f"{_kills(outcome.oom_kills)}; try --memory {size_argument(more)}, or fewer workers"
+        f"{format_oom_kills(outcome.oom_kills)}; try --memory {size_argument(more)}, or fewer workers"
     )
-
-
-def _kills(count: int | None) -> str:
-    return "1 OOM kill" if count == 1 else f"{count or 'no'} OOM kills"
 
 
 def _figures(outcome: LoadOutcome) -> str:

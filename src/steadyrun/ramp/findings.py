@@ -19,7 +19,7 @@ from steadyrun.model.record import Evidence
 from steadyrun.model.verdict import Answer, Check, Verdict
 from steadyrun.ramp import checks_host
 from steadyrun.ramp.checks_job import SOFT, not_held
-from steadyrun.units import MIB, Bytes, Ratio, Seconds, format_duration, format_size
+from steadyrun.units import MIB, Bytes, Ratio, Seconds, format_duration, format_oom_kills, format_size
 
 RECOVERY_SLOW = Seconds(10.0)
 """A hand-written ramp began its next phase after 9 to 40 s; slower than this is worth a line."""
@@ -148,22 +148,19 @@ def _of_oom_outside(evidence: Evidence) -> Iterator[Finding]:
             "oom-kill-outside",
             Severity.PROBLEM,
             "The kernel killed processes that are not the load's",
-            f"{_kills(evidence.oom_kills_outside)} outside the containment{_victims(evidence)}",
+            f"{format_oom_kills(evidence.oom_kills_outside)} outside the containment{_victims(evidence)}",
             "see who it was: journalctl -k -g 'Out of memory|oom-kill'",
         )
     if evidence.oom_kills_elsewhere:
+        kills = format_oom_kills(evidence.oom_kills_elsewhere)
         yield Finding(
             "oom-kill-elsewhere",
             Severity.NOTE,
             "Something else on the machine was killed at a memory limit of its own",
-            f"{_kills(evidence.oom_kills_elsewhere)} at the limits of other cgroups{_victims(evidence)}",
+            f"{kills} at the limits of other cgroups{_victims(evidence)}",
             "",
             "did not hold it against the machine",
         )
-
-
-def _kills(count: int) -> str:
-    return "1 OOM kill" if count == 1 else f"{count} OOM kills"
 
 
 def _victims(evidence: Evidence) -> str:
@@ -330,7 +327,7 @@ def _of_ending(outcome: LoadOutcome, limits: Limits) -> Iterator[Finding]:
             "oom-kill-inside",
             Severity.WARNING,
             "The kernel killed the load at its memory limit",
-            f"{'some OOM kills' if kills is None else _kills(kills)} inside, "
+            f"{format_oom_kills(kills)} inside, "
             f"peak {format_size(outcome.memory_peak)} of {format_size(limits.memory_max)}",
             "give it more memory (memory_max), or fewer workers",
             "ended the whole load; nothing outside it was touched",

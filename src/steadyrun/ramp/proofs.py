@@ -22,7 +22,7 @@ from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.plan import Member
 from steadyrun.model.record import Proof
 from steadyrun.model.verdict import Answer
-from steadyrun.units import MIB, Bytes, Cores, Seconds, format_size
+from steadyrun.units import MIB, Bytes, Cores, Seconds, format_oom_kills, format_size
 
 PROOF_MEMORY = Bytes(64 * MIB)
 """Room for an interpreter and its libraries (about 9 MiB), far below any machine's floor."""
@@ -140,17 +140,11 @@ def _over_allocator_dies(backend: Backend, hold: Hold) -> Proof:
         answer = Answer.UNKNOWN
     evidence = (
         f"asked for {format_size(OVER_ALLOCATES)} under {format_size(PROOF_MEMORY)}: "
-        f"{_kills(kills)}, peak {format_size(peak)}{_ended_otherwise(hold) if not kills else ''}"
+        f"{format_oom_kills(kills)}, peak {format_size(peak)}{_ended_otherwise(hold) if not kills else ''}"
     )
     return Proof(
         "memory limit", "a process that allocates too much is killed inside its limit", answer, evidence, took
     )
-
-
-def _kills(count: int | None) -> str:
-    if count is None:
-        return "an unknown number of OOM kills"
-    return "1 OOM kill" if count == 1 else f"{count} OOM kills"
 
 
 def _ended_otherwise(hold: Hold) -> str:
