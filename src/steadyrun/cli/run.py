@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from steadyrun.cli.limits import add_limit_options, limits_of
 from steadyrun.errors import EndedBeforeStartError, SteadyrunError, UsageError
 from steadyrun.guard.once import Finished, Request, run_once
-from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, LoadOutcome
-from steadyrun.units import GIB, MIB, Bytes, format_duration, format_oom_kills, format_size, size_argument
+from steadyrun.units import format_duration, format_size
 
 if TYPE_CHECKING:
     import argparse
@@ -77,7 +76,7 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
         raise
     if args.json:
         _write_outcome(args.json, finished)
-    for line in explain(finished.outcome, finished.limits, args.argv):
+    for line in _explain(finished, args.argv):
         _say(line)
     if args.verbose:
         _say(_figures(finished.outcome))
@@ -110,50 +109,18 @@ def _say(line: str) -> None:
         pass  # a closed or full standard error does not change how the command ends
 
 
-def explain(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...]) -> list[str]:
-    """Return what the person should read about the end: nothing for a plain exit."""
-    lines: list[str] = []
-    match outcome.ending:
-        case Ending.MEMORY_LIMIT:
-            lines.append(_memory_kill(outcome, limits))
-        case Ending.WALL_TIME:
-            longer = format_duration((limits.wall_time or 1) * 2).replace(" ", "")
-            lines.append(f"ended: {outcome.cause}; try --timeout {longer}")
-        case Ending.HOST_MEMORY | Ending.HOST_PRESSURE:
-            lines.append(
-                f"killed to keep the machine steady: {outcome.cause}; its peak was "
-                f"{format_size(outcome.memory_peak)}; try a lower --memory, or close something else"
-            )
-        case Ending.STOPPED:
-            lines.append(f"stopped: {outcome.cause}")
-        case Ending.NOT_STARTED:
-            lines.append(f"{argv[0]}: {outcome.start_error}")
-        case Ending.CONTAINMENT_GONE | Ending.CONDUCTOR_GONE | Ending.GUARD_GONE | Ending.UNKNOWN:
-            lines.append(f"ended without being asked: {outcome.cause or 'reason unknown'}")
-        case Ending.EXITED:
-            if outcome.left_behind:
-                left = outcome.left_behind
-                were = "1 process behind; it was" if left == 1 else f"{left} processes behind; they were"
-                lines.append(f"the command left {were} ended")
-            if outcome.signal == signal.SIGKILL and outcome.oom_kills and not outcome.kills_at_limit:
-                lines.append(f"{format_oom_kills(outcome.oom_kills)} in it, none at its own memory limit")
-    if outcome.survivors:
-        were = "1 process" if outcome.survivors == 1 else f"{outcome.survivors} processes"
-        lines.append(f"{were} could not be killed: not before what they wait for in the kernel is over")
-    if not outcome.removed:
-        lines.append("its containment could not be removed; `steadyrun recover` tries again")
-    return lines
+def is_plain(outcome: LoadOutcome) -> bool:
+    """Tell whether there is nothing to say about the end; then the words for it are not even imported."""
+    by_itself = outcome.ending is Ending.EXITED and outcome.signal != signal.SIGKILL
+    return by_itself and not outcome.left_behind and not outcome.survivors and outcome.removed
 
 
-def _memory_kill(outcome: LoadOutcome, limits: Limits) -> str:
-    """Name the limit, the peak, and a value worth trying: half as much again, in whole 100 MiB."""
-    had = limits.memory_max or 0
-    step = GIB if had >= 4 * GIB else 100 * MIB
-    more = Bytes(-(-int(had * 1.5) // step) * step)
-    return (
-        f"killed at its memory limit, {format_size(had)}: peak {format_size(outcome.memory_peak)}, "
-        f"{format_oom_kills(outcome.oom_kills)}; try --memory {size_argument(more)}, or fewer workers"
-    )
+def _explain(finished: Finished, argv: tuple[str, ...]) -> list[str]:
+    if is_plain(finished.outcome):
+        return []
+    from steadyrun.report.ending import explain
+
+    return explain(finished.outcome, finished.limits, argv, ceiling=finished.ceiling)
 
 
 def _figures(outcome: LoadOutcome) -> str:

@@ -73,6 +73,8 @@ class Finished(NamedTuple):
     run_id: str
     backend: BackendName
     limits: Limits
+    ceiling: Bytes
+    """The most memory a load may have on this machine."""
     outcome: LoadOutcome
     readback: tuple[ReadBack, ...]
     guard_pid: int
@@ -100,7 +102,14 @@ def run_once(request: Request, *, say: Say, warn: Say) -> Finished:
     finally:
         run.close()
     return Finished(
-        run.run_id, run.backend.name, run.limits, outcome, run.readback, os.getpid(), run.keeper_pid
+        run.run_id,
+        run.backend.name,
+        run.limits,
+        run.ceiling,
+        outcome,
+        run.readback,
+        os.getpid(),
+        run.keeper_pid,
     )
 
 
@@ -188,12 +197,13 @@ class _Run:
             raise CannotContainError("/proc/meminfo: expected MemTotal and MemAvailable, found none")
         self._effective_ram = sample.mem_total
         self._reserve = reserve_of(sample.mem_total)
+        self.ceiling = Bytes(sample.mem_total - self._reserve.reserve)
         promises = tuple(Promise(Bytes(a), Bytes(b)) for a, b in promised_here(self.backend))
         chosen = choose_limits(
             self.request.asked,
             self._envelope(),
             room=room_for_new(sample.mem_available, self._reserve, promises),
-            ceiling=Bytes(sample.mem_total - self._reserve.reserve),
+            ceiling=self.ceiling,
         )
         if chosen.why:
             self._say(f"limits: {chosen.why}")

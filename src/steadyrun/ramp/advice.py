@@ -6,6 +6,7 @@ Pure words from figures; it decides nothing.
 from __future__ import annotations
 
 from steadyrun.model.outcome import LoadOutcome
+from steadyrun.report.ending import what_would_fit
 from steadyrun.units import Bytes, format_size
 
 
@@ -24,17 +25,3 @@ def end_of_tries(outcome: LoadOutcome | None, *, memory: Bytes, ceiling: Bytes, 
     else:
         why = f"after {tries} {'try' if tries == 1 else 'tries'} (--tries {tries + 2} goes on)"
     return f"{said}, {why}; {what_would_fit(outcome)}"
-
-
-def what_would_fit(outcome: LoadOutcome | None) -> str:
-    """Name the peak of each task and how many to start with: tasks are processes and threads."""
-    if outcome is None or not outcome.tasks_peak or outcome.memory_peak is None:
-        return "to make it fit, run it with fewer workers"
-    tasks, peak = outcome.tasks_peak, outcome.memory_peak
-    if tasks == 1:
-        return f"one task alone used {format_size(peak)}: make its input smaller, or add memory"
-    each = format_size(peak // tasks)
-    return (
-        f"to make it fit, run it with fewer workers: {tasks} tasks peaked at {format_size(peak)}, "
-        f"about {each} each, so start with {max(1, tasks // 2)}"
-    )

@@ -33,7 +33,7 @@ from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.proofs import IntentHook, prove, refuse_unproven
 from steadyrun.ramp.schedule import Finish, RunPhase, next_step
 from steadyrun.ramp.stopping import StopRequests
-from steadyrun.ramp.tomorrow import tomorrows_command
+from steadyrun.report.command import run_command
 from steadyrun.units import Bytes, Ratio, Seconds
 
 BASELINE_EVERY = Seconds(0.25)
@@ -164,7 +164,7 @@ class Conductor:
         if step.exit_code == 0 and step.passed_limits is not None:
             # Its wall time and log cap were the phase's; daily work sets its own.
             proven = step.passed_limits._replace(wall_time=None, output_max=None)
-            self._ledger.envelope(self._envelope(proven), tomorrows_command(self._order.argv, proven))
+            self._ledger.envelope(self._envelope(proven), run_command(self._order.argv, proven))
         return step.exit_code, step.reason, step.status
 
     def _envelope(self, limits: Limits) -> Envelope:

@@ -7,7 +7,7 @@ from steadyrun.cli.parser import Parser
 from steadyrun.cli.settings import Settings
 from steadyrun.model.envelope import kind_of
 from steadyrun.model.limits import Limits
-from steadyrun.ramp.tomorrow import limit_words, tomorrows_command
+from steadyrun.report.command import limit_options, run_command
 from steadyrun.units import MIB
 
 
@@ -15,19 +15,19 @@ from steadyrun.units import MIB
     "limits",
     [
         Limits(memory_max=8000 * MIB, tasks_max=4096),
-        Limits(memory_max=500_000_001, swap_max=64 * MIB, cpu_max=1.5),
+        Limits(memory_max=500_000_001, swap_max=64 * MIB, cpu_max=1.5, wall_time=90.5),
     ],
 )
 def test_the_words_are_read_back_as_the_same_limits(limits):
     parser = Parser("run", "about")
     add_limit_options(parser)
-    assert limits_of(parser.parse(limit_words(limits)), Settings()) == limits
+    assert limits_of(parser.parse(limit_options(limits)), Settings()) == limits
 
 
 def test_the_command_can_be_pasted_into_a_shell():
-    line = tomorrows_command(("sh", "-c", "echo 'a b'"), Limits(memory_max=MIB))
+    line = run_command(("sh", "-c", "echo 'a b'"), Limits(memory_max=MIB))
     assert shlex.split(line) == ["steadyrun", "run", "--memory", "1M", "--", "sh", "-c", "echo 'a b'"]
-    assert tomorrows_command((), Limits(memory_max=MIB)).endswith("-- YOUR COMMAND")
+    assert run_command((), Limits(memory_max=MIB)).endswith("-- YOUR COMMAND")
 
 
 @pytest.mark.parametrize(
