@@ -100,7 +100,7 @@ def test_report_and_history_show_a_run_that_was(steadyrun):
     assert f"{run_id} " in steadyrun("history").stdout
     shown = steadyrun("report", run_id, "--format", "json")
     assert shown.returncode == 0, shown.stderr
-    assert json.loads(shown.stdout)["header"]["argv"] == ["true"]
+    assert json.loads(shown.stdout)["command"] == ["true"]
 
 
 def test_the_printed_plan_is_read_back(prepared):

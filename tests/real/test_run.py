@@ -48,6 +48,18 @@ def test_over_the_memory_limit_is_137_with_one_line_that_names_limit_peak_and_ne
     assert "try --memory 100M" in line
 
 
+def test_its_report_is_a_short_page_that_says_how_it_ended_and_what_to_type_next(steadyrun):
+    steadyrun("run", "--memory", "64M", "--", "python3", "-c", HOG)
+    (run_id,) = steadyrun.run_ids()
+    page = steadyrun("report", run_id).stdout
+    assert "killed at its memory limit of 64 MiB" in page
+    assert f"steadyrun run --memory 100M --tasks 4096 -- python3 -c '{HOG}'" in page
+    assert "Phase" not in page
+    told = json.loads(steadyrun("report", run_id, "--json").stdout)
+    assert (told["kind"], told["termination"], told["run_exit_code"]) == ("run", "memory-limit", 137)
+    assert told["oom_kills"] == 1
+
+
 def test_an_oom_killed_child_is_no_success_even_when_the_command_says_so(steadyrun):
     done = steadyrun("run", "--memory", "64M", "--", "sh", "-c", f"python3 -c '{HOG}'; exit 0")
     assert done.returncode == 137

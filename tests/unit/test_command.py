@@ -8,7 +8,7 @@ from steadyrun.cli.settings import Settings
 from steadyrun.model.envelope import kind_of
 from steadyrun.model.limits import Limits
 from steadyrun.report.command import limit_options, run_command
-from steadyrun.units import MIB
+from steadyrun.units import GIB, MIB
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from steadyrun.units import MIB
     [
         Limits(memory_max=8000 * MIB, tasks_max=4096),
         Limits(memory_max=500_000_001, swap_max=64 * MIB, cpu_max=1.5, wall_time=90.5),
+        Limits(memory_max=GIB, memory_high=512 * MIB, cpu_weight=50, io_read_bps=MIB, io_write_bps=2 * MIB),
     ],
 )
 def test_the_words_are_read_back_as_the_same_limits(limits):

@@ -8,10 +8,11 @@ import sys
 
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import find_run, journal_here
-from steadyrun.model.record import RunKind
+from steadyrun.model.record import RunKind, RunRecord
 from steadyrun.report.files import write_atomic
 from steadyrun.report.json import render_json
 from steadyrun.report.progress import render_progress
+from steadyrun.report.single import render_single, render_single_json
 
 
 def configure(parser: Parser) -> None:
@@ -30,9 +31,16 @@ def execute(args: argparse.Namespace) -> int:
     """Render the record."""
     with journal_here() as journal:
         record = journal.record(find_run(journal, args.run, kind=RunKind.RAMP))
-    text = render_json(record) if args.format == "json" else render_progress(record)
+    text = _rendered(record, as_json=args.format == "json")
     if args.output:
         write_atomic(os.path.abspath(args.output), text, durable=True)
     else:
         sys.stdout.write(text)
     return 0
+
+
+def _rendered(record: RunRecord, *, as_json: bool) -> str:
+    """Return a ramp's whole page, a short one for everything else."""
+    if record.header.kind is RunKind.RAMP:
+        return render_json(record) if as_json else render_progress(record)
+    return render_single_json(record) if as_json else render_single(record)

@@ -131,10 +131,21 @@ def _figures(outcome: LoadOutcome) -> str:
 
 
 def _write_outcome(path: str, finished: Finished) -> None:
-    from steadyrun.cli.outcome_json import outcome_json
-    from steadyrun.report.files import write_atomic
+    import json
 
+    from steadyrun.model.codec import encode
+    from steadyrun.report.files import write_atomic
+    from steadyrun.report.single_json import SCHEMA, outcome_object
+
+    value = {
+        "schema": SCHEMA,
+        "run_id": finished.run_id,
+        **outcome_object(finished.backend, finished.limits, finished.outcome),
+        "limits_not_in_force": [encode(r) for r in finished.readback if not r.held],
+        "guard_pid": finished.guard_pid,
+        "keeper_pid": finished.keeper_pid,
+    }
     try:
-        write_atomic(os.path.abspath(path), outcome_json(finished), durable=False)
+        write_atomic(os.path.abspath(path), json.dumps(value, indent=2) + "\n", durable=False)
     except SteadyrunError as error:
         _say(f"--json: {error.message}")

@@ -51,6 +51,8 @@ NEEDED_LATER = tuple(f"steadyrun.guard.{name}" for name in ("loop", "rules", "ex
 """Imported only once the intent is written: by then the kernel is at work on the first move."""
 
 
+ACTIONS_KEPT = 200
+"""Deeds of the guard that the record of a run holds, the first ones; by choice: far more than one reads."""
 JOURNAL_PATIENCE_S = 10.0
 """How long a busy journal holds up the command or the prompt; then it runs without a record."""
 
@@ -122,6 +124,7 @@ class _Run:
         self.readback: tuple[ReadBack, ...] = ()
         self.keeper_pid = 0
         self._frozen = False
+        self._acted: list[Acted] = []
         self._aside: Aside | None = None
         expect_no_panic()
         facts, choice = decide(accept_weak=request.accept_weak, say=warn)
@@ -273,17 +276,17 @@ class _Run:
 
     def _end(self, intent: int | None, outcome: LoadOutcome) -> None:
         from steadyrun.guard.exitcode import exit_code
-        from steadyrun.model.codec import encode
-        from steadyrun.model.run import RunEnd
+        from steadyrun.model.run import RunEnd, RunResult
 
         if self._journal is None:
             return
+        result = RunResult(outcome, self.readback, tuple(self._acted))
         end = RunEnd(Seconds(time.time()), exit_code(outcome), outcome.cause or outcome.ending.value)
         try:
             with self._journal.batch():
                 if intent is not None and outcome.removed:
                     self._journal.fulfil(intent, "removed")
-                self._journal.add_events(self.run_id, 0, [(time.time(), encode(outcome))])
+                self._journal.add_events(self.run_id, 0, [(time.time(), result)])
                 self._journal.end_run(self.run_id, end)
         except SteadyrunError as error:
             self._give_up_journal(error)
@@ -323,6 +326,8 @@ class _Run:
 
     def _hear(self, event: Event) -> None:
         """Tell the person what the loop did. Called inside the loop: it must not wait for a reader."""
+        if isinstance(event, Acted) and len(self._acted) < ACTIONS_KEPT:
+            self._acted.append(event)
         if isinstance(event, Troubled):
             self._tell(event.finding.title)
         elif isinstance(event, Acted) and event.action is Action.FREEZE:

@@ -18,7 +18,7 @@ from steadyrun.journal.store import Store, is_damage, mark_suspect
 from steadyrun.model.codec import decode
 from steadyrun.model.envelope import Envelope
 from steadyrun.model.finding import Finding, Severity
-from steadyrun.model.run import RunEnd, RunHeader, RunKind, State
+from steadyrun.model.run import RunEnd, RunHeader, RunKind, RunResult, State
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:
@@ -69,8 +69,11 @@ class Reader(Store):
         left_out: list[Finding] = []
         attempts = self._attempts(run_id, left_out)
         known = self._list(Finding, findings, f"run {run_id}, findings", left_out)
+        known_header = decode(RunHeader, loads(header), source=f"run {run_id}")
+        single = known_header.kind is RunKind.RUN
         return RunRecord(
-            header=decode(RunHeader, loads(header), source=f"run {run_id}"),
+            header=known_header,
+            result=self._result(run_id, left_out) if single else None,
             baseline=self._one(Baseline, baseline, f"run {run_id}, baseline", left_out),
             proofs=self._list(Proof, proofs, f"run {run_id}, proofs", left_out),
             attempts=attempts,
@@ -207,6 +210,11 @@ class Reader(Store):
             )
         )
         return tuple(attempt for attempt in found if attempt is not None)
+
+    def _result(self, run_id: str, left_out: list[Finding]) -> RunResult | None:
+        """Return how a `run` ended: its one event; `None` when it never told, or that is unreadable."""
+        rows = self._rows("SELECT payload FROM events WHERE run_id=? ORDER BY id DESC LIMIT 1", (run_id,))
+        return self._one(RunResult, rows[0][0], f"run {run_id}, result", left_out) if rows else None
 
     def _one(self, cls: type[T], text: Any, where: str, left_out: list[Finding]) -> T | None:
         """Decode one value; `None` when there is none, or when it is unreadable (then a finding)."""

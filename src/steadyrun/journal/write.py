@@ -221,7 +221,7 @@ class Journal(Reader):
                 rows,
             )
 
-    def add_events(self, run_id: str, serial: int, events: Iterable[tuple[float, dict[str, Any]]]) -> None:
+    def add_events(self, run_id: str, serial: int, events: Iterable[tuple[float, Payload]]) -> None:
         """Keep events of an attempt, as (Unix time, payload), in one relaxed transaction."""
         rows = [(run_id, serial, self.boot_id, wall, _json(payload)) for wall, payload in events]
         with self._transaction(durable=False) as connection:

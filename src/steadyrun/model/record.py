@@ -15,6 +15,7 @@ from steadyrun.model.plan import Phase
 from steadyrun.model.run import RunEnd as RunEnd  # noqa: PLC0414
 from steadyrun.model.run import RunHeader as RunHeader  # noqa: PLC0414
 from steadyrun.model.run import RunKind as RunKind  # noqa: PLC0414
+from steadyrun.model.run import RunResult as RunResult  # noqa: PLC0414
 from steadyrun.model.run import State as State  # noqa: PLC0414
 from steadyrun.model.sample import Frames, HostSample
 from steadyrun.model.verdict import Answer, Check, Verdict
@@ -176,3 +177,5 @@ class RunRecord(NamedTuple):
     tomorrow: str | None
     """The exact command for daily work; `None` until a ramp has passed."""
     end: RunEnd | None
+    result: RunResult | None = None
+    """Of a single `run` that told how it ended; `None` for a ramp."""

@@ -6,8 +6,10 @@ Apart from `record.py` because `steadyrun run` writes these alone, at every star
 from enum import Enum
 
 from steadyrun.model.containment import BackendName
-from steadyrun.model.limits import Limits
+from steadyrun.model.event import Acted
+from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.machine import MachineFacts, Reserve
+from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import Plan
 from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
@@ -70,6 +72,14 @@ class State(Enum):
     CRASHED = "CRASHED (machine)"
     INTERRUPTED = "INTERRUPTED"
     STOPPED = "STOPPED"
+
+
+class RunResult(NamedTuple):
+    """What came of the one load of a `run`; a ramp's attempts have theirs."""
+
+    outcome: LoadOutcome
+    readback: tuple[ReadBack, ...]
+    actions: tuple[Acted, ...]
 
 
 class RunEnd(NamedTuple):

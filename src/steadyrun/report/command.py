@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from steadyrun.model.limits import Limits
+from steadyrun.model.limits import CPU_WEIGHT_LOWEST, Limits
 from steadyrun.units import size_argument
 
 
@@ -21,15 +21,20 @@ def ramp_command(argv: tuple[str, ...]) -> str:
 
 def limit_options(limits: Limits) -> list[str]:
     """Return the options of `steadyrun run` that stand for these limits."""
-    words: list[str] = []
-    if limits.memory_max is not None:
-        words += ["--memory", size_argument(limits.memory_max)]
-    if limits.swap_max:
-        words += ["--swap", size_argument(limits.swap_max)]
-    if limits.cpu_max is not None:
-        words += ["--cpus", f"{limits.cpu_max:g}"]
-    if limits.tasks_max is not None:
-        words += ["--tasks", str(limits.tasks_max)]
-    if limits.wall_time is not None:
-        words += ["--timeout", f"{limits.wall_time:g}"]
-    return words
+    sizes = (
+        ("--memory", limits.memory_max),
+        ("--memory-high", limits.memory_high),
+        ("--swap", limits.swap_max or None),
+        ("--io-read", limits.io_read_bps),
+        ("--io-write", limits.io_write_bps),
+    )
+    weight = None if limits.cpu_weight == CPU_WEIGHT_LOWEST else limits.cpu_weight
+    numbers = (
+        ("--cpus", limits.cpu_max),
+        ("--cpu-weight", weight),
+        ("--tasks", limits.tasks_max),
+        ("--timeout", limits.wall_time),
+    )
+    words = [(flag, size_argument(size)) for flag, size in sizes if size is not None]
+    words += [(flag, f"{number:g}") for flag, number in numbers if number is not None]
+    return [word for pair in words for word in pair]

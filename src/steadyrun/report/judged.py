@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.record import Attempt, Evidence, State
 from steadyrun.model.verdict import Answer, Verdict
@@ -63,6 +64,11 @@ def _finished_words(attempt: Attempt, seen: Evidence, outcome: LoadOutcome) -> s
 
 def ending_words(attempt: Attempt, outcome: LoadOutcome) -> str:
     """Return how the load ended, with the limit or the code that says so."""
+    return how_ended(outcome, attempt.limits)
+
+
+def how_ended(outcome: LoadOutcome, limits: Limits) -> str:
+    """Return how a load under these limits ended, with the limit or the code that says so."""
     text = words.ENDING_WORDS[outcome.ending]
     if outcome.ending is Ending.EXITED:
         how = (
@@ -72,9 +78,9 @@ def ending_words(attempt: Attempt, outcome: LoadOutcome) -> str:
         )
         return f"{text}, {how}"
     if outcome.ending is Ending.MEMORY_LIMIT:
-        text += f" of {memory_size(attempt.limits.memory_max)}"
-    if outcome.ending is Ending.WALL_TIME and attempt.limits.wall_time is not None:
-        text += f" of {lasted(attempt.limits.wall_time)}"
+        text += f" of {memory_size(limits.memory_max)}"
+    if outcome.ending is Ending.WALL_TIME and limits.wall_time is not None:
+        text += f" of {lasted(limits.wall_time)}"
     reason = outcome.start_error if outcome.ending is Ending.NOT_STARTED else outcome.cause
     return f"{text} ({reason})" if reason else text
 

@@ -1,43 +1,21 @@
 """Renders PROGRESS.md from one RunRecord. Pure: the same record gives the same words.
 
-What stands where is in `templates/progress.md.j2`; what is said is in the modules beside this
-one. Everything that the template writes is made safe for Markdown unless it is an `Md` already,
-so a section that forgets to escape is ugly, not dangerous.
+What stands where is in `templates/progress.md.j2`; what is said is in the modules beside this one.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from steadyrun.model.record import RunRecord
 from steadyrun.report import attempt, final, opening, summary
-from steadyrun.report.escape import Md, fill, inline
+from steadyrun.report.escape import Md, fill
 from steadyrun.report.lines import TO_BE_FILLED, WEAK, clock_of, finding_lines
+from steadyrun.report.page import fill_page
 from steadyrun.report.totals import attempts_of, phases_of
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from steadyrun.model.plan import Phase
-
-
-@functools.cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("steadyrun.report"),
-        autoescape=False,  # HTML's rules are not Markdown's; `finalize` does it
-        undefined=StrictUndefined,
-        finalize=lambda value: inline(value) if isinstance(value, str) else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["safe_md"] = Md
-    environment.filters["lead"] = lambda text: Md(f" {inline(text)}") if text else Md("")
-    return environment
 
 
 def render_progress(record: RunRecord) -> str:
@@ -45,29 +23,26 @@ def render_progress(record: RunRecord) -> str:
     early, late = summary.split(record)
     ended = record.end is not None
     issues = (*finding_lines(record.findings), *summary.run_issues(record))
-    return (
-        _environment()
-        .get_template("progress.md.j2")
-        .render(
-            preface=_preface(record),
-            system=opening.system_lines(record),
-            baseline_heading=opening.baseline_heading(record),
-            baseline=opening.baseline_lines(record),
-            baseline_rows=opening.baseline_rows(record),
-            proofs=opening.proof_rows(record.proofs),
-            results=summary.testing_results(record),
-            issues=issues,
-            no_issues="none" if ended else TO_BE_FILLED,
-            solutions=summary.run_solutions(record),
-            no_solutions="none" if ended else TO_BE_FILLED,
-            strategy=opening.strategy(phases_of(record)),
-            status=record.status or "unknown",
-            early=_sections(record, early),
-            summary=summary.progress_summary(record),
-            late=_sections(record, late),
-            final=final.final_results(record),
-            missing="not done" if ended else TO_BE_FILLED,
-        )
+    return fill_page(
+        "progress.md.j2",
+        preface=_preface(record),
+        system=opening.system_lines(record),
+        baseline_heading=opening.baseline_heading(record),
+        baseline=opening.baseline_lines(record),
+        baseline_rows=opening.baseline_rows(record),
+        proofs=opening.proof_rows(record.proofs),
+        results=summary.testing_results(record),
+        issues=issues,
+        no_issues="none" if ended else TO_BE_FILLED,
+        solutions=summary.run_solutions(record),
+        no_solutions="none" if ended else TO_BE_FILLED,
+        strategy=opening.strategy(phases_of(record)),
+        status=record.status or "unknown",
+        early=_sections(record, early),
+        summary=summary.progress_summary(record),
+        late=_sections(record, late),
+        final=final.final_results(record),
+        missing="not done" if ended else TO_BE_FILLED,
     )
 
 

@@ -1,0 +1,132 @@
+"""The short page and the JSON of a single `run`: what it says of each end, and what it never says."""
+
+import json
+
+import pytest
+import records
+
+from steadyrun.model.action import Action
+from steadyrun.model.event import Acted
+from steadyrun.model.limits import Limits, ReadBack
+from steadyrun.model.outcome import Ending
+from steadyrun.model.record import RunEnd, RunKind, RunRecord, RunResult
+from steadyrun.report.single import next_step, render_single, render_single_json
+from steadyrun.units import GIB, MIB
+
+ARGV = ("pytest", "-n", "auto", "it's")
+LIMITS = Limits(memory_max=GIB, cpu_weight=1, tasks_max=4096)
+
+
+def a_run(ending=Ending.EXITED, code=0, *, limits=LIMITS, readback=(), actions=(), **changes):
+    header = records.header(ARGV, kind=RunKind.RUN, plan=None, limits=limits, report_dir=None)
+    outcome = records.outcome(limits, wall=12.0, ending=ending, peak=900 * MIB, tasks=8)._replace(**changes)
+    result = RunResult(outcome, readback, actions)
+    end = RunEnd(records.START + 12.2, code, ending.value)
+    return RunRecord(header, None, (), (), (), "", None, None, end, result)
+
+
+def killed():
+    return a_run(Ending.MEMORY_LIMIT, 137)
+
+
+def test_the_page_of_a_kill_at_the_limit():
+    assert (
+        render_single(killed())
+        == """\
+# steadyrun run 20251107-154921-3f9a
+
+- **Command**: `pytest -n auto 'it'"'"'s'` in `/home/someone/chat`
+- **Time**: 2025-11-07, 15:49:21 - 15:49:33 PST (12 s)
+- **Held by**: cgroup1 (v1 controllers)
+- **Limits**: memory 1 GiB, no swap, CPU weight 1, 4096 tasks
+
+## ❌ killed at its memory limit of 1 GiB (memory.failcnt rose, oom_kill 0 -> 1); exit code 137
+
+- **Peak memory**: 900 MiB of 1 GiB (headroom 124 MiB)
+- **OOM kills in it**: 1
+- **Took**: 12 s wall time, 11 s CPU time
+- **Tasks at most**: 8
+- **Read and written**: 0 B, 4 KiB
+- **Stalls (PSI)**: on memory under 0.1 s (wholly under 0.1 s), on I/O wholly under 0.1 s, for a CPU 0.4 s
+- **Left behind**: nothing
+
+## Next
+
+Killed at its memory limit, 1 GiB: peak 900 MiB, 1 OOM kill; try --memory 1600M, or fewer workers:
+
+```sh
+steadyrun run --memory 1600M --tasks 4096 -- pytest -n auto 'it'"'"'s'
+```
+"""
+    )
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_every_end_has_a_page_without_phases_and_baseline(ending):
+    page = render_single(a_run(ending, 1, start_error="no such file"))
+    assert page.endswith("\n")
+    assert not page.endswith("\n\n")
+    for word in ("Phase", "Baseline", "to be filled", "Conservative"):
+        assert word not in page
+    assert "## Next" in page
+
+
+@pytest.mark.parametrize(
+    ("record", "command"),
+    [
+        (a_run(), "steadyrun run --memory 1G --tasks 4096 -- pytest"),
+        (a_run(Ending.WALL_TIME, 124, limits=LIMITS._replace(wall_time=30.0)), "--timeout 60 -- pytest"),
+        (a_run(Ending.HOST_MEMORY, 137), "steadyrun ramp -- pytest"),
+        (a_run(Ending.NOT_STARTED, 127, start_error="no such file"), ""),
+        (
+            a_run(Ending.MEMORY_LIMIT, 137, limits=Limits(memory_max=records.header().machine.effective_ram)),
+            "",
+        ),
+        (a_run()._replace(result=None, end=None), "steadyrun history"),
+        (a_run()._replace(result=None, status="Crashed (machine)"), "steadyrun ramp -- pytest"),
+    ],
+)
+def test_what_to_type_next_follows_from_the_end(record, command):
+    found = next_step(record)
+    assert (command in found.command) if command else not found.command
+    assert found.advice
+
+
+def test_a_run_that_never_told_says_what_is_known_and_no_figures():
+    crashed = RunEnd(records.START, 5, "The machine went down while run r was going on.")
+    page = render_single(a_run()._replace(result=None, status="Crashed (machine)", end=crashed))
+    assert "## Crashed (machine): exit code 5" in page
+    assert "The machine went down while run r was going on." in page
+    assert "Peak memory" not in page
+    data = json.loads(render_single_json(a_run()._replace(result=None, end=None)))
+    assert (data["termination"], data["memory_peak_bytes"], data["ended"]) == (None, None, None)
+
+
+def test_a_limit_that_was_not_applied_and_what_the_guard_did_are_told():
+    missed = ReadBack("swap_max", "0", "", "memory.memsw", False)
+    froze = Acted(1.0, records.START + 1, 7, Action.FREEZE, "available memory 300 MiB", 0.002)
+    record = a_run(readback=(missed,), actions=(froze,))
+    page = render_single(record)
+    assert "**Limit not applied**: swap_max: asked 0, memory.memsw says nothing readable" in page
+    assert "guard: freeze, because available memory 300 MiB" in page
+    data = json.loads(render_single_json(record))
+    assert data["limits_not_in_force"][0]["name"] == "swap_max"
+    assert data["actions"][0]["cause"] == "available memory 300 MiB"
+
+
+def test_the_json_is_strict_whatever_the_command_was():
+    odd = records.header((b"caf\xe9".decode("utf-8", "surrogateescape"),), kind=RunKind.RUN, limits=LIMITS)
+    text = render_single_json(a_run()._replace(header=odd))
+    text.encode("utf-8")
+    assert json.loads(text)["memory_max_bytes"] == GIB
+
+
+def test_the_doctors_proofs_have_a_short_page_too():
+    header = records.header((), kind=RunKind.DOCTOR, plan=None)
+    record = RunRecord(
+        header, None, records.proofs(), (), (), "", None, None, RunEnd(records.START, 0, "3 proofs")
+    )
+    page = render_single(record)
+    assert "| over-allocator |" in page
+    assert page.endswith("|\n")
+    assert "## Next" not in page
