@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import journal_here, running
 from steadyrun.journal.rows import RunRow
+from steadyrun.report.escape import as_utf8, one_line
 from steadyrun.units import format_duration, parse_count
+
+COMMAND_MOST = 60
+"""Characters of a command in the list; --json has all of it."""
 
 
 def configure(parser: Parser) -> None:
@@ -44,6 +49,7 @@ def _object(row: RunRow, alive: bool) -> dict[str, object]:
         "exit_code": row.exit_code,
         "running": alive,
         "status": row.status,
+        "command": [as_utf8(word) for word in row.argv],
     }
 
 
@@ -56,4 +62,11 @@ def _line(row: RunRow, alive: bool) -> str:
         how = "has no end in the journal; `steadyrun recover` looks into it"
     else:
         how = f"exit {row.exit_code}, {format_duration(row.ended_wall - row.started_wall)}"
-    return f"{row.run_id}  {began}  {kind:<6}  {how:<28}  {row.status}".rstrip()
+    told = "  ".join(part for part in (row.status, _command(row.argv)) if part)
+    return f"{row.run_id}  {began}  {kind:<6}  {how:<28}  {told}".rstrip()
+
+
+def _command(argv: tuple[str, ...]) -> str:
+    """Return a command on one line, cut where it is long: what a terminal or a pipe cannot break on."""
+    line = one_line(shlex.join(argv))
+    return line if len(line) <= COMMAND_MOST else line[: COMMAND_MOST - 3] + "..."

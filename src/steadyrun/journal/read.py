@@ -30,7 +30,7 @@ E = TypeVar("E", bound=Enum)
 UNREADABLE = "journal-row-unreadable"
 _PAGE = 2000
 """Rows of samples or events held in memory at a time."""
-_RUN_COLUMNS = "run_id, kind, boot_id, pid, pid_started, started_wall, ended_wall, exit_code, status"
+_RUN_COLUMNS = "run_id, kind, boot_id, pid, pid_started, started_wall, ended_wall, exit_code, status, header"
 _IS_OPEN = "state IN ('RUNNING', 'RECOVERING')"
 
 
@@ -193,8 +193,9 @@ class Reader(Store):
                 exit_code=code,
                 status=_text(status),
                 open_attempts=tuple(opened.get(run_id, ())),
+                argv=_argv(header),
             )
-            for run_id, kind, boot_id, pid, pid_started, started, ended, code, status in self._rows(
+            for run_id, kind, boot_id, pid, pid_started, started, ended, code, status, header in self._rows(
                 f"SELECT {_RUN_COLUMNS} FROM runs WHERE {where}", values
             )
         )
@@ -255,6 +256,12 @@ def _text(text: Any) -> str:
     """Return the text the JSON says; empty when it is none."""
     value = loads(text)
     return value if isinstance(value, str) else ""
+
+
+def _argv(header: Any) -> tuple[str, ...]:
+    """Return the command that a header names, whatever else is in it; empty when there is none."""
+    argv = (_object(header) or {}).get("argv")
+    return tuple(word for word in argv if isinstance(word, str)) if isinstance(argv, list) else ()
 
 
 def _member(cls: type[E], value: Any) -> E | None:

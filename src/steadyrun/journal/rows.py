@@ -74,6 +74,8 @@ class RunRow(NamedTuple):
     exit_code: int | None
     status: str
     open_attempts: tuple[OpenAttempt, ...] = ()
+    argv: tuple[str, ...] = ()
+    """The user's command; empty: none, or it could not be read."""
 
 
 class SampleRow(NamedTuple):

@@ -64,6 +64,11 @@ def one_line(text: str) -> str:
     return visible(" ".join(text.split()))
 
 
+def as_utf8(text: str) -> str:
+    """Return text that UTF-8 and strict JSON can hold: a lone surrogate is shown as its code."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def inline(text: str) -> Md:
     """Return text to stand inside a line or a table's cell, meaning nothing but itself."""
     if isinstance(text, Md):

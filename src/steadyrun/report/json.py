@@ -15,6 +15,7 @@ from typing import Any
 
 from steadyrun import units
 from steadyrun.model.record import RunRecord
+from steadyrun.report.escape import as_utf8
 from steadyrun.report.lines import clock_of
 from steadyrun.report.totals import totals
 
@@ -107,5 +108,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        return as_utf8(value)
     return value

@@ -16,7 +16,7 @@ from steadyrun.model.record import RunKind, RunRecord, RunResult
 from steadyrun.report.attempt import action_lines
 from steadyrun.report.command import ramp_command, run_command
 from steadyrun.report.ending import explain, longer_wall_time, more_memory
-from steadyrun.report.escape import Md, code, fenced, fill
+from steadyrun.report.escape import Md, as_utf8, code, fenced, fill
 from steadyrun.report.figures import count, lasted, limit_words, memory_size, plural
 from steadyrun.report.judged import how_ended
 from steadyrun.report.lines import WEAK, Line, clock_of, finding_lines, with_word
@@ -57,8 +57,8 @@ def render_single_json(record: RunRecord) -> str:
         "schema": SCHEMA,
         "kind": header.kind.value,
         "run_id": header.run_id,
-        "command": [word.encode("utf-8", "backslashreplace").decode("utf-8") for word in header.argv],
-        "cwd": header.cwd.encode("utf-8", "backslashreplace").decode("utf-8"),
+        "command": [as_utf8(word) for word in header.argv],
+        "cwd": as_utf8(header.cwd),
         "started": clock.iso(header.started_wall),
         "ended": clock.iso(end.wall) if end else None,
         "run_exit_code": end.exit_code if end else None,
