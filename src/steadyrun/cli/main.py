@@ -1,21 +1,22 @@
 """The `steadyrun` command: finds the subcommand, runs it, prints errors, gives the exit code.
 
 Each subcommand is a module with `configure(parser)` and `execute(args) -> int`; only the one that
-was asked for is imported, so that `steadyrun run` starts quickly.
+was asked for is imported, so that `steadyrun run` starts quickly. Next to nothing is imported before
+`entry` is reached: from there on a Ctrl-C is an exit code, not a traceback.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from steadyrun import __version__
 from steadyrun.errors import EXIT_BUG, EXIT_RUN_OWN_FAILURE, EXIT_USAGE, SteadyrunError
 
+TYPE_CHECKING = False  # without `typing`, whose import is most of what would come before `entry`
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 COMMANDS = {
     "doctor": "what this machine can contain and watch, proved; and what mends each lack",
@@ -29,6 +30,8 @@ COMMANDS = {
     "canary": "the desktop's frames alone, live",
 }
 START_FAILURES = (126, 127)
+INTERRUPTED = 128 + 2
+"""Ended by SIGINT, as a shell counts it."""
 QUICK = "run"
 """The command whose start people wait for: read without argparse where its words are plain, without the
 collector of cycles (it makes none), and over without the interpreter's own farewell."""
@@ -36,15 +39,17 @@ collector of cycles (it makes none), and over without the interpreter's own fare
 
 def entry() -> int:
     """Be the console script: `main`, but a `run` leaves at once when all is written."""
-    if sys.argv[1:2] != [QUICK]:
-        return main()
-    import gc
-
-    gc.disable()
-    code = main()
     try:
+        if sys.argv[1:2] != [QUICK]:
+            return main()
+        import gc
+
+        gc.disable()
+        code = main()
         sys.stdout.flush()
         sys.stderr.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except (OSError, ValueError, AttributeError):
         return code  # a stream that is closed: the interpreter knows what to do about it
     os._exit(code)
@@ -67,8 +72,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _execute(name: str, words: list[str]) -> int:
     own_failure = EXIT_RUN_OWN_FAILURE if name == "run" else None
-    module = import_module(f"steadyrun.cli.{name}")
+    from importlib import import_module
+
     try:
+        module = import_module(f"steadyrun.cli.{name}")
         code = int(module.execute(_parse(name, module.configure, words)))
         sys.stdout.flush()
         return code
@@ -79,7 +86,7 @@ def _execute(name: str, words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + 13
     except KeyboardInterrupt:
-        return 128 + 2
+        return INTERRUPTED
     except Exception as error:
         return _bug(error, own_failure or EXIT_BUG)
 
