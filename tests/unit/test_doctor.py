@@ -9,6 +9,7 @@ import pytest
 from steadyrun.cli.doctor import Found, Page, as_object, closing, lines_of
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.model.containment import (
+    AS_ROOT,
     BackendName,
     Capability,
     CgroupMount,
@@ -136,7 +137,7 @@ TABLE = [
     ("controller io", contained(mounts=V1[:1]), DEGRADED, "bandwidth cannot", "sudo mount -t cgroup -o blkio,"),
     ("controller io", contained(mounts=(V2._replace(controllers=()),)), DEGRADED, "", "echo +io | sudo tee /sys/fs"),
     ("delegation", {}, OK, "in 4 hierarchies", ""),
-    ("delegation", contained(creatable=(), euid=1000), MISSING, "uid 1000 can make", "sudo steadyrun doctor"),
+    ("delegation", contained(creatable=(), euid=1000), MISSING, "uid 1000 can make", AS_ROOT),
     ("delegation", contained(creatable=()), MISSING, "nowhere", "docker run --privileged"),
     ("delegation", contained(creatable=MADE[:3]), DEGRADED, "not in /sys/fs/cgroup/blkio", "docker run"),
     ("delegation", contained(mounts=(), creatable=()), MISSING, "no hierarchy", ""),
@@ -160,7 +161,7 @@ TABLE = [
     ("freeze and kill", {"capabilities": without(Capability.FREEZE)}, DEGRADED, "nothing to freeze with", ""),
     ("freeze and kill", {"capabilities": without(Capability.KILL)}, MISSING, "outrun", "mount -t cgroup -o freezer"),
     ("freeze and kill", {"capabilities": without(Capability.KILL)} | contained(creatable=(), euid=1000), MISSING, "outruns",
-     "sudo steadyrun doctor"),
+     AS_ROOT),
     ("swap", {}, OK, "none:", ""),
     ("swap", {"swap": SwapFacts(None, ())}, UNKNOWN, "/proc/meminfo", ""),
     ("swap", SWAPPED, OK, "2 GiB in zram, limited", ""),
@@ -172,7 +173,7 @@ TABLE = [
     ("pressure (PSI)", {"psi": PsiFacts(False, None)}, DEGRADED, "PSI_DEFAULT_DISABLED", "psi=1"),
     ("CAP_SYS_RESOURCE", {}, OK, "held", ""),
     ("CAP_SYS_RESOURCE", rights(effective=None), UNKNOWN, "CapEff", ""),
-    ("CAP_SYS_RESOURCE", rights(), DEGRADED, "multiples of 2 s", "sudo steadyrun doctor"),
+    ("CAP_SYS_RESOURCE", rights(), DEGRADED, "multiples of 2 s", AS_ROOT),
     ("CAP_SYS_RESOURCE", rights(bounding=0), DEGRADED, "not held", "--cap-add=SYS_RESOURCE"),
     ("CAP_SYS_RESOURCE", rights(effective=1 << 24), OK, "held", ""),
     ("CAP_SYS_RESOURCE", rights(effective=1 << 23), DEGRADED, "not held", "sudo"),
@@ -181,7 +182,7 @@ TABLE = [
     ("real-time guard", rights(realtime_errno=errno.EPERM), DEGRADED, "EPERM", "limits.d/steadyrun.conf"),
     ("real-time guard", rights(realtime_errno=errno.EPERM, euid=0), DEGRADED, "EPERM", "--cap-add=SYS_NICE"),
     ("real-time guard", rights(realtime_errno=errno.EPERM, realtime_budget_us=0), DEGRADED, "RT_GROUP_SCHED",
-     "sudo steadyrun doctor"),
+     "steadyrun doctor   # from a shell outside"),
     ("memory lock", {}, OK, "no limit", ""),
     ("memory lock", rights(memlock=8 * MIB, effective=1 << 14), OK, "CAP_IPC_LOCK", ""),
     ("memory lock", rights(memlock=8 * MIB), DEGRADED, "at most 8 MiB", "memlock unlimited"),
@@ -329,6 +330,7 @@ def test_no_escape_is_printed_without_colour_and_none_from_a_name_that_holds_one
             found(**POLLED),
             "cannot contain a load: not as it must be: containment, limits, freeze and kill. Mend",
         ),
+        (found(**(POLLED | contained(creatable=(), euid=1000))), f"runs the load as you. Type: {AS_ROOT}"),
         (found(proofs=(HELD[0]._replace(answer=Answer.NO),)), "cannot contain a load: limits: seen"),
     ],
 )

@@ -159,14 +159,14 @@ def test_a_lock_that_was_passed_on_is_held_until_the_last_of_both_lets_go(lock_c
     first = lock_class()
     second = lock_class(os.dup(first.fd))
     first.close()
-    assert lock_class.holder() == os.getpid()
+    assert lock_class.holder() == (os.getpid(), os.geteuid())
     second.close()
     assert lock_class.holder() is None
 
 
 def test_whoever_asks_is_told_the_holder_however_many_asked_before(lock_class):
     held = lock_class()
-    assert [lock_class.holder() for _ in range(50)] == [os.getpid()] * 50
+    assert [lock_class.holder() for _ in range(50)] == [(os.getpid(), os.geteuid())] * 50
     held.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.unified_facts import limits_anything, read_levels
 from steadyrun.contain.unified_placement import given_by, place
-from steadyrun.model.containment import CgroupMount, ContainmentFacts, Obstacle, UnifiedLevel
+from steadyrun.model.containment import AS_ROOT, CgroupMount, ContainmentFacts, Obstacle, UnifiedLevel
 
 ALL = ("cpu", "io", "memory", "pids")
 TOP = UnifiedLevel("/cg", ALL, ALL, True, True, True, False, False)
@@ -74,9 +74,9 @@ OBSTACLES = {
         "/cg/a has no memory controller", "echo +memory | sudo tee /cg/cgroup.subtree_control",
     ),
     "mounted read-only": (facts(NOT_OURS, writable=False), "read-only", "mount -o remount,rw /cg"),
-    "a user without a place": (facts(NOT_OURS, euid=1), "uid 1 may make no cgroup", "sudo steadyrun doctor"),
+    "a user without a place": (facts(NOT_OURS, euid=1), "uid 1 may make no cgroup", AS_ROOT),
     "root in a locked container": (facts(NOT_OURS), "no cgroup can be made", "docker run --privileged"),
-    "not below what is mounted": (facts(), "not below what is mounted", "sudo"),
+    "not below what is mounted": (facts(), "not below what is mounted", "--cgroupns=private"),
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import journal_here
 from steadyrun.errors import EXIT_OK, SteadyrunError
 from steadyrun.journal.place import choose_dir
+from steadyrun.model.containment import AS_ROOT
 from steadyrun.model.record import Proof
 from steadyrun.model.verdict import Answer
 from steadyrun.ramp.doctor import judge_all, mode_of, what_is_held
@@ -221,6 +222,8 @@ def _why_not(found: Found) -> str:
 
 def _what_then(found: Found) -> str:
     remedies = [r.remedy for r in found.rungs if r.level is Level.MISSING and r.remedy]
+    if AS_ROOT in remedies:
+        return f"Root may make cgroups here, and runs the load as you. Type: {AS_ROOT}"
     if remedies:
         return "Mend it as said above, then type again: steadyrun doctor"
     return "`steadyrun doctor --json` holds the details of what was tried."

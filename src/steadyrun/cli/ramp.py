@@ -11,6 +11,7 @@ import os
 import sys
 import time
 
+from steadyrun.cli.busy import busy
 from steadyrun.cli.follow import Follower, Interrupts, progress_mode
 from steadyrun.cli.identity import environment_of, run_as
 from steadyrun.cli.parser import Parser
@@ -26,7 +27,7 @@ from steadyrun.cli.ramp_plan import describe, plan_for
 from steadyrun.cli.records import find_run, journal_here
 from steadyrun.cli.settings import Settings, settings_here
 from steadyrun.contain.decide import decide, reasons
-from steadyrun.errors import BusyError, CannotContainError, DecisionNeededError
+from steadyrun.errors import CannotContainError, DecisionNeededError
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.recovery import Recovered, recover
 from steadyrun.journal.owners import Owners
@@ -180,12 +181,7 @@ def _lock() -> MachineLock:
     try:
         return MachineLock()
     except OSError:
-        holder = MachineLock.holder()
-        who = "" if holder is None else f" (process {holder})"
-        raise BusyError(
-            f"another ramp runs on this machine{who}",
-            hint="`steadyrun watch` shows it, `steadyrun stop` ends it",
-        ) from None
+        raise busy(MachineLock.holder(), state=state_dir(os.environ, os.geteuid())) from None
 
 
 def _tell_recovered(recovered: Recovered) -> None:

@@ -13,6 +13,7 @@ from steadyrun.contain.unified_placement import place
 from steadyrun.contain.unified_promises import FREEZER_SINCE
 from steadyrun.errors import CannotContainError
 from steadyrun.model.containment import (
+    AS_ROOT,
     BackendName,
     CgroupMount,
     Choice,
@@ -173,7 +174,7 @@ def _legacy_obstacle(reason: str, remedy: str) -> Obstacle:
 
 def _how_to_write(facts: ContainmentFacts, memory: CgroupMount) -> str:
     if facts.euid != 0:
-        return "sudo steadyrun doctor"
+        return AS_ROOT
     if not memory.writable:
         return f"mount -o remount,rw {memory.path}"
     return (

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from steadyrun.model.containment import BackendName, Obstacle
+from steadyrun.model.containment import AS_ROOT, BackendName, Obstacle
 
 if TYPE_CHECKING:
     from steadyrun.model.containment import ContainmentFacts, UnifiedLevel
@@ -68,7 +68,9 @@ def _is_unit(level: UnifiedLevel) -> bool:
 def _not_delegated(facts: ContainmentFacts) -> Obstacle:
     if not facts.systemd_running:
         return Obstacle(
-            BackendName.CGROUP2, "our own cgroup is not below what is mounted", "sudo steadyrun doctor"
+            BackendName.CGROUP2,
+            "our own cgroup is not below what is mounted",
+            "docker run --cgroupns=private ...   # or whatever started this container",
         )
     user = "--user " if facts.euid else ""
     return Obstacle(
@@ -98,7 +100,7 @@ def _obstacle(facts: ContainmentFacts, allowed: tuple[UnifiedLevel, ...]) -> Obs
     if mount is not None and not mount.writable:
         return _lack(f"{where} is mounted read-only", f"sudo mount -o remount,rw {mount.path}")
     if facts.euid:
-        return _lack(f"uid {facts.euid} may make no cgroup in {where}", "sudo steadyrun doctor")
+        return _lack(f"uid {facts.euid} may make no cgroup in {where}", AS_ROOT)
     return _lack(
         f"no cgroup can be made in {where}",
         "docker run --privileged --cgroupns=private ...   # or whatever started this container",

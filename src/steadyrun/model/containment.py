@@ -77,6 +77,10 @@ class Obstacle(NamedTuple):
     remedy: str
 
 
+AS_ROOT = 'sudo steadyrun ramp --user "$USER" -- YOUR COMMAND'
+"""The remedy where root alone may do it: root's part is the containment, the load runs as the user."""
+
+
 class CgroupMount(NamedTuple):
     """One mounted cgroup hierarchy."""
 

@@ -10,6 +10,7 @@ from steadyrun.contain.choose import delegate_command
 from steadyrun.contain.unified_facts import unified_memory
 from steadyrun.contain.unified_placement import given_by, place
 from steadyrun.model.containment import (
+    AS_ROOT,
     BackendName,
     Capability,
     CgroupMount,
@@ -185,7 +186,7 @@ def _given_below(facts: DoctorFacts) -> Rung:
 
 
 def _may_write(facts: ContainmentFacts) -> str:
-    return "sudo steadyrun doctor" if facts.euid else PRIVILEGED
+    return AS_ROOT if facts.euid else PRIVILEGED
 
 
 def _is_of_use(mount: CgroupMount) -> bool:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from typing import assert_never
 
-from steadyrun.model.containment import Capability
+from steadyrun.model.containment import AS_ROOT, Capability
 from steadyrun.model.desktop import ProbeName, Seen
 from steadyrun.ramp.doctor_facts import Disk, DoctorFacts, Rights
 from steadyrun.ramp.doctor_rung import Level, Rung, boot_option, not_known
@@ -106,7 +106,7 @@ def realtime(rights: Rights) -> Rung:
     said = f"SCHED_FIFO refused ({errno.errorcode.get(tried, tried)}): the guard can be 10 to 40 ms late"
     if rights.realtime_budget_us == 0:
         said += "; our v1 cpu cgroup has no real-time budget (RT_GROUP_SCHED)"
-        return Rung(name, Level.DEGRADED, said, "sudo steadyrun doctor   # from a shell outside that cgroup")
+        return Rung(name, Level.DEGRADED, said, "steadyrun doctor   # from a shell outside that cgroup")
     if rights.euid == 0:
         return Rung(name, Level.DEGRADED, said, _gain(rights, CAP_SYS_NICE, "SYS_NICE"))
     remedy = (
@@ -142,7 +142,7 @@ def _has(capabilities: int, bit: int) -> bool:
 def _gain(rights: Rights, bit: int, name: str) -> str:
     """Return how to get a capability: as root, unless it was taken from all programs below us."""
     if rights.euid != 0 and (rights.bounding is None or _has(rights.bounding, bit)):
-        return "sudo steadyrun doctor"
+        return AS_ROOT
     return f"docker run --cap-add={name} ...   # or whatever started this shell without it"
 
 

@@ -14,7 +14,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 SEND_TIMEOUT_S = 2.0
 MOST_QUEUED = 50
@@ -73,7 +73,7 @@ class Feed:
                 connection, _ = self._server.accept()
             except OSError:
                 return
-            if _peer_uid(connection) not in self._allowed:
+            if _peer(connection).uid not in self._allowed:
                 connection.close()
                 continue
             with self._lock:
@@ -163,10 +163,18 @@ def _line(message: dict[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
-def _peer_uid(connection: socket.socket) -> int:
-    """Return the uid of the process at the other end (SO_PEERCRED, unix(7))."""
+class Holder(NamedTuple):
+    """A process at the other end of a socket, as it was when it began to listen or to connect."""
+
+    pid: int
+    uid: int
+
+
+def _peer(connection: socket.socket) -> Holder:
+    """Return the process at the other end (SO_PEERCRED, unix(7))."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    return int(_UCRED.unpack(raw)[1])
+    pid, uid, _ = _UCRED.unpack(raw)
+    return Holder(pid, uid)
 
 
 class MachineLock:
@@ -204,13 +212,12 @@ class MachineLock:
         self._socket.close()
 
     @classmethod
-    def holder(cls) -> int | None:
-        """Return the pid that took the lock; `None` when nobody holds it, or it cannot be told who."""
+    def holder(cls) -> Holder | None:
+        """Return who took the lock; `None` when nobody holds it, or it cannot be told who."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
                 probe.settimeout(0.5)
                 probe.connect(cls.NAME)
             except OSError:
                 return None
-            raw = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-            return int(_UCRED.unpack(raw)[0])
+            return _peer(probe)
