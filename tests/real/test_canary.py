@@ -180,3 +180,16 @@ def ended(pidfd):
     import select
 
     return bool(select.select([pidfd], [], [], 0)[0])
+
+
+def test_it_gets_what_an_interpreter_needs_to_start_and_no_setting_of_one(frames_fd, reader, monkeypatch):
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/some/where")
+    monkeypatch.setenv("PYTHONHOME", "/else/where")
+    made = start_canary(frames_fd)
+    try:
+        assert until(lambda: shown(reader) > 0)
+        with open(f"/proc/{made.pid}/environ") as file:
+            names = dict(word.split("=", 1) for word in file.read().split("\0") if word)
+    finally:
+        made.close()
+    assert names == {"PATH": os.defpath, "LD_LIBRARY_PATH": "/some/where"}

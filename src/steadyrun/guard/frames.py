@@ -12,9 +12,9 @@ import os
 import select
 import signal
 import struct
-import sys
 
 from steadyrun.guard import canary
+from steadyrun.guard.keeping import start_script
 from steadyrun.model.sample import Frames
 from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
@@ -239,26 +239,10 @@ def start_canary(fd: int) -> CanaryProcess:
     """
     read_end, pipe = os.pipe2(os.O_CLOEXEC)
     try:
-        pid = _spawn(fd, read_end)
+        pid = start_script(canary.__file__, ["1", "0"], stdin=read_end, stdout=fd, env={})
     except BaseException:
         os.close(pipe)
         raise
     finally:
         os.close(read_end)
     return CanaryProcess(pid, os.pidfd_open(pid), pipe)
-
-
-def _spawn(fd: int, read_end: int) -> int:
-    return os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-I", "-S", canary.__file__, "1", "0"],
-        {"PATH": os.defpath},
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, read_end, 0),
-            (os.POSIX_SPAWN_DUP2, fd, 1),
-            (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-        ],
-        setsid=True,
-        setsigmask=(),
-        setsigdef=(signal.SIGTERM, signal.SIGPIPE),
-    )

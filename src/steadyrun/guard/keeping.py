@@ -249,13 +249,27 @@ def _pidfd(pid: int) -> int:
 
 
 def _spawn(made: ContainmentMade, read_end: int, ready_end: int) -> int:
+    words = [*_arguments(made), "guard", str(os.getpid())]
+    return start_script(keeper.__file__, words, stdin=read_end, stdout=ready_end, env=_mark(made))
+
+
+def start_script(script: str, words: list[str], *, stdin: int, stdout: int, env: dict[str, str]) -> int:
+    """Start a script of ours with the bare interpreter, in a session of its own; return its pid.
+
+    It gets `env` and what this very interpreter needed to be started, nothing else of our environment:
+    it is the same user's and the same program, so that whatever LD_LIBRARY_PATH can do is done already.
+
+    Raises:
+        OSError: It could not be started.
+    """
+    needed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-I", "-S", keeper.__file__, *_arguments(made), "guard", str(os.getpid())],
-        _environment(made),
+        [sys.executable, "-I", "-S", script, *words],
+        {"PATH": os.defpath} | needed | env,
         file_actions=[
-            (os.POSIX_SPAWN_DUP2, read_end, 0),
-            (os.POSIX_SPAWN_DUP2, ready_end, 1),
+            (os.POSIX_SPAWN_DUP2, stdin, 0),
+            (os.POSIX_SPAWN_DUP2, stdout, 1),
             (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
         ],
         setsid=True,
@@ -264,16 +278,13 @@ def _spawn(made: ContainmentMade, read_end: int, ready_end: int) -> int:
     )
 
 
-def _environment(made: ContainmentMade) -> dict[str, str]:
-    """Pass on what an interpreter may need; where the load is known by a marker, ours says otherwise.
+def _mark(made: ContainmentMade) -> dict[str, str]:
+    """Return, where the load is known by a marker, one that says otherwise.
 
     A polled containment takes a new child of the guard for an orphan of the load unless it bears
     another mark, and would stop and kill the keeper that took over from a dead one.
     """
-    found = {"PATH": os.defpath} | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    if made.plan.marker is not None:
-        found[made.plan.marker.partition("=")[0]] = "keeper"
-    return found
+    return {} if made.plan.marker is None else {made.plan.marker.partition("=")[0]: "keeper"}
 
 
 def _arguments(made: ContainmentMade) -> list[str]:
