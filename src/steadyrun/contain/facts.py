@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 
-from steadyrun.contain.unified_facts import PROBE, unified_memory, with_levels
+from steadyrun.contain.hierarchy import UNIFIED, ancestors, visible
+from steadyrun.contain.unified_facts import remove_old_probes, unified_memory, with_child, with_levels
 from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
@@ -95,16 +96,31 @@ def _try_children(facts: ContainmentFacts, before: str) -> ContainmentFacts:
     """Make and remove a child at each place we would use."""
     from steadyrun.contain.cgroup1_placement import places
 
-    name = f"{PROBE}-{os.urandom(6).hex()}"
     creatable: list[str] = []
     kill = False
     for place in places(facts, root=before):
-        directory = f"{before}{place.base}/{name}"
-        try:
-            os.mkdir(directory)
-        except OSError:
-            continue
-        creatable.append(place.mount.path)
-        kill = kill or (place.mount.unified and os.path.exists(f"{directory}/cgroup.kill"))
-        os.rmdir(directory)
+        kills = with_child(f"{before}{place.base}", lambda child: os.path.exists(f"{child}/cgroup.kill"))
+        if kills is not None:
+            creatable.append(place.mount.path)
+            kill = kill or kills
     return facts._replace(creatable=tuple(creatable), kill_supported=kill)
+
+
+def clean_up(root: str = "/", *, now: Seconds) -> int:
+    """Remove what killed starts left where children are tried; return how many cgroups that was.
+
+    Args:
+        root: As for `read_facts`.
+        now: Unix time.
+    """
+    before = root.rstrip("/")
+    own = dict(_read_own(before))
+    removed = 0
+    for mount in _read_mounts(before):
+        controllers = (UNIFIED,) if mount.unified else mount.controllers
+        path = next((own[c] for c in controllers if c in own), None)
+        directory = None if path is None else visible(mount, path)
+        if directory is not None:
+            tried = ancestors(directory, mount.path)
+            removed += sum(remove_old_probes(before + each, now=now) for each in tried)
+    return removed

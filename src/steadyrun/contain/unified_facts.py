@@ -7,6 +7,8 @@ once; enables no controller.
 from __future__ import annotations
 
 import os
+import signal
+from typing import TYPE_CHECKING, TypeVar
 
 from steadyrun.contain.hierarchy import UNIFIED, ancestors, visible
 from steadyrun.contain.unified_placement import place
@@ -14,8 +16,17 @@ from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_cpu_max, parse_limit
 from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.model.containment import CgroupMount, ContainmentFacts, UnifiedLevel
+from steadyrun.units import Seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 PROBE = "steadyrun-probe"
+OLD = Seconds(60.0)
+"""A child lives for microseconds; one this old was left behind, or its maker was stopped."""
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LIMIT_FILES = ("memory.max", "memory.high", "memory.swap.max", "pids.max")
 _DEFAULT_WEIGHT = "100"
 _SETS = ("io.max", "cpuset.cpus", "cpuset.mems")
@@ -118,21 +129,53 @@ def with_levels(facts: ContainmentFacts, *, root: str = "") -> ContainmentFacts:
     where = place(facts)
     if not isinstance(where, UnifiedLevel):
         return facts
-    files = probe(root + where.directory)
+    files = with_child(root + where.directory, lambda child: tuple(sorted(os.listdir(child))))
     if files is None:  # it looked writable and is not: a security module, a read-only mount
         levels = tuple(lv._replace(writable=False) if lv == where else lv for lv in facts.levels)
         return facts._replace(levels=levels)
     return facts._replace(creatable=(mount.path,), kill_supported="cgroup.kill" in files, files=files)
 
 
-def probe(directory: str) -> tuple[str, ...] | None:
-    """Make a child, name its files, remove it; `None` when none can be made."""
+def with_child(directory: str, look: Callable[[str], T]) -> T | None:
+    """Make a child, look at it, remove it; `None` when none can be made.
+
+    What ends a process waits meanwhile, so that SIGKILL alone can leave the child (`remove_old_probes`).
+    """
     child = f"{directory}/{PROBE}-{os.urandom(6).hex()}"
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
-        os.mkdir(child)
-    except OSError:
-        return None
-    try:
-        return tuple(sorted(os.listdir(child)))
+        try:
+            os.mkdir(child)
+        except OSError:
+            return None
+        try:
+            return look(child)
+        finally:
+            os.rmdir(child)
     finally:
-        os.rmdir(child)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def remove_old_probes(directory: str, *, now: Seconds) -> int:
+    """Remove the children that a killed start left in a cgroup; return how many there were.
+
+    Nothing is ever put into one, so the kernel removes none that is in use (rmdir(2), EBUSY); one
+    that is just being looked at is too young.
+
+    Args:
+        directory: Any cgroup's.
+        now: Unix time, as the kernel stamps a new cgroup with.
+    """
+    removed = 0
+    try:
+        names = [name for name in os.listdir(directory) if name.startswith(f"{PROBE}-")]
+    except OSError:
+        return 0
+    for name in names:
+        try:
+            if now - os.stat(f"{directory}/{name}").st_mtime >= OLD:
+                os.rmdir(f"{directory}/{name}")
+                removed += 1
+        except OSError:
+            continue  # another user's, or gone
+    return removed

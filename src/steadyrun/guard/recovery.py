@@ -6,10 +6,11 @@ takes back only the changes that it names.
 
 from __future__ import annotations
 
+import time
 from typing import assert_never
 
 from steadyrun.contain.base import Containment
-from steadyrun.contain.facts import read_facts
+from steadyrun.contain.facts import clean_up, read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.errors import SteadyrunError
 from steadyrun.guard.undo import kill_and_remove
@@ -20,6 +21,7 @@ from steadyrun.journal.write import Journal
 from steadyrun.kernel.reader import boot_id
 from steadyrun.model.codec import decode
 from steadyrun.named import NamedTuple
+from steadyrun.units import Seconds
 
 
 class Recovered(NamedTuple):
@@ -64,6 +66,9 @@ def recover(
             done.append(f"{undo.run_id}: {found}")
     for mark in plan.marks:
         journal.mark(mark)
+    probes = clean_up(now=Seconds(time.time()))
+    if probes:
+        done.append(f"removed {probes} empty cgroups that a killed start left")
     told = tuple(f"{finding.title} ({finding.evidence})" for finding in plan.findings)
     return Recovered(told, tuple(done), tuple(failed))
 
