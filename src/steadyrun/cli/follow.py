@@ -19,7 +19,7 @@ from steadyrun.model.limits import Limits
 from steadyrun.model.record import RunRecord
 from steadyrun.model.sample import Reading
 from steadyrun.ramp.feed import listen
-from steadyrun.ramp.launch import Launched
+from steadyrun.ramp.launch import LOG, Launched
 
 CONNECT_WITHIN_S = 15.0
 CI_VARIABLES = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "JENKINS_URL")
@@ -146,7 +146,7 @@ class Follower:
             sys.stderr.write("steadyrun: stopped before anything ran\n")
             return
         if record is None or record.end is None:
-            log = os.path.join(folder, "conductor.log")
+            log = os.path.join(folder, LOG)
             sys.stderr.write("steadyrun: the conductor ended without a word\n")
             sys.stderr.write(f"  {log} may say why; `steadyrun recover` cleans up\n")
             return

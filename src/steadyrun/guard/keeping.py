@@ -253,20 +253,26 @@ def _spawn(made: ContainmentMade, read_end: int, ready_end: int) -> int:
     return start_script(keeper.__file__, words, stdin=read_end, stdout=ready_end, env=_mark(made))
 
 
+def needed_to_start() -> dict[str, str]:
+    """Return what this very interpreter may have needed of the environment to be started.
+
+    What gets it is the same user's and the same program: whatever LD_LIBRARY_PATH can do is done already.
+    """
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
 def start_script(script: str, words: list[str], *, stdin: int, stdout: int, env: dict[str, str]) -> int:
     """Start a script of ours with the bare interpreter, in a session of its own; return its pid.
 
-    It gets `env` and what this very interpreter needed to be started, nothing else of our environment:
-    it is the same user's and the same program, so that whatever LD_LIBRARY_PATH can do is done already.
+    It gets `env` and what an interpreter needs to be started, nothing else of our environment.
 
     Raises:
         OSError: It could not be started.
     """
-    needed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-I", "-S", script, *words],
-        {"PATH": os.defpath} | needed | env,
+        {"PATH": os.defpath} | needed_to_start() | env,
         file_actions=[
             (os.POSIX_SPAWN_DUP2, stdin, 0),
             (os.POSIX_SPAWN_DUP2, stdout, 1),

@@ -107,7 +107,7 @@ class Conductor:
         self._ledger.border()
         try:
             self._ledger.attempt(runner.run(attempt))
-        except SteadyrunError:
+        except Exception:
             self._ledger.attempt(attempt._replace(state=State.INTERRUPTED, ended_wall=Seconds(time.time())))
             raise
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from steadyrun.errors import SteadyrunError
 from steadyrun.guard.channel import Channel
+from steadyrun.guard.keeping import needed_to_start
 from steadyrun.guard.start import python_command
 from steadyrun.kernel.proc import PidStat, parse_pid_stat
 from steadyrun.model.codec import decode_event, encode
@@ -105,7 +106,7 @@ class GuardedLoad:
                 stderr=guard_log,
                 pass_fds=tuple(fds),
                 start_new_session=True,
-                env={"PATH": os.environ.get("PATH", os.defpath)},
+                env={"PATH": os.environ.get("PATH", os.defpath)} | needed_to_start(),
             )
         self._socket = ours
         self._channel = Channel(ours.fileno())
@@ -126,7 +127,19 @@ class GuardedLoad:
         """Follow the load to its end, whatever happens to its guard.
 
         A guard that says nothing for long is killed: its keeper ends the load, and the caller what is left.
+        Should anything fail here, the guard is left alone with the load, and ends it.
         """
+        try:
+            self._follow()
+        finally:
+            self._socket.close()
+            try:
+                self.process.wait(DYING_S)
+            except subprocess.TimeoutExpired:
+                self._end_guard(DYING_S)
+        return self._result()
+
+    def _follow(self) -> None:
         poll = select.poll()
         poll.register(self._channel.fd, select.POLLIN)
         poll.register(self._stop.fd, select.POLLIN)
@@ -144,12 +157,6 @@ class GuardedLoad:
             self._pass_on_stop()
             self._on_turn()
             self._channel.flush()
-        self._socket.close()
-        try:
-            self.process.wait(DYING_S)
-        except subprocess.TimeoutExpired:
-            self._end_guard(DYING_S)
-        return self._result()
 
     def _end_guard(self, silent: float) -> None:
         """Kill a guard that is stopped or stuck. Its pid is its own: we have not reaped it."""

@@ -12,6 +12,9 @@ from steadyrun.guard.start import python_command
 from steadyrun.model.codec import encode
 from steadyrun.ramp.order import RampOrder
 
+LOG = "conductor.log"
+"""In the report's folder: what the conductor has to say beside the record."""
+
 
 class Launched(NamedTuple):
     """A ramp that has been started."""
@@ -50,7 +53,7 @@ def launch(order: RampOrder) -> Launched:
         frames_fd=frames_fd, canary_pid=canary.pid, canary_pipe=canary.pipe, words_fd=words_fd
     )
     log = os.open(
-        os.path.join(order.report_dir, "conductor.log"),
+        os.path.join(order.report_dir, LOG),
         os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW,
         0o644,
     )

@@ -21,9 +21,10 @@ from steadyrun.kernel.reader import boot_id, pid_started
 from steadyrun.model.codec import decode
 from steadyrun.model.machine import reserve_of
 from steadyrun.model.record import Attempt, RunEnd, RunHeader, RunKind
+from steadyrun.ramp.bug import bug_finding, bug_reason, where_raised
 from steadyrun.ramp.conductor import Conductor
 from steadyrun.ramp.feed import Feed, MachineLock
-from steadyrun.ramp.launch import leave_words
+from steadyrun.ramp.launch import LOG, leave_words
 from steadyrun.ramp.ledger import Ledger
 from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.outlive import Outliving
@@ -45,11 +46,9 @@ def main(_argv: list[str]) -> int:
         _fail(order, feed, error.message, error.hint)
         _note(f"steadyrun: {error.message}")
     except Exception as error:
-        import traceback
-
         code = EXIT_BUG
-        _fail(order, feed, f"a bug of steadyrun: {error!r}", None)
-        _note(traceback.format_exc())
+        _fail(order, feed, f"{bug_reason(error)} ({where_raised(error)})", f"see {_log(order)}")
+        _note(_traceback(error))
     finally:
         feed.close()
         lock.close()
@@ -101,10 +100,33 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
             if ledger.record.end is None:  # it never came to be conducted
                 ledger.end(RunEnd(Seconds(time.time()), error.exit_code, error.message), "Not finished")
             raise
+        except Exception as error:
+            _note(_traceback(error))  # first: the report points there
+            _end_by_bug(ledger, error, _log(order))
+            return EXIT_BUG
         finally:
             ledger.close()
             for failure in outliving.end():
                 _note(f"steadyrun: not undone yet, the next start does it: {failure}")
+
+
+def _end_by_bug(ledger: Ledger, error: Exception, log: str) -> None:
+    """Say in the record that it was ours. What fails in turn is in the log alone."""
+    end = RunEnd(Seconds(time.time()), EXIT_BUG, bug_reason(error))
+    try:
+        ledger.end(end, "steadyrun itself failed", bug_finding(error, log))
+    except Exception as again:
+        _note(_traceback(again))
+
+
+def _log(order: RampOrder) -> str:
+    return os.path.join(order.report_dir, LOG)
+
+
+def _traceback(error: Exception) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error))
 
 
 def _carried(journal: Journal, run_id: str | None) -> tuple[Attempt, ...]:
