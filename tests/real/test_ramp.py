@@ -276,6 +276,20 @@ def test_the_client_killed_does_not_end_the_ramp(ramp):
     assert report(ramp)[1]["end"]["exit_code"] == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_client_ended_from_outside_says_that_the_ramp_goes_on(ramp, number):
+    run = start_with_a_long_command(ramp, 2)
+    conductor = process_of(run, "steadyrun.ramp.process")
+    run.send_signal(number)
+    _, err = run.communicate(timeout=30)
+    assert run.returncode == 128 + number
+    assert "goes on" in err
+    assert "steadyrun watch" in err
+    assert not has_ended(conductor)
+    assert until(lambda: has_ended(conductor), 60)
+    assert report(ramp)[1]["end"]["reason"] != "it was asked to stop"
+
+
 def test_a_second_ramp_is_busy_and_changes_nothing(ramp):
     run = start_with_a_long_command(ramp, 60)
     second = ramp(*RAMP)

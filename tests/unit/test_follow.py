@@ -146,6 +146,36 @@ def test_an_interrupt_before_there_is_a_conductor_is_passed_on_when_there_is_one
     assert "insisting" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("early", [True, False], ids=["before the conductor", "while it is followed"])
+def test_a_client_that_is_ended_says_that_the_ramp_goes_on_and_how_to_see_and_end_it(
+    ramp, capsys, number, early
+):
+    """And leaves the conductor alone."""
+    running = ramp("sys.exit(0)")
+    with Interrupts() as interrupts:
+        if early:
+            os.kill(os.getpid(), number)
+        follower = Follower(running.launched, "none", interrupts)
+        if not early:
+            follower._messages = lambda: iter([os.kill(os.getpid(), number)])
+        assert follower.follow() == 128 + number
+    assert running.process.poll() is None
+    err = capsys.readouterr().err
+    assert f"{number.name} ended this client; ramp {running.run_id} goes on" in err
+    assert f"`steadyrun watch {running.run_id}`" in err
+    assert f"`steadyrun stop {running.run_id}`" in err
+
+
+def test_a_hang_up_that_was_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_conductors_exit_code_is_ours_with_status_log_and_tomorrows_command(ramp, capsys, tmp_path):
     record = records.passed()._replace(end=RunEnd(0.0, 0, "all phases passed"))
     assert ramp("sys.exit(0)").follow(record=record) == 0

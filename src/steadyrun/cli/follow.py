@@ -22,6 +22,7 @@ from steadyrun.ramp.feed import listen
 from steadyrun.ramp.launch import LOG, Launched
 
 CONNECT_WITHIN_S = 15.0
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 CI_VARIABLES = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "JENKINS_URL")
 
 
@@ -76,25 +77,50 @@ class Show:
             self._view.stop()
 
 
+class ClientEndedError(Exception):
+    """TERM or HUP came: this client ends, the ramp goes on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class Interrupts:
-    """Ctrl-C, from before the conductor is started on: what comes too early is passed on later."""
+    """Ctrl-C, TERM and HUP, from before the conductor is started on: what comes too early counts later."""
 
     def __init__(self) -> None:
         self._asked = 0
+        self._ended_by = 0
         self._send: Callable[[], None] | None = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
-        self._before = signal.signal(signal.SIGINT, self._heard)
+        self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._heard)
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup: HUP stays ignored
+                self._before[number] = signal.signal(number, self._end)
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def pass_to(self, send: Callable[[], None]) -> None:
-        """Name who hears of each, and tell of those that came before."""
+        """Name who hears of each Ctrl-C, and tell of those that came before.
+
+        Raises:
+            ClientEndedError: TERM or HUP came before; from now on they raise it wherever we are.
+        """
         self._send = send
         for _ in range(self._asked):
             send()
+        if self._ended_by:
+            raise ClientEndedError(self._ended_by)
+
+    def _end(self, number: int, _frame: Any) -> None:
+        self._ended_by = number
+        if self._send is not None:
+            raise ClientEndedError(number)
 
     def _heard(self, _number: int, _frame: Any) -> None:
         self._asked += 1
@@ -108,11 +134,35 @@ class Follower:
     """The client of a ramp it started itself."""
 
     def __init__(self, launched: Launched, mode: str, interrupts: Interrupts) -> None:
-        self._launched, self._mode = launched, mode
-        interrupts.pass_to(lambda: launched.conductor.send_signal(signal.SIGINT))
+        self._launched, self._mode, self._interrupts = launched, mode, interrupts
 
     def follow(self) -> int:
-        """Show the ramp to its end and return its exit code."""
+        """Show the ramp to its end, or to ours, and return the exit code."""
+        try:
+            self._interrupts.pass_to(lambda: self._launched.conductor.send_signal(signal.SIGINT))
+            return self._follow()
+        except ClientEndedError as ended:
+            self._say_it_goes_on(ended.number)
+            return SIGNAL_BASE + ended.number
+
+    def _say_it_goes_on(self, number: int) -> None:
+        run_id, log = self._launched.run_id, os.path.join(self._launched.report_dir, "PROGRESS.md")
+        name = signal.Signals(number).name
+        if self._launched.conductor.poll() is not None:
+            lines = f"steadyrun: {name} ended this client; ramp {run_id} is over, its log is {log}\n"
+        else:
+            lines = (
+                f"steadyrun: {name} ended this client; ramp {run_id} goes on\n"
+                f"  `steadyrun watch {run_id}` shows it, `steadyrun stop {run_id}` ends it\n"
+                f"  log: {log}\n"
+            )
+        try:
+            sys.stderr.write(lines)
+            sys.stderr.flush()
+        except OSError:
+            pass  # after a HUP the terminal may be gone
+
+    def _follow(self) -> int:
         show = Show(self._mode, "Ctrl-C asks to stop, twice insists")
         try:
             for message in self._messages():
