@@ -7,6 +7,21 @@ import os
 import pytest
 
 from steadyrun.cli.doctor import Found, Page, as_object, closing, lines_of
+from steadyrun.doctor.facts import (
+    Disk,
+    DoctorFacts,
+    OtherGuard,
+    PsiFacts,
+    Rights,
+    SwapFacts,
+    VmSettings,
+    capability_set,
+    read_doctor_facts,
+    try_realtime,
+)
+from steadyrun.doctor.judge import judge_all, unsafe_to_prove
+from steadyrun.doctor.proofs import Proved, exit_code, journal_lacks, prove_here
+from steadyrun.doctor.rung import Family, Level, Rung
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.model.containment import (
     AS_ROOT,
@@ -22,21 +37,6 @@ from steadyrun.model.containment import (
 from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
 from steadyrun.model.record import Proof
 from steadyrun.model.verdict import Answer
-from steadyrun.ramp.doctor import judge_all, unsafe_to_prove
-from steadyrun.ramp.doctor_facts import (
-    Disk,
-    DoctorFacts,
-    OtherGuard,
-    PsiFacts,
-    Rights,
-    SwapFacts,
-    VmSettings,
-    capability_set,
-    read_doctor_facts,
-    try_realtime,
-)
-from steadyrun.ramp.doctor_proofs import Proved, exit_code, journal_lacks, prove_here
-from steadyrun.ramp.doctor_rung import Family, Level, Rung
 
 MIB, GIB = 2**20, 2**30
 EVERY_CAPABILITY = 2**41 - 1

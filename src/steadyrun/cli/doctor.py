@@ -17,15 +17,15 @@ from typing import NamedTuple
 
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import journal_here
+from steadyrun.doctor.facts import DoctorFacts, read_doctor_facts
+from steadyrun.doctor.judge import judge_all, mode_of, what_is_held
+from steadyrun.doctor.proofs import Proved, prove_here
+from steadyrun.doctor.rung import Level, Rung
 from steadyrun.errors import EXIT_OK, SteadyrunError
 from steadyrun.journal.place import choose_dir
 from steadyrun.model.containment import AS_ROOT
 from steadyrun.model.record import Proof
 from steadyrun.model.verdict import Answer
-from steadyrun.ramp.doctor import judge_all, mode_of, what_is_held
-from steadyrun.ramp.doctor_facts import DoctorFacts, read_doctor_facts
-from steadyrun.ramp.doctor_proofs import Proved, prove_here
-from steadyrun.ramp.doctor_rung import Level, Rung
 from steadyrun.report.escape import one_line
 from steadyrun.units import format_duration
 

@@ -1,4 +1,4 @@
-"""A number of cores as the quota and period that the kernel's CPU bandwidth control takes."""
+"""A number of cores as the quota and period that the kernel's CPU bandwidth control takes. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the client of a ramp hands to its conductor: everything that was decided before it began."""
+"""What the client of a ramp hands to its conductor: everything that was decided before it began. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a conductor runs: pure, from its own cgroup to the place that outlives the session.
+"""Where a conductor runs: from its own cgroup to the place that outlives the session. Pure.
 
 On systemd a session's processes are in `session-N.scope`; those that the user's manager started are in
 `user@UID.service` (systemd.special(7), CGROUP_DELEGATION document). A scope of its own is outside of

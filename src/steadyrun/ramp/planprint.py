@@ -1,4 +1,4 @@
-"""Prints a plan as TOML to edit: every value exactly as `planfile.read_plan` reads it again."""
+"""Prints a plan as TOML to edit: every value exactly as `planfile.read_plan` reads it again. Pure."""
 
 from __future__ import annotations
 

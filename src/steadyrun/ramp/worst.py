@@ -1,7 +1,7 @@
-"""The worst figures of the time a load ran, folded from the guard's readings one by one.
+"""The worst figures of the time a load ran, folded from the guard's readings one by one. Pure.
 
-Holds about a second of samples and the extremes, however long the load runs. Reads no clock and
-no file: all time is that of the samples.
+Holds about a second of samples and the extremes, however long the load runs. All time is that of
+the samples.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ Said on standard error at its end, and again by `steadyrun report`. Nothing is s
 
 from __future__ import annotations
 
-import signal
 from typing import assert_never
 
 from steadyrun.model.limits import Limits
@@ -20,6 +19,8 @@ from steadyrun.units import (
     format_size,
     size_argument,
 )
+
+_SIGKILL = 9
 
 
 def explain(
@@ -38,7 +39,7 @@ def explain(
         left = outcome.left_behind
         were = "1 process behind; it was" if left == 1 else f"{left} processes behind; they were"
         lines.append(f"the command left {were} ended")
-    killed = outcome.ending is Ending.EXITED and outcome.signal == signal.SIGKILL
+    killed = outcome.ending is Ending.EXITED and outcome.signal == _SIGKILL
     if killed and outcome.oom_kills and not outcome.kills_at_limit:
         lines.append(f"{format_oom_kills(outcome.oom_kills)} in it, none at its own memory limit")
     if outcome.survivors:

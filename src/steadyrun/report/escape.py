@@ -1,4 +1,4 @@
-r"""Makes any text safe inside Markdown: what a user or a command wrote cannot break the page.
+r"""Makes any text safe inside Markdown: what a user or a command wrote cannot break the page. Pure.
 
 Escapes only what would mean something to a CommonMark or GitHub reader at that place, so that
 the raw file stays pleasant to read in a terminal. Never drops text silently: what cannot be

@@ -6,14 +6,14 @@ One small function a rung. Reads nothing and mends nothing: the remedies are for
 from __future__ import annotations
 
 import errno
-import os
+import posixpath
 from collections.abc import Iterator
 from typing import assert_never
 
+from steadyrun.doctor.facts import Disk, DoctorFacts, Rights
+from steadyrun.doctor.rung import Level, Rung, boot_option, not_known
 from steadyrun.model.containment import AS_ROOT, Capability
 from steadyrun.model.desktop import ProbeName, Seen
-from steadyrun.ramp.doctor_facts import Disk, DoctorFacts, Rights
-from steadyrun.ramp.doctor_rung import Level, Rung, boot_option, not_known
 from steadyrun.units import GIB, Bytes, format_size
 
 LEAST_DISK = Bytes(GIB)
@@ -60,7 +60,7 @@ def swap(facts: DoctorFacts) -> Rung:
         return not_known("swap", "/proc/meminfo")
     if not total:
         return Rung("swap", Level.OK, "none: a load at its limit is killed, not slowed", "")
-    zram = any(os.path.basename(area).startswith("zram") for area in areas)
+    zram = any(posixpath.basename(area).startswith("zram") for area in areas)
     said = f"{format_size(total)}{' in zram' if zram else ''}"
     if Capability.SWAP_MAX not in facts.capabilities:
         said += ", not counted by the load's limits: a load can fill it"
@@ -179,7 +179,7 @@ def disk_space(disk: Disk) -> Rung:
 
 
 def _mount_point(path: str) -> str:
-    return os.path.dirname(path) or "/"
+    return posixpath.dirname(path) or "/"
 
 
 def other_guards(facts: DoctorFacts) -> Rung:

@@ -1,4 +1,4 @@
-"""One rung of the doctor's ladder: a name, how it stands, what was seen, what mends it. Data alone."""
+"""One rung of the doctor's ladder: a name, how it stands, what was seen, what mends it. Pure."""
 
 from __future__ import annotations
 

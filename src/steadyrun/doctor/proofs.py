@@ -16,6 +16,9 @@ from steadyrun import __version__
 from steadyrun.contain.base import Backend
 from steadyrun.contain.open import open_backend
 from steadyrun.desktop.facts import quick_facts
+from steadyrun.doctor.facts import DoctorFacts
+from steadyrun.doctor.judge import can_contain, unsafe_to_prove
+from steadyrun.doctor.rung import Level, Rung
 from steadyrun.errors import EXIT_CANNOT_CONTAIN, EXIT_OK, SteadyrunError
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.recovery import recover
@@ -26,9 +29,6 @@ from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.record import Proof, RunEnd, RunHeader, RunKind
 from steadyrun.model.verdict import Answer
 from steadyrun.ramp.conductor import intent_hook
-from steadyrun.ramp.doctor import can_contain, unsafe_to_prove
-from steadyrun.ramp.doctor_facts import DoctorFacts
-from steadyrun.ramp.doctor_rung import Level, Rung
 from steadyrun.ramp.proofs import IntentHook, prove
 from steadyrun.units import Seconds
 

@@ -17,12 +17,12 @@ from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.desktop.power import on_battery
 from steadyrun.desktop.probes import take_view
+from steadyrun.doctor.rung import Family
 from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.meminfo import parse_meminfo
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.containment import Capability, Choice, ContainmentFacts
 from steadyrun.model.desktop import DesktopView
-from steadyrun.ramp.doctor_rung import Family
 from steadyrun.units import Bytes, Seconds
 
 GUARDS = ("systemd-oomd", "earlyoom", "nohang", "uresourced")

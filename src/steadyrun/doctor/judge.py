@@ -1,7 +1,7 @@
 """The doctor's judgement of what contains: cgroups, their controllers, the backend, what it can limit. Pure.
 
 `judge_all` is the whole ladder, top rung first; the rungs of the machine around it are in
-`doctor_host.py`. Nothing here reads anything: the facts come from `doctor_facts.py`.
+`host.py`. Nothing here reads anything: the facts come from `facts.py`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from steadyrun.contain.choose import delegate_command
 from steadyrun.contain.unified_facts import unified_memory
 from steadyrun.contain.unified_placement import given_by, place
+from steadyrun.doctor.facts import DoctorFacts
+from steadyrun.doctor.host import judge_host
+from steadyrun.doctor.rung import Level, Rung, boot_option
 from steadyrun.model.containment import (
     AS_ROOT,
     BackendName,
@@ -19,9 +22,6 @@ from steadyrun.model.containment import (
     Obstacle,
 )
 from steadyrun.model.machine import CgroupMode
-from steadyrun.ramp.doctor_facts import DoctorFacts
-from steadyrun.ramp.doctor_host import judge_host
-from steadyrun.ramp.doctor_rung import Level, Rung, boot_option
 
 PRIVILEGED = "docker run --privileged ...   # or whatever started this container"
 CAN_PANIC = 2

@@ -1,0 +1,1 @@
+"""`steadyrun doctor`: what this machine can contain and watch, judged, and proved with tiny loads."""
