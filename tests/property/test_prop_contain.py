@@ -1,6 +1,7 @@
 """What holds for all machines, names and figures."""
 
-from hypothesis import given
+import pytest
+from hypothesis import find, given
 from hypothesis import strategies as st
 
 from steadyrun.contain.cgroup1_limits import SHARES_MAX, SHARES_MIN, shares_of
@@ -8,12 +9,56 @@ from steadyrun.contain.cgroup1_placement import places
 from steadyrun.contain.choose import can_kill, choose
 from steadyrun.contain.hierarchy import ancestors, is_ours, visible
 from steadyrun.contain.quota import LEAST_QUOTA_US, quota_of
+from steadyrun.contain.unified_placement import place as unified_place
 from steadyrun.errors import CannotContainError
-from steadyrun.model.containment import BackendName, CgroupMount, ContainmentFacts
+from steadyrun.model.containment import BackendName, CgroupMount, ContainmentFacts, ManagerFacts, UnifiedLevel
 
 CONTROLLERS = ["memory", "cpu", "cpuacct", "pids", "blkio", "freezer", "cpuset", "name=systemd"]
 NAMES = st.text("abcdefgh-", min_size=1, max_size=6)
 PATHS = st.lists(NAMES, max_size=4).map(lambda names: "/" + "/".join(names))
+
+
+UNIFIED = ["memory", "cpu", "pids", "io"]
+
+
+def some(words):
+    return st.lists(st.sampled_from(words), unique=True).map(tuple)
+
+
+@st.composite
+def managers(draw):
+    """A systemd manager as `systemd_facts` tells it: one in trouble always comes with what mends it."""
+    trouble = draw(st.sampled_from(["", "", "it did not answer within 1 s"]))
+    return ManagerFacts(
+        is_user=draw(st.booleans()),
+        version=draw(st.sampled_from([None, 245, 252, 257])),
+        cgroup="" if trouble else "/cg/unified/init.scope",
+        controllers=() if trouble else draw(some(UNIFIED)),
+        files=() if trouble else draw(some(["cgroup.kill", "cgroup.freeze", "memory.max"])),
+        trouble=trouble,
+        remedy="busctl status" if trouble else "",
+        silent=bool(trouble) and draw(st.booleans()),
+    )
+
+
+@st.composite
+def unified_levels(draw):
+    """Our own cgroup and those above it, topmost first."""
+    depth = draw(st.integers(1, 4))
+    flags = st.booleans()
+    return tuple(
+        UnifiedLevel(
+            directory="/cg/unified" + "".join(f"/l{n}.slice" for n in range(1, level + 1)),
+            available=draw(some(UNIFIED)),
+            enabled=draw(some(UNIFIED)),
+            is_root=level == 0 and draw(flags),
+            occupied=draw(flags),
+            writable=draw(flags),
+            limits=draw(flags),
+            delegated=draw(flags),
+        )
+        for level in range(depth)
+    )
 
 
 @st.composite
@@ -28,17 +73,31 @@ def machines(draw):
         mounts.append(CgroupMount("/cg/unified", "/", tuple(held), True, draw(st.booleans())))
     own = tuple((c, draw(PATHS)) for c in [*legacy, ""] if draw(st.booleans()))
     creatable = tuple(m.path for m in mounts if draw(st.booleans()))
-    flags = [draw(st.booleans()) for _ in range(3)]
+    systemd = draw(st.booleans())
     return ContainmentFacts(
-        tuple(mounts), own, draw(st.sampled_from([0, 1000])), flags[0], creatable, *flags[1:]
+        mounts=tuple(mounts),
+        own=own,
+        euid=draw(st.sampled_from([0, 1000])),
+        systemd_running=systemd,
+        creatable=creatable,
+        kill_supported=draw(st.booleans()),
+        psi_supported=draw(st.booleans()),
+        kernel=draw(st.sampled_from([(0, 0), (4, 19), (5, 2), (5, 14), (6, 8)])),
+        levels=draw(st.just(()) | unified_levels()),
+        files=draw(some(["cgroup.kill", "cgroup.freeze", "memory.max"])),
+        manager=draw(st.none() | managers()) if systemd else None,
     )
+
+
+@pytest.mark.parametrize("backend", BackendName)
+def test_the_machines_drawn_here_reach_every_backend(backend):
+    assert find(machines(), lambda facts: choose(facts).backend is backend)
 
 
 @given(machines())
 def test_every_machine_has_a_backend_and_says_why_not_a_better_one(facts):
     choice = choose(facts)
     order = list(BackendName)
-    assert choice.backend in (BackendName.CGROUP1, BackendName.POLL)
     assert all(order.index(o.backend) < order.index(choice.backend) for o in choice.obstacles)
     assert all(o.reason and o.remedy for o in choice.obstacles)
 
@@ -48,6 +107,36 @@ def test_the_legacy_backend_is_chosen_only_where_it_can_limit_memory_and_kill(fa
     if choose(facts).backend is BackendName.CGROUP1:
         assert "/cg/memory" in facts.creatable
         assert can_kill(facts)
+
+
+@given(machines())
+def test_systemd_is_chosen_wherever_its_manager_can_hold_memory_and_kill_and_nowhere_else(facts):
+    manager = facts.manager
+    can = (
+        manager is not None
+        and not manager.trouble
+        and "memory" in manager.controllers
+        and ("cgroup.kill" in manager.files or facts.kernel >= (5, 2))
+    )
+    assert (choose(facts).backend is BackendName.SYSTEMD) == can
+
+
+@given(machines())
+def test_a_unified_place_of_our_own_is_chosen_only_where_memory_is_unified_and_it_can_kill(facts):
+    if choose(facts).backend is BackendName.CGROUP2:
+        assert any(m.unified and "memory" in m.controllers for m in facts.mounts)
+        where = unified_place(facts)
+        assert where in facts.levels
+        assert where.writable
+        assert "memory" in where.available
+        assert "cgroup.kill" in facts.files or facts.kernel >= (5, 2)
+
+
+@given(machines())
+def test_a_better_manager_never_gives_a_worse_backend(facts):
+    order = list(BackendName)
+    without = choose(facts._replace(manager=None)).backend
+    assert order.index(choose(facts).backend) <= order.index(without)
 
 
 @given(machines(), st.sampled_from(BackendName))
