@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
-from steadyrun import __version__
 from steadyrun.contain.base import Backend
 from steadyrun.contain.open import open_backend
 from steadyrun.desktop.facts import quick_facts
@@ -20,11 +19,10 @@ from steadyrun.doctor.facts import DoctorFacts
 from steadyrun.doctor.judge import can_contain, unsafe_to_prove
 from steadyrun.doctor.rung import Level, Rung
 from steadyrun.errors import EXIT_CANNOT_CONTAIN, EXIT_OK, SteadyrunError
-from steadyrun.guard.identity import new_run_id
+from steadyrun.guard.identity import new_run_id, run_header
 from steadyrun.guard.recovery import recover
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.write import Journal
-from steadyrun.kernel.reader import boot_id, pid_started
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.record import Proof, RunEnd, RunHeader, RunKind
 from steadyrun.model.verdict import Answer
@@ -125,27 +123,16 @@ def _write_nothing(plan: ContainmentPlan) -> Callable[[ContainmentMade], Callabl
 
 
 def _header(run_id: str, backend: Backend, *, weak: bool) -> RunHeader:
-    return RunHeader(
-        run_id=run_id,
-        kind=RunKind.DOCTOR,
-        version=__version__,
-        started_wall=Seconds(time.time()),
-        boot_id=boot_id(),
-        pid=os.getpid(),
-        pid_started=pid_started(os.getpid()) or 0,
-        uid=os.geteuid(),
+    return run_header(
+        run_id,
+        RunKind.DOCTOR,
         user=os.environ.get("USER", str(os.geteuid())),
         argv=(),
         cwd=_cwd() or "/",
-        report_dir=None,
         backend=backend.name,
         weak=weak,
         machine=quick_facts(),
         reserve=None,
-        plan=None,
-        limits=None,
-        problem=None,
-        goal=None,
     )
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from steadyrun import __version__
 from steadyrun.contain.decide import decide, reasons
 from steadyrun.contain.first_move import FirstMove
 from steadyrun.contain.open import open_backend
@@ -23,10 +22,10 @@ from steadyrun.errors import CannotContainError, SteadyrunError
 from steadyrun.guard.allowance import Promise, choose_limits, room_for_new
 from steadyrun.guard.front import guard_in_front
 from steadyrun.guard.hold import Hold, Streams, prepare
-from steadyrun.guard.identity import new_run_id
+from steadyrun.guard.identity import new_run_id, run_header
 from steadyrun.guard.panic import expect_no_panic
 from steadyrun.guard.priority import come_first
-from steadyrun.kernel.reader import HostReader, boot_id, pid_started
+from steadyrun.kernel.reader import HostReader, boot_id
 from steadyrun.model.action import Action
 from steadyrun.model.containment import BackendName, ContainmentMade, ContainmentPlan
 from steadyrun.model.envelope import kind_of
@@ -299,29 +298,19 @@ class _Run:
 
     def _header(self) -> RunHeader:
         from steadyrun.desktop.facts import quick_facts
-        from steadyrun.model.run import RunHeader, RunKind
+        from steadyrun.model.run import RunKind
 
-        return RunHeader(
-            run_id=self.run_id,
-            kind=RunKind.RUN,
-            version=__version__,
-            started_wall=Seconds(time.time()),
-            boot_id=boot_id(),
-            pid=os.getpid(),
-            pid_started=pid_started(os.getpid()) or 0,
-            uid=os.geteuid(),
+        return run_header(
+            self.run_id,
+            RunKind.RUN,
             user=self.request.env.get("USER", str(os.geteuid())),
             argv=self.request.argv,
             cwd=self.request.cwd,
-            report_dir=None,
             backend=self.backend.name,
             weak=self.backend.name is BackendName.POLL,
             machine=quick_facts(),
             reserve=self._reserve,
-            plan=None,
             limits=self.limits,
-            problem=None,
-            goal=None,
         )
 
     def _hear(self, event: Event) -> None:

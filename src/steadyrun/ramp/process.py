@@ -11,13 +11,13 @@ import os
 import sys
 import time
 
-from steadyrun import __version__
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.errors import EXIT_BUG, SteadyrunError
+from steadyrun.guard.identity import run_header
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.write import Journal, open_journal
-from steadyrun.kernel.reader import boot_id, pid_started
+from steadyrun.kernel.reader import boot_id
 from steadyrun.model.codec import decode
 from steadyrun.model.machine import reserve_of
 from steadyrun.model.record import Attempt, RunEnd, RunHeader, RunKind
@@ -135,15 +135,9 @@ def _carried(journal: Journal, run_id: str | None) -> tuple[Attempt, ...]:
 
 def _header(order: RampOrder) -> RunHeader:
     machine = order.machine
-    return RunHeader(
-        run_id=order.run_id,
-        kind=RunKind.RAMP,
-        version=__version__,
-        started_wall=Seconds(time.time()),
-        boot_id=boot_id(),
-        pid=os.getpid(),
-        pid_started=pid_started(os.getpid()) or 0,
-        uid=os.geteuid(),
+    return run_header(
+        order.run_id,
+        RunKind.RAMP,
         user=order.user,
         argv=order.argv,
         cwd=order.cwd,
@@ -153,7 +147,6 @@ def _header(order: RampOrder) -> RunHeader:
         machine=machine,
         reserve=None if machine.effective_ram is None else reserve_of(machine.effective_ram),
         plan=order.plan,
-        limits=None,
         problem=order.plan.problem,
         goal=order.plan.goal,
         resumed_from=order.resumed_from,
