@@ -10,6 +10,7 @@ from steadyrun.bus import login
 from steadyrun.bus.address import Bus
 from steadyrun.bus.connection import open_bus, within
 from steadyrun.errors import BusError
+from steadyrun.model.session import Session
 
 DESKTOP = {
     "Id": ("s", "c2"),
@@ -50,10 +51,9 @@ def test_sessions_come_with_their_properties(fake, bus):
 
     fake.answers["GetAll"] = properties
     assert login.sessions(bus, until=within(5)) == (
-        login.LoginSession(
+        Session(
             id="c2",
             uid=1000,
-            user="ann",
             type="x11",
             session_class="user",
             state="active",
@@ -61,7 +61,6 @@ def test_sessions_come_with_their_properties(fake, bus):
             display=":0",
             desktop="openbox",
             leader=811,
-            scope="session-c2.scope",
             began=1_700_000_000.25,
         ),
     )

@@ -6,10 +6,11 @@ Source: org.freedesktop.login1(5).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from steadyrun.bus.connection import Connection, Target
 from steadyrun.errors import BusError
+from steadyrun.model.session import Session
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:
@@ -23,28 +24,7 @@ _NOT_LOGGED_IN = f"{LOGIN}.NoSuchUser"
 _GONE = frozenset({f"{LOGIN}.NoSuchSession", "org.freedesktop.DBus.Error.UnknownObject"})
 
 
-class LoginSession(NamedTuple):
-    """One session as logind has it."""
-
-    id: str
-    uid: int
-    user: str
-    type: str
-    """`x11`, `wayland`, `mir`, `tty`, `web`, `unspecified`."""
-    session_class: str
-    """`user`, `user-early`, `greeter`, `lock-screen`, `background`, `manager`."""
-    state: str
-    """`online`, `active`, or `closing`: everybody left, processes remain."""
-    seat: str
-    display: str
-    desktop: str
-    leader: int | None
-    scope: str
-    began: Seconds | None
-    """Unix time."""
-
-
-def sessions(bus: Connection, *, until: float) -> tuple[LoginSession, ...]:
+def sessions(bus: Connection, *, until: float) -> tuple[Session, ...]:
     """Return all sessions, those of other users too; one that ends while it is asked after is left out.
 
     Raises:
@@ -63,14 +43,13 @@ def sessions(bus: Connection, *, until: float) -> tuple[LoginSession, ...]:
     return tuple(found)
 
 
-def _session(found: dict[str, Any]) -> LoginSession:
-    uid, _ = found.get("User", (2**32 - 1, "/"))
+def _session(found: dict[str, Any]) -> Session:
+    uid, _ = found.get("User", (None, "/"))
     seat, _ = found.get("Seat", ("", "/"))
     began = int(found.get("Timestamp", 0))
-    return LoginSession(
+    return Session(
         id=str(found.get("Id", "")),
-        uid=int(uid),
-        user=str(found.get("Name", "")),
+        uid=None if uid is None else int(uid),
         type=str(found.get("Type", "")),
         session_class=str(found.get("Class", "")),
         state=str(found.get("State", "")),
@@ -78,7 +57,6 @@ def _session(found: dict[str, Any]) -> LoginSession:
         display=str(found.get("Display", "")),
         desktop=str(found.get("Desktop", "")),
         leader=int(found.get("Leader", 0)) or None,
-        scope=str(found.get("Scope", "")),
         began=Seconds(began / 1e6) if began else None,
     )
 

@@ -16,8 +16,9 @@ from steadyrun.desktop.compositor import ask_compositor
 from steadyrun.desktop.looks import Asked, absent, present, unknown
 from steadyrun.desktop.pings import Heard, Ping, ping_wayland, ping_x11
 from steadyrun.desktop.processes import process, started_wall
-from steadyrun.desktop.session import Session, read_sessions, screen_processes, watched
+from steadyrun.desktop.session import read_sessions, screen_processes, watched
 from steadyrun.model.desktop import Probe, ProbeName
+from steadyrun.model.session import Session
 
 X_SOCKETS = "/tmp/.X11-unix"
 RUNTIME = "/run/user"

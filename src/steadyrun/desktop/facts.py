@@ -159,7 +159,8 @@ def _cpu_model(root: str) -> str | None:
 
 def _desktop(root: str, env: Mapping[str, str]) -> str | None:
     """Return `XFCE (x11)`: of our own session (XDG_CURRENT_DESKTOP), else of the watched one."""
-    from steadyrun.desktop.session import GRAPHICAL, read_sessions, watched
+    from steadyrun.desktop.session import read_sessions, watched
+    from steadyrun.model.session import GRAPHICAL
 
     own, kind = env.get("XDG_CURRENT_DESKTOP", ""), env.get("XDG_SESSION_TYPE", "")
     if not own:

@@ -9,20 +9,16 @@ identity. Nothing is written.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from steadyrun.desktop.looks import Asked, absent, present, unknown
 from steadyrun.desktop.processes import Found, process, processes_named, sees_all, started_wall
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.desktop import Probe, ProbeName
+from steadyrun.model.session import Session
 from steadyrun.units import Seconds
 
-if TYPE_CHECKING:
-    from steadyrun.bus.login import LoginSession
-
 SESSIONS = "/run/systemd/sessions"
-GRAPHICAL = ("x11", "wayland", "mir")
-"""Values of XDG_SESSION_TYPE with a screen (pam_systemd(8))."""
 X_SERVERS = frozenset({"Xorg", "X", "Xvnc", "Xtigervnc", "Xwayland"})
 COMPOSITORS = frozenset(
     {
@@ -31,33 +27,6 @@ COMPOSITORS = frozenset(
     }
 )
 """Names as in `comm`. Xvfb is left out: it shows nothing to anybody."""
-
-
-class Session(NamedTuple):
-    """One session as logind keeps it. `None`: the file does not say."""
-
-    id: str
-    uid: int | None
-    type: str
-    """`x11`, `wayland`, `tty`, ..."""
-    session_class: str
-    """`user`, `greeter`, `manager`, ... (pam_systemd(8))."""
-    seat: str
-    state: str
-    """`active`, `online`, or `closing`: everybody left, processes remain (sd_session_get_state(3))."""
-    display: str
-    desktop: str
-    leader: int | None
-    began: Seconds | None
-    """Unix time."""
-
-    def label(self) -> str:
-        """Describe it for people: `c2 (x11, seat0)`."""
-        return f"{self.id} ({', '.join(word for word in (self.type, self.seat) if word)})"
-
-    def on_screen(self) -> bool:
-        """Tell whether it has a screen and has not ended."""
-        return self.type in GRAPHICAL and self.state != "closing"
 
 
 class Sessions(NamedTuple):
@@ -123,22 +92,7 @@ def sessions_now(asked: Asked) -> Sessions:
         read = read_sessions(asked.root)
         # Where logind is known to be there, its silence is worth a word.
         return read._replace(said_by=f"{SESSIONS} (logind: {error.message})") if read.kept else read
-    return Sessions(tuple(map(_as_kept, found)), complete=True, kept=True, said_by="logind")
-
-
-def _as_kept(session: LoginSession) -> Session:
-    return Session(
-        id=session.id,
-        uid=session.uid,
-        type=session.type,
-        session_class=session.session_class,
-        seat=session.seat,
-        state=session.state,
-        display=session.display,
-        desktop=session.desktop,
-        leader=session.leader,
-        began=session.began,
-    )
+    return Sessions(found, complete=True, kept=True, said_by="logind")
 
 
 def watched(sessions: Sessions, uid: int, root: str = "/") -> Session | None:
