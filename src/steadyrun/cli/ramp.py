@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import time
+from typing import NamedTuple
 
 from steadyrun.cli.busy import busy
 from steadyrun.cli.follow import Follower, Interrupts, progress_mode
@@ -41,7 +42,7 @@ from steadyrun.model.machine import MachineFacts
 from steadyrun.model.plan import Plan, RunAs
 from steadyrun.model.record import RunKind, RunRecord
 from steadyrun.ramp.feed import MachineLock
-from steadyrun.ramp.launch import Launched, launch
+from steadyrun.ramp.launch import launch
 from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.outlive import TAKEN_OVER, hold_lasting
 from steadyrun.report.files import prepare_folder
@@ -125,31 +126,37 @@ def execute(args: argparse.Namespace) -> int:
         sys.stdout.flush()
     if lock is None:
         return 0
-    return _ramp(args, settings, machine, user, plan, choice, lock, earlier, unit, owners)
+    return _ramp(args, settings, _Decided(machine, user, plan, choice, earlier, unit), lock, owners)
+
+
+class _Decided(NamedTuple):
+    """What a ramp is to be, before anything of it is begun."""
+
+    machine: MachineFacts
+    user: RunAs | None
+    plan: Plan
+    choice: Choice
+    earlier: RunRecord | None
+    """The ramp it goes on from."""
+    unit: BootUnit | None
+    """What goes on with it after a crash."""
 
 
 def _ramp(
-    args: argparse.Namespace,
-    settings: Settings,
-    machine: MachineFacts,
-    user: RunAs | None,
-    plan: Plan,
-    choice: Choice,
-    lock: MachineLock,
-    earlier: RunRecord | None,
-    unit: BootUnit | None,
-    owners: Owners | None,
+    args: argparse.Namespace, settings: Settings, decided: _Decided, lock: MachineLock, owners: Owners | None
 ) -> int:
     state = state_dir(os.environ, os.geteuid())
     with open_journal(state, boot_id=boot_id()) as journal:
         _tell_recovered(recover(journal, keep=_taken_over(args), owners=owners))
-        if earlier is None and not args.anew:
+        if decided.earlier is None and not args.anew:
             _want_decision(journal)
     _wait_for_enter(yes=args.yes or bool(settings.flag("yes")))
-    if unit is not None and earlier is not None:
+    if decided.unit is not None and decided.earlier is not None:
         wait_until_settled()
     with Interrupts() as interrupts:
-        launched = _launch(args, settings, machine, user, plan, choice, lock, state, earlier, unit, owners)
+        order = _order(decided, folder=_folder(args, settings, decided.user), state=state, force=args.force)
+        held = -1 if owners is None else owners.fd
+        launched = launch(order._replace(lock_fd=lock.fd, owners_fd=held))
         lock.close()
         if owners is not None:
             owners.close()  # now the conductor's alone
@@ -238,43 +245,35 @@ def _wait_for_enter(*, yes: bool) -> None:
         raise KeyboardInterrupt
 
 
-def _launch(
-    args: argparse.Namespace,
-    settings: Settings,
-    machine: MachineFacts,
-    user: RunAs | None,
-    plan: Plan,
-    choice: Choice,
-    lock: MachineLock,
-    state: str,
-    earlier: RunRecord | None,
-    unit: BootUnit | None,
-    owners: Owners | None,
-) -> Launched:
+def _folder(args: argparse.Namespace, settings: Settings, user: RunAs | None) -> tuple[str, str]:
+    """Make the folder of a new run; return its id and the folder."""
     run_id = new_run_id()
-    base = report_base(args, settings)
     stamp = time.strftime("%Y-%m-%d-%H%M%S") + f"-{run_id}"
-    folder = prepare_folder(base, stamp, owner=None if user is None else (user.uid, user.gid))
-    order = RampOrder(
+    owner = None if user is None else (user.uid, user.gid)
+    return run_id, prepare_folder(report_base(args, settings), stamp, owner=owner)
+
+
+def _order(decided: _Decided, *, folder: tuple[str, str], state: str, force: bool) -> RampOrder:
+    run_id, report_dir = folder
+    plan, user, earlier = decided.plan, decided.user, decided.earlier
+    return RampOrder(
         run_id=run_id,
         plan=plan,
         argv=plan.phases[-1].load.argv,
         cwd=os.getcwd(),
         env=environment_of(user),
         user=user.name if user else os.environ.get("USER", str(os.geteuid())),
-        report_dir=folder,
+        report_dir=report_dir,
         state_dir=state,
-        backend=choice.backend,
-        weak=choice.backend is BackendName.POLL,
-        force=args.force,
+        backend=decided.choice.backend,
+        weak=decided.choice.backend is BackendName.POLL,
+        force=force,
         run_as=user,
-        machine=machine,
+        machine=decided.machine,
         resumed_from=None if earlier is None else earlier.header.run_id,
         frames_fd=-1,
         canary_pid=-1,
         canary_pipe=-1,
-        lock_fd=lock.fd,
-        boot_unit=unit,
-        owners_fd=-1 if owners is None else owners.fd,
+        lock_fd=-1,
+        boot_unit=decided.unit,
     )
-    return launch(order)
