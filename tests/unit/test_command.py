@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from steadyrun.cli.limits import add_limit_options, limits_of
+from steadyrun.cli.options import add_limit_options, limits_of
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.settings import Settings
 from steadyrun.model.envelope import kind_of

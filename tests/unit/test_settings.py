@@ -1,12 +1,16 @@
 """Settings: precedence, meaning, and messages that name file, key and what is allowed."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from steadyrun.cli import settings
+from steadyrun.cli import ramp, run
+from steadyrun.cli.options import LIMITS, OPTIONS
+from steadyrun.cli.parser import Parser
 from steadyrun.cli.settings import Settings, load_settings, read_text
 from steadyrun.errors import UsageError
+from steadyrun.model.limits import Limits
 
 HERE, TABLE, OWN = "/w/steadyrun.toml", "/w/pyproject.toml", "/home/x/.config/steadyrun/config.toml"
 
@@ -99,7 +103,7 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant(line, hint):
 
 def test_a_key_like_none_is_refused_with_all_there_are():
     _, hint = refused({TABLE: "[tool.steadyrun]\nzzz = 1"})
-    assert all(key in hint for key in Settings._fields)
+    assert all(option.key in hint for option in OPTIONS)
 
 
 def test_broken_toml_is_refused_with_its_place():
@@ -155,8 +159,20 @@ def test_a_project_cannot_answer_for_the_person(path, head):
     assert "--yes" in hint
 
 
-def test_every_setting_has_a_rule():
-    assert tuple(settings.KEYS) == Settings._fields
+def test_every_setting_is_an_option_of_run_or_ramp_and_is_on_its_page():
+    parsers = [Parser(name, "about") for name in ("run", "ramp")]
+    for parser, module in zip(parsers, (run, ramp), strict=True):
+        module.configure(parser)
+    flags = {flag for parser in parsers for action in parser._actions for flag in action.option_strings}
+    page = (Path(__file__).parents[2] / "docs/settings.md").read_text()
+    for option in OPTIONS:
+        assert option.flag in flags
+        assert f"`{option.key}`" in page
+
+
+def test_every_limit_that_can_be_typed_is_one_row_and_one_field():
+    assert len({option.limit for option in LIMITS}) == len(LIMITS)
+    assert {option.limit for option in LIMITS} <= set(Limits._fields)
 
 
 def test_files_are_read_from_disk(tmp_path):

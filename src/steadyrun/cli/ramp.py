@@ -15,9 +15,9 @@ from typing import NamedTuple
 from steadyrun.cli.busy import busy
 from steadyrun.cli.follow import Follower, Interrupts, progress_mode
 from steadyrun.cli.identity import environment_of, run_as
+from steadyrun.cli.options import add_options
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.ramp_lasting import (
-    DEFAULT_REPORT,
     boot_unit_for,
     boot_words,
     report_base,
@@ -71,7 +71,7 @@ def configure(parser: Parser) -> None:
     parser.usage = "steadyrun ramp [PLAN] [options] [-- COMMAND [ARG ...]]"
     parser.epilog = EPILOG
     parser.add_argument("plan", nargs="?", metavar="PLAN", help="a plan as --print-plan writes it (TOML)")
-    parser.add_argument("--yes", action="store_true", help="do not wait for Enter")
+    add_options(parser, "yes")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, then stop")
     parser.add_argument("--print-plan", action="store_true", help="write the plan as TOML, then stop")
     parser.add_argument(
@@ -86,18 +86,13 @@ def configure(parser: Parser) -> None:
         help="write a unit that goes on with this ramp after a crash (shown before, removed at the end)",
     )
     parser.add_argument("--force", action="store_true", help="begin although the baseline is not healthy")
-    parser.add_argument("--tries", metavar="N", help="tries of the command after kills at its limit (4)")
+    add_options(parser, "tries")
     parser.add_argument(
         "--ok-exit",
         metavar="CODES",
         help="exit codes of the command that are a success beside 0: 1,5",
     )
-    parser.add_argument("--problem", metavar="TEXT", help="for the log: what is wrong today")
-    parser.add_argument("--goal", metavar="TEXT", help="for the log: what is wanted")
-    parser.add_argument("--report", metavar="DIR", help=f"where the log goes (default {DEFAULT_REPORT})")
-    parser.add_argument(
-        "--progress", choices=["auto", "bar", "text", "none"], help="live view, lines, nothing"
-    )
+    add_options(parser, "problem", "goal", "report", "progress")
     parser.add_argument(
         "--accept-weak", action="store_true", help="go on where limits are only polled; no storm"
     )

@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from steadyrun.cli.limits import add_limit_options, limits_of
+from steadyrun.cli.options import add_limit_options, limits_of
 from steadyrun.errors import EndedBeforeStartError, SteadyrunError, UsageError
 from steadyrun.guard.once import Finished, Request, run_once
 from steadyrun.model.outcome import Ending, LoadOutcome

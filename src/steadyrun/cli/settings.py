@@ -14,17 +14,14 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from steadyrun.cli.options import KEYS
 from steadyrun.errors import UsageError
 from steadyrun.named import NamedTuple
-from steadyrun.units import parse_cores, parse_count, parse_duration, parse_size
 
 PREFIX = "STEADYRUN_"
 OTHER_VARIABLES = frozenset(("STEADYRUN_STATE_DIR", "STEADYRUN_CONTAINMENT", "STEADYRUN_SSH_PORT"))
 """Ours, and no settings: the place of the journal, the mark of a contained process, where SSH is probed."""
-PROGRESS = ("auto", "bar", "text", "none")
 YES, NO = "true", "false"
-_TRUE = ("1", "true", "yes", "on")
-_FALSE = ("0", "false", "no", "off")
 
 Read = Callable[[str], str | None]
 """Gives the text of a file, `None` where there is none."""
@@ -38,95 +35,32 @@ class Found(NamedTuple):
     """`STEADYRUN_MEMORY`, `/home/x/project/steadyrun.toml: memory`."""
 
 
-class Settings(NamedTuple):
-    """Every setting; `None`: set nowhere. Names are those of the command line's options."""
+class Settings:
+    """Every setting that is set somewhere, by its key in `OPTIONS`."""
 
-    memory: Found | None = None
-    memory_high: Found | None = None
-    swap: Found | None = None
-    cpus: Found | None = None
-    cpu_weight: Found | None = None
-    tasks: Found | None = None
-    timeout: Found | None = None
-    io_read: Found | None = None
-    io_write: Found | None = None
-    report: Found | None = None
-    progress: Found | None = None
-    problem: Found | None = None
-    goal: Found | None = None
-    tries: Found | None = None
-    yes: Found | None = None
+    __slots__ = ("_found",)
+
+    def __init__(self, **found: Found) -> None:
+        self._found = found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Settings) and self._found == other._found
+
+    __hash__ = None  # type: ignore[assignment]
 
     def word(self, key: str) -> tuple[str, str] | None:
         """Return a value and where it came from; `None` when it is not set."""
-        found: Found | None = getattr(self, key)
-        return found
+        return self._found.get(key)
 
     def text(self, key: str) -> str | None:
         """Return a value alone; `None` when it is not set."""
-        found: Found | None = getattr(self, key)
+        found = self._found.get(key)
         return None if found is None else found.text
 
     def flag(self, key: str) -> bool | None:
         """Return a yes or no; `None` when it is not set."""
         text = self.text(key)
         return None if text is None else text == YES
-
-
-def _weight(text: str, *, source: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if not 1 <= value <= 10000:
-        raise UsageError(f"{source}: expected a weight of 1 to 10000, found {text!r}")
-    return value
-
-
-def _progress(text: str, *, source: str) -> str:
-    if text not in PROGRESS:
-        raise UsageError(f"{source}: expected one of {', '.join(PROGRESS)}, found {text!r}")
-    return text
-
-
-def _words(text: str, *, source: str) -> str:
-    if not text.strip():
-        raise UsageError(f"{source}: expected some text, found none")
-    return text
-
-
-def _flag(text: str, *, source: str) -> bool:
-    if text.lower() not in _TRUE + _FALSE:
-        raise UsageError(f"{source}: expected true or false, found {text!r}")
-    return text.lower() in _TRUE
-
-
-class _Key(NamedTuple):
-    """What one setting may be."""
-
-    check: Callable[..., object]
-    allowed: str
-    types: tuple[type, ...]
-    """In TOML; in the environment everything is text."""
-
-
-_SIZE = _Key(parse_size, 'a size such as "500M", "500MB" or a number of bytes', (str, int))
-_TEXT = _Key(_words, "some text in quotes", (str,))
-_COUNT = _Key(parse_count, "a whole number of at least 1", (int, str))
-KEYS: dict[str, _Key] = {
-    "memory": _SIZE,
-    "memory_high": _SIZE,
-    "swap": _SIZE,
-    "cpus": _Key(parse_cores, 'a number of cores such as 1.5, or "150%"', (int, float, str)),
-    "cpu_weight": _Key(_weight, "a whole number of 1 to 10000", (int, str)),
-    "tasks": _COUNT,
-    "timeout": _Key(parse_duration, 'seconds, or a duration such as "10m"', (int, float, str)),
-    "io_read": _SIZE,
-    "io_write": _SIZE,
-    "report": _TEXT,
-    "progress": _Key(_progress, "one of " + ", ".join(f'"{p}"' for p in PROGRESS), (str,)),
-    "problem": _TEXT,
-    "goal": _TEXT,
-    "tries": _COUNT,
-    "yes": _Key(_flag, "true or false", (bool,)),
-}
 
 
 def settings_here() -> Settings:
@@ -245,8 +179,8 @@ def _of_toml(key: str, value: object, where: str) -> Found:
     source = f"{where}.{key}" if where.endswith("tool.steadyrun") else f"{where}: {key}"
     if key not in KEYS:
         _refuse_key(key, where)
-    if type(value) not in KEYS[key].types:
-        raise UsageError(f"{source}: expected {KEYS[key].allowed}, found {value!r}")
+    if type(value) not in KEYS[key].kind.types:
+        raise UsageError(f"{source}: expected {KEYS[key].kind.allowed}, found {value!r}")
     text = (YES if value else NO) if isinstance(value, bool) else str(value)
     return _checked(key, text, source)
 
@@ -260,7 +194,7 @@ def _refuse_key(key: str, where: str) -> NoReturn:
 
 
 def _checked(key: str, text: str, source: str) -> Found:
-    value = KEYS[key].check(text, source=source)
+    value = KEYS[key].kind.read(text, source=source)
     return Found((YES if value else NO) if isinstance(value, bool) else text, source)
 
 
