@@ -73,6 +73,21 @@ def test_a_plan_has_no_effect_and_names_only_what_holds_the_random_name(backend)
     assert plan.directories or plan.marker
 
 
+def test_what_a_grip_changes_is_changed_while_the_load_runs_and_nothing_else_is(held, backend):
+    need(backend, Capability.CPU_MAX, Capability.MEMORY_MAX)
+    own = Limits(memory_max=200 * MIB, tasks_max=40, cpu_weight=100)
+    held.containment.apply(own)
+    tight = own._replace(cpu_max=0.25, cpu_weight=1)
+    found = held.containment.adjust(tight, frozenset(("cpu_max", "cpu_weight")))
+    assert {each.name for each in found} <= {"cpu_max", "cpu_weight"}
+    assert [each.held for each in found if each.name == "cpu_max"] == [True]
+    (back,) = held.containment.adjust(own._replace(cpu_max=1.0), frozenset(("cpu_max",)))
+    assert back.found.startswith("1")
+    again = {each.name: each for each in held.containment.apply(own)}
+    assert again["memory_max"].held
+    assert again["tasks_max"].held
+
+
 def test_a_new_containment_is_empty(held):
     assert held.containment.pids() == ()
     assert not held.containment.gone()

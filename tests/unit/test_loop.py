@@ -4,8 +4,11 @@ import contextlib
 import os
 import select
 import signal
+import threading
+from itertools import pairwise
 
 import pytest
+from readings import frames
 
 from conftest import until
 from steadyrun.contain.fake import FakeBackend
@@ -16,6 +19,7 @@ from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.keeping import RETRY_FIRST
 from steadyrun.guard.loop import Loop
 from steadyrun.guard.machine import Rules
+from steadyrun.guard.tightening import Tightening
 from steadyrun.model.event import Acted, Sampled, Troubled
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
@@ -253,3 +257,58 @@ def test_every_record_that_names_a_reading_names_one_that_is_never_dropped(guard
     held.run()
     kept = {event.reading.seq for event in held.events if isinstance(event, Sampled) and event.decided}
     assert {a.seq for a in acts(held) if a.seq >= 0} <= kept
+
+
+# Tightening: what the machine decides is carried out beside the loop
+
+
+class Busy:
+    """Readings of a loop whose canary is late for a while."""
+
+    def __init__(self, held, seconds):
+        self.read, self.until = held.loop._read, held.loop.now() + seconds
+        held.loop._read = self
+
+    def __call__(self, now):
+        return self.read(now)._replace(frames=frames(p99_ms=30.0 if now < self.until else 0.3))
+
+
+def tightening(guard, wall_time, late_for):
+    held = guard("exec sleep 60", thresholds=CALM._replace(loosen_after=0.5), wall_time=wall_time)
+    held.loop.rules = held.loop.rules._replace(tightens=True, cores=2.0, limits=Limits(memory_max=2**30))
+    held.loop._tightening = Tightening(held.containment, held.loop.rules)
+    Busy(held, late_for)
+    return held
+
+
+def test_a_grip_is_put_in_force_and_loosened_and_each_step_has_its_record(guard):
+    held = tightening(guard, wall_time=8.0, late_for=2.5)
+    outcome = held.run()
+    assert outcome.ending is Ending.WALL_TIME
+    steps = [(a.action.value, a.confirmed) for a in acts(held) if a.action.value in ("tighten", "loosen")]
+    assert steps[0] == ("tighten", False)  # the fake declares no quota
+    assert steps[-1][0] == "loosen"
+    assert "not in force: cpu_max: refused by the fake" in acts(held)[0].cause
+    quotas = [limits.cpu_max for limits in held.containment.limits]
+    assert quotas[1] == 1.0
+    assert quotas[-1] is None
+    kept = {event.reading.seq for event in held.events if isinstance(event, Sampled) and event.decided}
+    assert {a.seq for a in acts(held) if a.seq >= 0} <= kept
+
+
+def test_a_kernel_that_does_not_answer_neither_stops_the_guard_nor_goes_untold(guard, monkeypatch):
+    monkeypatch.setattr("steadyrun.guard.hand.LATE_AFTER", 0.3)
+    monkeypatch.setattr("steadyrun.guard.tightening.PATIENCE", 0.2)
+    held = tightening(guard, wall_time=4.0, late_for=60.0)
+    stuck = threading.Event()
+    held.containment.adjust = lambda limits, names: stuck.wait(60) and ()
+    began = held.loop.now()
+    try:
+        outcome = held.run()
+    finally:
+        stuck.set()
+    assert outcome.ending is Ending.WALL_TIME
+    assert held.loop.now() - began < 10.0
+    assert "tighten-late" in held.codes()
+    seen = [event.reading.host.at for event in held.events if isinstance(event, Sampled)]
+    assert max(b - a for a, b in pairwise(seen)) < 1.0

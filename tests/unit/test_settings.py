@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from steadyrun.cli import ramp, run
+from steadyrun.cli.guard_settings import changes
 from steadyrun.cli.options import LIMITS, OPTIONS
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.settings import Settings, load_settings, read_text
 from steadyrun.errors import UsageError
 from steadyrun.model.limits import Limits
+from steadyrun.model.machine import reserve_of
+from steadyrun.model.thresholds import SPANS, Thresholds
+from steadyrun.units import GIB
 
 HERE, TABLE, OWN = "/w/steadyrun.toml", "/w/pyproject.toml", "/home/x/.config/steadyrun/config.toml"
 
@@ -173,6 +177,67 @@ def test_every_setting_is_an_option_of_run_or_ramp_and_is_on_its_page():
 def test_every_limit_that_can_be_typed_is_one_row_and_one_field():
     assert len({option.limit for option in LIMITS}) == len(LIMITS)
     assert {option.limit for option in LIMITS} <= set(Limits._fields)
+
+
+def guard_of(files, env=None):
+    return changes(load(files, env))
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('protected_full = "50ms"', {"protected_full": 0.05}),
+        ("frames_silent = 1", {"frames_silent": 1.0}),
+        ('protected_some = "10%"', {"protected_some": 0.1}),
+        ("protected_some = 0.1", {"protected_some": 0.1}),
+        ("reds_max = 5", {"reds_max": 5}),
+        ("usual_factor = 2.5", {"usual_factor": 2.5}),
+    ],
+)
+def test_the_guards_thresholds_are_set_in_a_table_of_their_own(line, found):
+    assert guard_of({HERE: f"[guard]\n{line}"}) == found
+    assert guard_of({TABLE: f"[tool.steadyrun.guard]\n{line}"}) == found
+
+
+def test_the_nearer_place_wins_threshold_by_threshold():
+    files = {
+        HERE: "[guard]\nclean = 3\nfutile = 4",
+        TABLE: "[tool.steadyrun.guard]\nclean = 9\nstall_max = 1",
+    }
+    found = guard_of(files, {"STEADYRUN_GUARD_FUTILE": "7s"})
+    assert found == {"clean": 3.0, "futile": 7.0, "stall_max": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("clean = 0", "guard.clean: expected a time of 0.5 to 60 s"),
+        ('frozen_max = "1d"', "guard.frozen_max: expected a time of 1 to 600 s"),
+        ("protected_some = 5", "guard.protected_some: expected a share of 0.01 to 0.5"),
+        ("reds_max = 2.5", "guard.reds_max: expected a whole number of 1 to 20"),
+        ("reds_max = true", "guard.reds_max: expected a whole number"),
+        ('usual_factor = "much"', "guard.usual_factor: expected a number of 1 to 10"),
+        ("floor = 1", "guard.floor: expected a threshold of the guard, found the unknown key 'floor'"),
+    ],
+)
+def test_no_setting_switches_the_guard_off(line, message):
+    found, _ = refused({HERE: f"[guard]\n{line}"})
+    assert found.startswith(f"{HERE}: {message}")
+
+
+def test_a_threshold_that_was_misspelt_is_named():
+    assert refused({HERE: "[guard]\nfrozenmax = 3"})[1] == "did you mean frozen_max?"
+    assert "expected a table" in refused({HERE: "guard = 3"})[0]
+
+
+def test_what_is_set_becomes_the_guards_table_and_the_rest_stays():
+    reserve = reserve_of(24 * GIB)
+    changed = Thresholds.of(reserve, {"reds_max": 5.0, "clean": 4.0})
+    assert changed == Thresholds.of(reserve)._replace(reds_max=5, clean=4.0)
+    assert type(changed.reds_max) is int
+    assert set(SPANS) < set(Thresholds._fields)
+    for name, span in SPANS.items():
+        assert span.least <= getattr(Thresholds.of(reserve), name) <= span.most
 
 
 def test_files_are_read_from_disk(tmp_path):

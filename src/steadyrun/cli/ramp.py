@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from steadyrun.cli.busy import busy
 from steadyrun.cli.follow import Follower, Interrupts, progress_mode
+from steadyrun.cli.guard_settings import changes
 from steadyrun.cli.identity import environment_of, run_as
 from steadyrun.cli.options import add_options
 from steadyrun.cli.parser import Parser
@@ -151,7 +152,7 @@ def _ramp(
     with Interrupts() as interrupts:
         order = _order(decided, folder=_folder(args, settings, decided.user), state=state, force=args.force)
         held = -1 if owners is None else owners.fd
-        launched = launch(order._replace(lock_fd=lock.fd, owners_fd=held))
+        launched = launch(order._replace(lock_fd=lock.fd, owners_fd=held, guard=changes(settings)))
         lock.close()
         if owners is not None:
             owners.close()  # now the conductor's alone

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from steadyrun.cli.parser import Parser
     from steadyrun.cli.quick import Options
+    from steadyrun.cli.settings import Settings
 
 EPILOG = """\
 Everything after -- is the command, exactly as it is. Its terminal, Ctrl-C, Ctrl-Z, standard streams
@@ -60,13 +61,15 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
     from steadyrun.cli.settings import settings_here
     from steadyrun.guard.front import die_like
 
-    asked, user = limits_of(args, settings_here()), run_as(args.user)
+    settings, user = settings_here(), run_as(args.user)
+    asked = limits_of(args, settings)
     request = Request(
         argv=args.argv,
         cwd=_cwd(),
         env=environment_of(user),
         asked=asked,
         run_as=user,
+        guard=_thresholds(settings),
         accept_weak=args.accept_weak,
     )
     try:
@@ -86,6 +89,14 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
     if finished.outcome.ending is Ending.EXITED and finished.outcome.signal is not None:
         die_like(finished.outcome.signal)
     return code
+
+
+def _thresholds(settings: Settings) -> dict[str, float]:
+    if not settings.of_guard():
+        return {}
+    from steadyrun.cli.guard_settings import changes
+
+    return changes(settings)
 
 
 def _cwd() -> str:
@@ -142,6 +153,7 @@ def _write_outcome(path: str, finished: Finished) -> None:
         "run_id": finished.run_id,
         **outcome_object(finished.backend, finished.limits, finished.outcome),
         "limits_not_in_force": [encode(r) for r in finished.readback if not r.held],
+        "actions": [encode(action) for action in finished.actions],
         "guard_pid": finished.guard_pid,
         "keeper_pid": finished.keeper_pid,
     }

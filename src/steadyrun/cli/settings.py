@@ -23,6 +23,9 @@ OTHER_VARIABLES = frozenset(("STEADYRUN_STATE_DIR", "STEADYRUN_CONTAINMENT", "ST
 """Ours, and no settings: the place of the journal, the mark of a contained process, where SSH is probed."""
 YES, NO = "true", "false"
 
+GUARD = "guard."
+"""Before the name of a threshold of the guard, in `Settings`."""
+
 Read = Callable[[str], str | None]
 """Gives the text of a file, `None` where there is none."""
 
@@ -56,6 +59,10 @@ class Settings:
         """Return a value alone; `None` when it is not set."""
         found = self._found.get(key)
         return None if found is None else found.text
+
+    def of_guard(self) -> dict[str, Found]:
+        """Return the thresholds of the guard that are set, by their names."""
+        return {key[len(GUARD) :]: found for key, found in self._found.items() if key.startswith(GUARD)}
 
     def flag(self, key: str) -> bool | None:
         """Return a yes or no; `None` when it is not set."""
@@ -142,6 +149,8 @@ def _of_environment(env: Mapping[str, str]) -> dict[str, Found]:
         key = name.removeprefix(PREFIX).lower()
         if key in KEYS:
             found[key] = _checked(key, text, name)
+        elif key.startswith("guard_"):
+            found |= _of_guard({key.removeprefix("guard_"): text}, PREFIX + "GUARD_", name)
         elif near := _nearest(key):
             raise UsageError(
                 f"{name}: expected a setting, found no such one", hint=f"did you mean {PREFIX}{near.upper()}?"
@@ -166,7 +175,10 @@ def _of_file(path: str, read: Read, *, in_table: bool = False, project: bool = T
         where = f"{path}: tool.steadyrun"
         if not isinstance(data, dict):
             raise UsageError(f"{where}: expected a table, found {data!r}")
+    guard = data.pop("guard", None)
     found = {key: _of_toml(key, value, where) for key, value in data.items()}
+    if guard is not None:
+        found |= _of_guard(guard, f"{where}{'.' if in_table else ': '}guard", None)
     if project and "yes" in found:
         raise UsageError(
             f"{found['yes'].source}: expected no such answer in a project's file, found one",
@@ -185,11 +197,34 @@ def _of_toml(key: str, value: object, where: str) -> Found:
     return _checked(key, text, source)
 
 
+def _of_guard(table: object, where: str, variable: str | None) -> dict[str, Found]:
+    """Check the thresholds of the guard; `variable` is where the only one came from, if from one."""
+    from steadyrun.cli import guard_settings
+    from steadyrun.model.thresholds import SPANS
+
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: expected a table, found {table!r}")
+    found = {}
+    for name, value in table.items():
+        source = variable or f"{where}.{name}"
+        if name not in SPANS:
+            near = guard_settings.nearest(name)
+            raise UsageError(
+                f"{source}: expected a threshold of the guard, found the unknown key {name!r}",
+                hint=f"did you mean {near}?" if near else "allowed: " + ", ".join(SPANS),
+            )
+        if type(value) not in guard_settings.TYPES:
+            raise UsageError(f"{source}: expected {guard_settings.allowed(name)}, found {value!r}")
+        guard_settings.parse(name, str(value), source=source)
+        found[GUARD + name] = Found(str(value), source)
+    return found
+
+
 def _refuse_key(key: str, where: str) -> NoReturn:
     near = _nearest(key)
     raise UsageError(
         f"{where}: expected a setting, found the unknown key {key!r}",
-        hint=f"did you mean {near}?" if near else "allowed: " + ", ".join(KEYS),
+        hint=f"did you mean {near}?" if near else "allowed: " + ", ".join((*KEYS, "guard")),
     )
 
 

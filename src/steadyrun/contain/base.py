@@ -46,6 +46,17 @@ class Containment(Protocol):
         `found`. `wall_time` and `output_max` are not the backend's and not in the result.
         """
 
+    def adjust(self, limits: Limits, names: frozenset[str]) -> tuple[ReadBack, ...]:
+        """Change some limits of a load that runs: CPU, I/O and the throttle limit, by files alone.
+
+        Args:
+            limits: All of them as they are to be.
+            names: Fields of `Limits` that differ; the other limits are not touched.
+
+        May block in reclaim and wait for a disk's queue: a helper does it, never the guard's loop. What
+        cannot be changed here comes back `held=False`, or is not in the result.
+        """
+
     def sample(self, at: Seconds) -> CgroupSample:
         """Read the counters now (descriptors are kept open). Never raises: unknown is `None`."""
 

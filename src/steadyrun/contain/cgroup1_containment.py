@@ -89,6 +89,10 @@ class Cgroup1Containment:
         """Set the limits and read each back. May block in reclaim when below usage."""
         return self._limits.apply(limits)
 
+    def adjust(self, limits: Limits, names: frozenset[str]) -> tuple[ReadBack, ...]:
+        """Set the named limits alone, and read them back. May wait: for a helper."""
+        return self._limits.adjust(limits, names)
+
     def sample(self, at: Seconds) -> CgroupSample:
         """Read the counters now. Never raises: unknown is `None`."""
         return self._counters.sample(at, frozen=self.is_frozen())

@@ -14,6 +14,8 @@ from steadyrun.contain.disks import whole_disks
 from steadyrun.contain.hierarchy import ancestors
 from steadyrun.contain.quota import quota_of
 from steadyrun.contain.readback import (
+    CPU_LIMITS,
+    IO_LIMITS,
     UNLIMITED,
     bound,
     describe,
@@ -58,6 +60,13 @@ class LegacyLimits:
             *self._io(limits),
         ]
         return tuple(found)
+
+    def adjust(self, limits: Limits, names: frozenset[str]) -> tuple[ReadBack, ...]:
+        """Set the named limits of CPU and I/O and read them back; there is no throttle limit here."""
+        found = self._cpu(limits) if names & CPU_LIMITS else []
+        if names & IO_LIMITS:
+            found += self._io(limits)
+        return tuple(each for each in found if each.name in names)
 
     # CPU
 

@@ -94,6 +94,10 @@ class FakeContainment(PollContainment):
             for held in (self._holds(name),)
         )
 
+    def adjust(self, limits: Limits, names: frozenset[str]) -> tuple[ReadBack, ...]:
+        """Remember the limits; of the named ones those that the backend declares are held."""
+        return tuple(each for each in self.apply(limits) if each.name in names)
+
     def _holds(self, name: str) -> bool:
         wanted = {"io_read_bps": "io-max", "io_write_bps": "io-max"}.get(name, name.replace("_", "-"))
         declared = {capability.value for capability in self._backend.capabilities}

@@ -167,6 +167,10 @@ class PollContainment:
         except OSError:
             pass  # ended, or another user's: the read-back promised nothing
 
+    def adjust(self, limits: Limits, names: frozenset[str]) -> tuple[ReadBack, ...]:
+        """There is nothing to tighten it by."""
+        return ()
+
     def sample(self, at: Seconds) -> CgroupSample:
         """Walk /proc once. Memory counts shared pages once for each process that has them mapped.
 

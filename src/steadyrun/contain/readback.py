@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 UNLIMITED = "-1"
 """How every legacy limit but pids.max is opened (Documentation/admin-guide/cgroup-v1/memory.rst, 4.1)."""
 
+CPU_LIMITS = frozenset(("cpu_max", "cpu_weight"))
+IO_LIMITS = frozenset(("io_read_bps", "io_write_bps", "io_weight"))
+"""Fields of `Limits`: what is written together."""
+
 
 def bound(
     name: str, asked: int, own: int | None, effective: int | None, source: str, trouble: str

@@ -108,6 +108,13 @@ class SystemdContainment:
             )
         return self._leaf
 
+    def adjust(self, limits: Limits, names: frozenset[str]) -> tuple[ReadBack, ...]:
+        """Set the named limits of the leaf alone, by its files, and read them back. Asks nobody.
+
+        A weight counts among siblings, at the unit: the leaf's own changes nothing outside.
+        """
+        return () if self._leaf is None else self._leaf.adjust(limits, names)
+
     def sample(self, at: Seconds) -> CgroupSample:
         """Read the counters of the leaf now. Never raises: unknown is `None`."""
         if self._leaf is None:

@@ -13,6 +13,8 @@ from steadyrun.contain.disks import disks_that_weigh, whole_disks
 from steadyrun.contain.hierarchy import ancestors
 from steadyrun.contain.quota import quota_of
 from steadyrun.contain.readback import (
+    CPU_LIMITS,
+    IO_LIMITS,
     bound,
     describe,
     limit_at,
@@ -54,6 +56,15 @@ class UnifiedLimits:
     def apply(self, limits: Limits) -> tuple[ReadBack, ...]:
         """Set what is asked, open what is not, read back what was asked. May block in reclaim."""
         return (*self._memory(limits), *self._cpu(limits), *self._tasks(limits), *self._io(limits))
+
+    def adjust(self, limits: Limits, names: frozenset[str]) -> tuple[ReadBack, ...]:
+        """Set the named limits of CPU, I/O and the throttle limit, and read them back. May wait."""
+        found = self._cpu(limits) if names & CPU_LIMITS else []
+        if names & IO_LIMITS:
+            found += self._io(limits)
+        if "memory_high" in names and self._dir.has("memory.high"):
+            found += self._bounded("memory_high", "memory.high", limits.memory_high)
+        return tuple(each for each in found if each.name in names)
 
     def die_together(self) -> None:
         """Let an OOM kill take the whole cgroup or nobody (`memory.oom.group`, kernel >= 4.19)."""

@@ -15,7 +15,7 @@ from steadyrun.contain.base import Backend, Containment
 from steadyrun.contain.spawn import Waiting, marker_environment, spawn_member
 from steadyrun.errors import CannotContainError, ContainmentFailedError, EndedBeforeStartError
 from steadyrun.guard.keeping import Keeping
-from steadyrun.model.containment import ContainmentMade, ContainmentPlan
+from steadyrun.model.containment import Capability, ContainmentMade, ContainmentPlan
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.outcome import MemberExit
 from steadyrun.model.plan import Member, RunAs
@@ -67,6 +67,8 @@ class Hold:
         """The members that live, by pid."""
         self._over = False
         """Removed, and its descriptors closed."""
+        self.capabilities: frozenset[Capability] = frozenset()
+        """Of the containment's backend."""
         self.start_errno: int | None = None
         self.cpu = Seconds(0.0)
         """Of the members reaped and what they waited for; for containments that count none."""
@@ -247,6 +249,7 @@ def prepare(
     containment = backend.create(plan, limits=limits)
     try:
         hold = Hold(containment, containment.apply(limits), orphans)
+        hold.capabilities = backend.capabilities
     except BaseException:
         containment.remove()
         containment.close()

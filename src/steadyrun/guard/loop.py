@@ -18,6 +18,7 @@ from steadyrun.guard.held import Decision, Held, Input, Rules, Stage, same
 from steadyrun.guard.hold import Hold
 from steadyrun.guard.killing import Killing
 from steadyrun.guard.outcome import outcome_of
+from steadyrun.guard.tightening import Tightening
 from steadyrun.kernel.reader import HostReader
 from steadyrun.model.action import Action
 from steadyrun.model.event import Acted, Ended, Event, Released, Sampled, Troubled
@@ -27,6 +28,7 @@ from steadyrun.model.sample import Reading
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:
+    from steadyrun.desktop.protected import ProtectedReader
     from steadyrun.guard.frames import FramesReader
 
 FRAMES_WINDOW = Seconds(1.0)
@@ -67,6 +69,8 @@ class Loop:
         self._confirm: tuple[Decision, Seconds] | None = None
         self._gone_at = self.now()
         self._killing = Killing()
+        self._tightening = Tightening(hold.containment, rules)
+        self._protected: ProtectedReader | None = None
         self._known_at = self.now()
         self._told_unknown = False
         self.left_behind = 0
@@ -128,6 +132,7 @@ class Loop:
         if self._recount is not None and now >= self._recount_at:
             self._count()
         self._confirm_freeze(now)
+        self._tell(self._tightening.late(now))
         self._retry_keeper(now)
         if now - self._last_tick >= self._interval:
             self._tick(now)
@@ -152,6 +157,7 @@ class Loop:
         late = law.is_late_tick(self._interval, Seconds(now - self._last_tick))
         self._last_tick = now
         reading = self._read(now)
+        self._meet_protected()
         self._interval = law.next_tick(reading, self.rules.thresholds, self.held.past.fill)
         self._look_for_unknown(now, reading)
         if self.held.stage is Stage.FROZEN and self._confirm is None and reading.load.frozen is False:
@@ -184,12 +190,24 @@ class Loop:
         host = self._host.sample(at=now, wall=Seconds(time()))
         load = self.hold.containment.sample(now)
         frames = None if self._frames is None else self._frames.read(now, FRAMES_WINDOW)
-        return Reading(self._seq, host, load, frames)
+        protected = () if self._protected is None else self._protected.sample()
+        return Reading(self._seq, host, load, frames, protected)
+
+    def _meet_protected(self) -> None:
+        """Find the protected groups once the load runs: a quick start does not wait for them."""
+        if self._protected is not None or not self.hold.members or self.held.stage is Stage.WAITING:
+            return
+        from steadyrun.desktop.protected import ProtectedReader
+
+        self._protected = ProtectedReader(next(iter(self.hold.members)))
+        if self.rules.usual.host_full is None:  # no baseline was taken
+            self.rules = self.rules._replace(usual=self._protected.usual(self.rules.usual))
 
     def _do(self, decision: Decision) -> bool:
         """Carry out one decision; tell whether there is a record of it, now or once it is confirmed."""
         began = self.now()
-        self._close_freeze()
+        if decision.action not in (Action.TIGHTEN, Action.LOOSEN):  # these may come beside a freeze
+            self._close_freeze()
         match decision.action:
             case Action.FREEZE:
                 self.hold.containment.freeze()
@@ -198,7 +216,8 @@ class Loop:
             case Action.THAW:
                 self.hold.containment.thaw()
             case Action.TIGHTEN | Action.LOOSEN:
-                return False
+                self.watch(self._tightening.wish(decision, began), self._tightened)
+                return True
             case Action.TERM:
                 self.hold.term()
             case Action.KILL:
@@ -211,11 +230,15 @@ class Loop:
         self._report(decision, began)
         return True
 
+    def _tightened(self) -> None:
+        """Record what the hand has done."""
+        for decision, began, cause, confirmed in self._tightening.done():
+            self._report(decision._replace(cause=cause), began, confirmed=confirmed)
+
     def _report(self, decision: Decision, began: Seconds, *, confirmed: bool = True) -> None:
         took = Seconds(self.now() - began)
-        self._emit(
-            Acted(began, Seconds(time()), decision.seq, decision.action, decision.cause, took, confirmed)
-        )
+        wall = Seconds(time() - took)
+        self._emit(Acted(began, wall, decision.seq, decision.action, decision.cause, took, confirmed))
 
     def _close_freeze(self, *, confirmed: bool | None = None) -> None:
         """Record a freeze that nobody has recorded yet: something else follows it, or it is given up."""
@@ -309,6 +332,11 @@ class Loop:
         self._emit(Sampled(self._read(self.now())))  # also a load of milliseconds has a last reading
         last = self.hold.last_sample()
         survivors = len(self.hold.survivors())
+        self.forget(self._tightening.fd)
+        self._tightening.close()
+        self._tightened()
+        if self._protected is not None:
+            self._protected.close()
         if self.hold.keeper.pidfd >= 0:
             self.forget(self.hold.keeper.pidfd)
         removed = self.hold.remove()

@@ -52,6 +52,7 @@ NEEDED_LATER = tuple(f"steadyrun.guard.{name}" for name in ("loop", "rules", "ex
 
 ACTIONS_KEPT = 200
 """Deeds of the guard that the record of a run holds, the first ones; by choice: far more than one reads."""
+_GRIPPED = {Action.TIGHTEN: "held tighter", Action.LOOSEN: "held less tightly"}
 JOURNAL_PATIENCE_S = 10.0
 """How long a busy journal holds up the command or the prompt; then it runs without a record."""
 
@@ -64,6 +65,8 @@ class Request(NamedTuple):
     env: dict[str, str]
     asked: Limits
     run_as: RunAs | None
+    guard: dict[str, float]
+    """What the settings change of the guard's thresholds (`model.thresholds.SPANS`)."""
     accept_weak: bool = False
     """Polled limits will do, also where systemd only did not answer in time."""
 
@@ -80,6 +83,8 @@ class Finished(NamedTuple):
     readback: tuple[ReadBack, ...]
     guard_pid: int
     keeper_pid: int
+    actions: tuple[Acted, ...]
+    """What the guard did to the load, in order; the first ACTIONS_KEPT."""
 
 
 Say = Callable[[str], None]
@@ -111,6 +116,7 @@ def run_once(request: Request, *, say: Say, warn: Say) -> Finished:
         run.readback,
         os.getpid(),
         run.keeper_pid,
+        run.acted(),
     )
 
 
@@ -152,6 +158,10 @@ class _Run:
                 self._aside.finish()
         return outcome
 
+    def acted(self) -> tuple[Acted, ...]:
+        """Return what the guard did, in the order in which it was decided."""
+        return tuple(sorted(self._acted, key=lambda act: act.at))
+
     def close(self) -> None:
         self._first_move.over()
         if self._journal is not None:
@@ -189,7 +199,14 @@ class _Run:
     def _rules(self, hold: Hold) -> Rules:
         from steadyrun.guard.rules import rules_of
 
-        return rules_of(Thresholds.of(self._reserve), self.limits, 1, hold.readback)
+        return rules_of(
+            Thresholds.of(self._reserve, self.request.guard),
+            self.limits,
+            1,
+            hold.readback,
+            capabilities=hold.capabilities,
+            cores=len(os.sched_getaffinity(0)),
+        )
 
     def _limits(self) -> Limits:
         host = HostReader()
@@ -279,7 +296,7 @@ class _Run:
 
         if self._journal is None:
             return
-        result = RunResult(outcome, self.readback, tuple(self._acted))
+        result = RunResult(outcome, self.readback, self.acted())
         end = RunEnd(Seconds(time.time()), exit_code(outcome), outcome.cause or outcome.ending.value)
         try:
             with self._journal.batch():
@@ -319,6 +336,8 @@ class _Run:
             self._acted.append(event)
         if isinstance(event, Troubled):
             self._tell(event.finding.title)
+        elif isinstance(event, Acted) and event.action in (Action.TIGHTEN, Action.LOOSEN):
+            self._tell(f"the command is {_GRIPPED[event.action]}: {event.cause}")
         elif isinstance(event, Acted) and event.action is Action.FREEZE:
             self._frozen = True
             self._tell(f"the command is frozen: {event.cause}")

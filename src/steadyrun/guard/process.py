@@ -62,7 +62,15 @@ def main(argv: list[str]) -> int:
         return 0
     with hold:
         frames = None if order.frames_fd is None else FramesReader(order.frames_fd)
-        rules = rules_of(order.thresholds, order.limits, len(order.members), hold.readback)
+        rules = rules_of(
+            order.thresholds,
+            order.limits,
+            len(order.members),
+            hold.readback,
+            capabilities=hold.capabilities,
+            cores=len(os.sched_getaffinity(0)),
+            usual=order.usual,
+        )
         loop = Loop(hold, rules, lambda event: _emit(channel, event), frames)
         channel.emit(_prepared(hold, priority))
         _serve(channel, loop, early)

@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 from steadyrun.guard.held import Rules
+from steadyrun.model.containment import Capability
 from steadyrun.model.limits import Limits, ReadBack
-from steadyrun.model.thresholds import Thresholds
-from steadyrun.units import Seconds
+from steadyrun.model.thresholds import Thresholds, Usual
+from steadyrun.units import Cores, Seconds
 
 POLLED_TICK = Seconds(0.05)
 """A polled limit is looked at 20 times a second."""
 
 
-def rules_of(thresholds: Thresholds, limits: Limits, members: int, readback: tuple[ReadBack, ...]) -> Rules:
-    """Say what the guard itself has to hold: the wall time, and the memory that no kernel holds."""
+def rules_of(
+    thresholds: Thresholds,
+    limits: Limits,
+    members: int,
+    readback: tuple[ReadBack, ...],
+    *,
+    capabilities: frozenset[Capability] = frozenset(),
+    cores: int = 1,
+    usual: Usual = Usual(),  # noqa: B008
+) -> Rules:
+    """Say what the guard itself has to hold: the wall time, and the memory that no kernel holds.
+
+    Args:
+        thresholds: The table.
+        limits: The load's own.
+        members: Processes that the guard starts.
+        readback: Of the limits.
+        capabilities: Of the containment: what a load that runs can be tightened by.
+        cores: CPUs there are for the load.
+        usual: What is usual on this machine without it.
+    """
     held = {r.name: r.held for r in readback}
     polled = None if held.get("memory_max", True) else limits.memory_max
     if polled is not None:
         thresholds = thresholds._replace(tick=min(thresholds.tick, POLLED_TICK))
-    return Rules(thresholds, members, limits.wall_time, polled)
+    return Rules(
+        thresholds,
+        members,
+        limits.wall_time,
+        polled,
+        usual,
+        limits,
+        Cores(float(cores)),
+        tightens=Capability.CPU_MAX in capabilities,
+        throttles=Capability.MEMORY_HIGH in capabilities and limits.swap_max != 0,
+    )

@@ -35,6 +35,26 @@ def parse_psi(text: str, *, source: str) -> Psi:
     return Psi(some_total=some[1], full_total=full, some_avg10=some[0])
 
 
+def parse_psi_avg60(text: str, *, source: str) -> tuple[Ratio, Ratio | None]:
+    """Return the shares of the last minute in which something (`some`) and all (`full`) waited.
+
+    For what was usual before a load; decisions use the totals. No `full` line: `None`.
+
+    Raises:
+        FormatError: As `parse_psi`.
+    """
+    found: dict[str, Ratio] = {}
+    for line in text.splitlines():
+        kind, *fields = line.split()
+        value = next((field[6:] for field in fields if field.startswith("avg60=")), None)
+        if value is None:
+            raise unexpected(source, _LINE, line)
+        found[kind] = Ratio(decimal(value, source, "a percentage after avg60=") / 100)
+    if "some" not in found:
+        raise unexpected(source, _LINE, text)
+    return found["some"], found.get("full")
+
+
 def _average_and_total(line: str, source: str) -> tuple[Ratio, Microseconds]:
     """Read `avg10=` (percent) and `total=` (microseconds) of one line, wherever they stand in it."""
     average: float | None = None

@@ -74,9 +74,13 @@ class Sampled(NamedTuple):
 
 
 class Acted(NamedTuple):
-    """The guard did something to the load, and which reading made it."""
+    """The guard did something to the load, and which reading made it.
+
+    Told once its effect was read back: of two that were decided together the quicker one comes first.
+    """
 
     at: Seconds
+    """Of the decision."""
     wall: Seconds
     seq: int
     """Of the reading that decided; -1: no reading did."""

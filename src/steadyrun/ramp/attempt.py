@@ -22,7 +22,7 @@ from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.machine import Reserve
 from steadyrun.model.record import Attempt, Baseline, Evidence, Observation, State
 from steadyrun.model.sample import Reading
-from steadyrun.model.thresholds import Thresholds
+from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.ramp.canary_care import CanaryCare
 from steadyrun.ramp.default_plan import OUTPUT_MAX
 from steadyrun.ramp.guarded import Guarded, GuardedLoad
@@ -60,6 +60,8 @@ class Setting(NamedTuple):
     baseline: Baseline
     first: Observation
     """The machine as the baseline saw it."""
+    usual: Usual = Usual()
+    """Its pressure then."""
 
 
 class _Log(NamedTuple):
@@ -177,7 +179,8 @@ class AttemptRunner:
             plan=plan,
             limits=attempt.limits,
             members=members_for(attempt.phase.load, cwd=order.cwd, env=order.env),
-            thresholds=Thresholds.of(self._set.reserve),
+            thresholds=Thresholds.of(self._set.reserve, order.guard),
+            usual=self._set.usual,
             run_as=order.run_as,
             frames_fd=order.frames_fd,
             stdout_fd=write_fd,

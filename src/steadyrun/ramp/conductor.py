@@ -28,7 +28,7 @@ from steadyrun.ramp.attempt import AttemptRunner, Setting
 from steadyrun.ramp.baseline import judge_baseline, summarise
 from steadyrun.ramp.canary_care import CanaryCare
 from steadyrun.ramp.ledger import Ledger
-from steadyrun.ramp.observe import Observer, disk_free, uptime
+from steadyrun.ramp.observe import Observer, disk_free, uptime, usual_of
 from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.proofs import IntentHook, prove, refuse_unproven
 from steadyrun.ramp.schedule import Finish, RunPhase, next_step
@@ -85,7 +85,10 @@ class Conductor:
     def _carry_out(self) -> tuple[int, str, str]:
         baseline, first = self._baseline()
         self._prove()
-        setting = Setting(self._order, self._backend, self._reserve, self._effective_ram, baseline, first)
+        usual = usual_of(first)
+        setting = Setting(
+            self._order, self._backend, self._reserve, self._effective_ram, baseline, first, usual
+        )
         runner = AttemptRunner(setting, self._journal, self._ledger, self._observer, self._stop, self._canary)
         while True:
             step = next_step(

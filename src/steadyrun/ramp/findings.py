@@ -225,6 +225,17 @@ def _not_applied(limit: ReadBack, *, weak: bool) -> Finding:
 def _of_guard(evidence: Evidence) -> Iterator[Finding]:
     freezes = tuple(a for a in evidence.actions if a.action is Action.FREEZE)
     kills = tuple(a for a in evidence.actions if a.action is Action.KILL and a.seq >= 0)
+    tightened = tuple(a for a in evidence.actions if a.action is Action.TIGHTEN)
+    if tightened:
+        loosened = sum(a.action is Action.LOOSEN for a in evidence.actions)
+        yield Finding(
+            "load-tightened",
+            Severity.NOTE,
+            "The guard gave the load less, for the desktop's sake",
+            tightened[0].cause,
+            "give it fewer CPUs from the start, for example: steadyrun run --cpus 1 -- COMMAND",
+            f"tightened it {_times(len(tightened))}, loosened it {_times(loosened)}",
+        )
     if freezes:
         frozen = None if evidence.outcome is None else evidence.outcome.frozen
         yield Finding(

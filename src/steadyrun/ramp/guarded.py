@@ -234,7 +234,7 @@ class GuardedLoad:
             outcome=self._outcome,
             refused=self._refused,
             readback=() if prepared is None else prepared.readback,
-            actions=tuple(self._actions),
+            actions=tuple(sorted(self._actions, key=lambda act: act.at)),
             findings=tuple(self._findings),
             samples=self._samples,
             dropped=self._dropped,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
 from typing import NamedTuple
 
 from steadyrun.desktop.probes import take_view
+from steadyrun.desktop.protected import ProtectedReader
 from steadyrun.guard.frames import FramesReader
 from steadyrun.kernel.kmsg import KernelLog
 from steadyrun.kernel.reader import HostReader, boot_id
 from steadyrun.model.desktop import DesktopView
 from steadyrun.model.record import Observation
 from steadyrun.model.sample import HostSample
+from steadyrun.model.thresholds import Usual
 from steadyrun.units import Bytes, Seconds
 
 FRAMES_WINDOW = Seconds(2.0)
@@ -97,6 +100,15 @@ class DesktopWatch:
         while not self._over.wait(pause):
             self._views.append(take_view(wall=Seconds(time.time())))
             pause = LOOK_EVERY
+
+
+def usual_of(seen: Observation) -> Usual:
+    """Return what is usual here, after a baseline: the minute that is over, and the canary's frames in it."""
+    late = None if seen.frames is None else seen.frames.p99_ms
+    reader = ProtectedReader(os.getpid())
+    usual = reader.usual(Usual(frames_late=None if late is None else Seconds(late / 1000)))
+    reader.close()
+    return usual
 
 
 def disk_free(*folders: str) -> Bytes | None:

@@ -38,5 +38,7 @@ class RampOrder(NamedTuple):
     """Memory that the conductor leaves its last words in, should it fail (`launch.last_words`)."""
     boot_unit: BootUnit | None = None
     """What `--resume-on-boot` writes."""
+    guard: dict[str, float] = {}  # noqa: RUF012
+    """What the settings change of the guard's thresholds (`model.thresholds.SPANS`)."""
     owners_fd: int = -1
     """The owners' file, through which the runs that are taken over are held (`outlive.hold_lasting`)."""
