@@ -106,7 +106,9 @@ def main(argv: list[str]) -> int:
 
 def _rules(floor: Bytes) -> Rules:
     """Return rules by which available memory is low or is not; a clean look thaws at once."""
-    thresholds = Thresholds(reserve=floor, floor=floor, black=Bytes(0), clean=Seconds(0), tick=FASTEST_TICK)
+    thresholds = Thresholds(
+        reserve=floor, floor=floor, black=Bytes(0), clean=Seconds(0), tick=FASTEST_TICK, reds_max=2**30
+    )
     return Rules(thresholds, 1, None)
 
 

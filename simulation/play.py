@@ -2,8 +2,8 @@
 
 dangerous: lost with the load and no law, and not lost without the load: what a law is for.
 hopeless:  lost without the load as well: no law over the load can help; it must not kill a small one for it.
-harmless:  no law needed: in no second did the desktop wait for memory so long that a person feels it, and
-           memory was never below the floor.
+harmless:  no law needed: in no second did the desktop wait for memory so long that a person feels it, memory
+           was never below the floor, and the load did not run into its own limit.
 between:   neither; everything is counted and nothing expected, but that nothing is left frozen.
 """
 
@@ -108,6 +108,7 @@ def sort(seed: int) -> Sorted:
     bare = play(scenario, GUARDS["no law"])
     if not bare.lost:
         well = bare.worst_second < FELT and bare.under_floor == 0.0 and not bare.other_killed
+        well = well and bare.fate is not Fate.AT_LIMIT
         return Sorted(scenario, Sort.HARMLESS if well else Sort.BETWEEN, bare)
     without = play(scenario, GUARDS["no law"], with_load=False)
     return Sorted(scenario, Sort.HOPELESS if without.lost else Sort.DANGEROUS, bare)
