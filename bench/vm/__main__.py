@@ -97,15 +97,8 @@ def _measure(options: argparse.Namespace, path: Path) -> int:
             known = {**so_far.machine.versions, **machine.versions} if so_far.machine else machine.versions
             so_far = replace(so_far, machine=replace(machine, versions=known))
             results.write(so_far.with_record(found), path)
-            _say(
-                " | ".join(
-                    (
-                        load,
-                        *table.cells(judge(found)),
-                        f"{found.took_s:.0f} s, others {found.host_others_frac}",
-                    )
-                )
-            )
+            about = f"{found.took_s:.0f} s, others had {found.host_others_frac} of the host"
+            _say(" | ".join((load, *table.cells(judge(found)), about)))
     return failed
 
 
