@@ -27,7 +27,7 @@ BOOT_S = 240.0
 RESUME_S = 90.0
 """Until SSH answers after a suspended state is taken up. 4 s were measured."""
 NICE = -5
-"""Three times the CPU share of an ordinary process (sched(7))."""
+"""Three times the CPU share of an ordinary process (sched(7)); what started us may have more."""
 
 
 class Start(NamedTuple):
@@ -266,7 +266,7 @@ def _in_qemu() -> None:
     """
     hosttools.dies_with_parent()
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+        os.setpriority(os.PRIO_PROCESS, 0, min(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def _until_migrated(monitor: Monitor, seconds: float) -> None:
