@@ -54,7 +54,7 @@ class TestTable:
             "p99, ms": "80.0",
             "longest gap, ms": "420",
             "SSH p50 / max, s": "1.5 / 6.0, 1 unanswered",
-            "work done": "6%",
+            "work done": "2%",
             "stopped after, s": "7.5",
             "exit": "137",
         }

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from .under import Under
 
 IDLE_S = 8.0
-AROUND_S = 60.0
-"""What the watcher needs beside its windows on a machine that answers: its start, the end, the census."""
+AROUND_S = 120.0
+"""What the watcher needs beside its windows on a machine that answers: the starts, the end, the census."""
 BACK_S = 60.0
 """How long a machine that does not answer after the storm is waited for."""
 WATCHER = "storm-watch.service"

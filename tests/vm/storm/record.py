@@ -58,7 +58,7 @@ class Sample:
     """The machine at one moment of the storm."""
 
     at_s: float
-    """Since the load was started."""
+    """Since the line was typed."""
     load_processes: int
     available_mib: int
     swap_used_mib: int
@@ -78,11 +78,12 @@ class Told:
     idle_wall: float
     storm_wall: float
     over_wall: float
-    """Unix time: the idle window's begin, the load's start, the end of the watch."""
+    """Unix time: the idle window's begin, the first moment of the load at work (of its line, if it never
+    came so far), the end of the watch."""
     started_s: float | None
     """From the line typed to the load's first process at work; `None`: it never came so far."""
     stopped_s: float | None
-    """From the line typed until nothing of the load was left; `None`: the watcher had to end it."""
+    """From the load's start until nothing of it was left; `None`: the watcher had to end it."""
     finished_s: float | None
     """From its start to its end by itself with all work done."""
     rounds: int
@@ -94,6 +95,8 @@ class Told:
     """Of the line typed, as the desktop's shell saw it; `None`: it did not come to say."""
     oom_kills: tuple[str, ...]
     """Lines of the kernel log, from the load's start on."""
+    outcome: str | None
+    """What the load ran under wrote about the end, where it does: the JSON of `steadyrun run --json`."""
     said: str
     """The end of what the load and its wrapper wrote."""
     samples: tuple[Sample, ...]

@@ -28,6 +28,7 @@ RESUME_S = 90.0
 """Until SSH answers after a suspended state is taken up. 4 s were measured."""
 NICE = -5
 """Three times the CPU share of an ordinary process (sched(7)); what started us may have more."""
+AUTOGROUP = Path("/proc/self/autogroup")
 
 
 class Start(NamedTuple):
@@ -265,8 +266,13 @@ def _in_qemu() -> None:
     What a machine does when its host has no time for it is not what the tests are about.
     """
     hosttools.dies_with_parent()
+    nice = min(NICE, os.getpriority(os.PRIO_PROCESS, 0))
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, min(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    # In a session of its own it has an autogroup of its own: only among those is anything shared out, by
+    # their own nice value, and the processes' values count within one (sched(7), "The autogroup feature").
+    with contextlib.suppress(OSError):
+        AUTOGROUP.write_text(f"{nice}")
 
 
 def _until_migrated(monitor: Monitor, seconds: float) -> None:

@@ -26,11 +26,15 @@ TERMINAL = "/run/user/1000/testbed-terminal"
 TOLD = f"{board.FOLDER}/told.json"
 EXIT = f"{board.FOLDER}/exit"
 SAID = f"{board.FOLDER}/said"
+OUTCOME = f"{board.FOLDER}/outcome.json"
+"""Where what the load runs under may write how it ended."""
 READY = f"{board.FOLDER}/ready"
 """There when the census before is made: what comes from now on is not in it."""
 EVERY_S = 0.5
 START_S = 20.0
 """For the window's first second."""
+START_LOAD_S = 60.0
+"""From the line typed to the load's first process: what stands before it may be slow on a busy machine."""
 LEAST_S = 10.0
 """A storm is watched at least so long, and `AFTER_S` beyond its end: what it leaves is felt, too."""
 AFTER_S = 3.0
@@ -64,22 +68,24 @@ def main(argv: list[str]) -> int:
     storm, storm_wall = time.monotonic_ns(), time.time()
     type_at_desktop(f"cd; {{ {plan.line}; echo $? > {EXIT}; }} > {SAID} 2>&1")
     samples, stopped = _look_on(storm, plan.seconds)
+    counts = board.Board()
+    started, finished = (counts.words[n] for n in (board.STARTED, board.FINISHED))
+    begin = started or storm
     over, over_wall = time.monotonic_ns(), time.time()
     alive = bool(census.named(window.COMM))
     end_load()
     time.sleep(SETTLE_S)
-    counts, shown = board.Board(), frames.parse(Path(frames.PATH).read_bytes())
-    started, finished = (counts.words[n] for n in (board.STARTED, board.FINISHED))
+    shown = frames.parse(Path(frames.PATH).read_bytes())
     told = Told(
         before=before,
         after=census.take(os.getpid()),
         idle=frames.frames_of(shown, idle, storm, alive=True),
-        storm=frames.frames_of(shown, storm, over, alive=alive),
+        storm=frames.frames_of(shown, begin, over, alive=alive),
         idle_wall=idle_wall,
-        storm_wall=storm_wall,
+        storm_wall=storm_wall + (begin - storm) / 1e9,
         over_wall=over_wall,
         started_s=(started - storm) / 1e9 if started else None,
-        stopped_s=stopped,
+        stopped_s=None if stopped is None else stopped - (begin - storm) / 1e9,
         finished_s=(finished - started) / 1e9 if finished else None,
         rounds=counts.rounds(),
         bytes=counts.bytes(),
@@ -88,6 +94,7 @@ def main(argv: list[str]) -> int:
         children_replaced=counts.words[board.REPLACED],
         exit_code=_exit_code(),
         oom_kills=tuple(_oom_kills(log)),
+        outcome=Path(OUTCOME).read_text() if os.path.exists(OUTCOME) else None,
         said=Path(SAID).read_text(errors="replace")[-2000:],
         samples=tuple(samples),
     )
@@ -128,19 +135,29 @@ def type_at_desktop(line: str) -> None:
 
 
 def _look_on(storm: int, seconds: float) -> tuple[list[Sample], float | None]:
-    """Look twice a second; return what was seen, and when nothing of the load was left any more."""
+    """Look twice a second; return what was seen, and when nothing of the load was left any more.
+
+    The time that is watched begins when the load does; its own time is what the samples bear.
+    """
+    counts = board.Board()
     samples: list[Sample] = []
     stopped = None
     while True:
         at = (time.monotonic_ns() - storm) / 1e9
         there = len(census.named(load.COMM))
         samples.append(_sample(at, there))
-        seen = any(sample.load_processes for sample in samples)
+        started = counts.words[board.STARTED]
+        begun = (started - storm) / 1e9 if started else None
         if there:
             stopped = None
-        elif stopped is None and (seen or _exit_code() is not None):
+        elif stopped is None and (started or _exit_code() is not None):
             stopped = at
-        if at >= seconds or (stopped is not None and at >= max(LEAST_S, stopped + AFTER_S)):
+        ran = at - begun if begun is not None else 0.0
+        if ran >= seconds or (begun is None and at >= START_LOAD_S):
+            return samples, stopped
+        if stopped is not None and ran >= LEAST_S and at >= stopped + AFTER_S:
+            return samples, stopped
+        if stopped is not None and begun is None and at >= LEAST_S:
             return samples, stopped
         time.sleep(EVERY_S)
 
