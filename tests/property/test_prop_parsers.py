@@ -8,11 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from steadyrun.errors import FormatError
-from steadyrun.kernel import cgroupfiles, meminfo, mountinfo, proc, psi
+from steadyrun.kernel import cgroupfiles, meminfo, mountinfo, pastlog, proc, psi
 from steadyrun.kernel.reader import KeptFile
 
 PARSERS = [
     psi.parse_psi,
+    pastlog.parse_journal,
     meminfo.parse_meminfo,
     proc.parse_loadavg,
     proc.parse_vmstat,
@@ -46,6 +47,7 @@ TRUE_TEXTS = [
     "4:memory:/user.slice\n0::/\n",
     "9223372036854771712\n",
     "max\n",
+    '{"__REALTIME_TIMESTAMP":"1700000000000000","MESSAGE":"BUG: x"}\n',
     "max 100000\n",
     "8:16 rbps=2097152 wbps=max riops=max wiops=120\n",
     "default 100\n8:0 200\n",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from steadyrun.model.action import Action
 from steadyrun.model.containment import BackendName
+from steadyrun.model.crash import Crash, LastSeen, LogLine, PastLog
 from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
-from steadyrun.model.envelope import Envelope
+from steadyrun.model.envelope import Envelope, kind_of_load
 from steadyrun.model.event import Acted
+from steadyrun.model.fate import fate_of, machine_words
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.machine import CgroupMode, MachineFacts, reserve_of
@@ -411,6 +413,23 @@ def just_begun() -> RunRecord:
     )
 
 
+def found_of_the_crash() -> Crash:
+    """What the next start found of a crash in phase 4: readings, a persistent kernel log, no pstore."""
+    at = START + 113 + 5.4
+    trouble = "INFO: task kworker/0:1:11 blocked for more than 120 seconds."
+    return Crash(
+        boot_id=BOOT,
+        found_boot_id=NEXT_BOOT,
+        found_wall=START + 540,
+        booted_wall=START + 470,
+        last=LastSeen(at, 4.9, 50, 300 * MIB, 260 * MIB, 0, 31.2, 40, 3905 * MIB, 0.61, 0.42, 0.07),
+        logs=(
+            PastLog("systemd's journal", True, "", at - 1, (LogLine(at - 2, trouble),)),
+            PastLog("pstore", False, "/sys/fs/pstore: Permission denied", None, ()),
+        ),
+    )
+
+
 def crashed_and_resumed() -> RunRecord:
     """The machine went down in phase 4; after the reboot the ramp went on with less and passed it."""
     done = passed()
@@ -425,9 +444,9 @@ def crashed_and_resumed() -> RunRecord:
             Finding("machine-crashed", Severity.PROBLEM,
                     "The machine went down while phase 4 ran under 4000 MiB",
                     "the boot id changed from boot-a to boot-b",
-                    "look at the kernel log of the boot before: journalctl -k -b -1",
-                    done="the next try gets 0.7 of the last limits that held"),
+                    ""),
         ),
+        crash=found_of_the_crash(),
     )  # fmt: skip
     limits = phase.limits._replace(memory_max=1400 * MIB)
     later = START + 600
@@ -464,6 +483,53 @@ def crashed_and_resumed() -> RunRecord:
         envelope=None,
         tomorrow=None,
         end=None,
+    )
+
+
+def crashed_and_finished() -> RunRecord:
+    """What went on after the crash in phase 4 passed every phase, the last ones with less than planned."""
+    going = crashed_and_resumed()
+    last = passed().attempts[-1]
+    limits = last.limits._replace(memory_max=2100 * MIB)
+    later = START + 640
+    seen = evidence(4, limits)
+    seen = seen._replace(
+        before=Observation(host(later, 1.2), frames(), desktop(later, "c1/800/3000"), NEXT_BOOT),
+        after=Observation(host(later + 31, 9.0), frames(), desktop(later + 31, "c1/800/3000"), NEXT_BOOT),
+        during=(desktop(later + 20, "c1/800/3000"),),
+        outcome=outcome(limits, wall=30.0, peak=2000 * MIB, tasks=96),
+    )
+    final = last._replace(
+        serial=6,
+        limits=limits,
+        boot_id=NEXT_BOOT,
+        announcement="an earlier run took the machine down at 4000 MiB; 2100 MiB now",
+        started_wall=later,
+        ended_wall=later + 30,
+        evidence=seen,
+    )
+    words = machine_words(fate_of(going.attempts))
+    return going._replace(
+        attempts=(*going.attempts, final),
+        status="All phases passed",
+        envelope=Envelope(
+            "python3", limits, 2000 * MIB, later + 32, going.header.run_id, 23 * GIB, 20, "6.8.0-48-generic"
+        ),
+        tomorrow="steadyrun run --memory 2100M -- python3 chat.py --test",
+        end=RunEnd(later + 32, 0, f"all 5 phases passed, {words}"),
+    )
+
+
+def ends_with_a_hog() -> RunRecord:
+    """A plan of somebody's own whose last load is a built-in hog, no storm and no command."""
+    done = passed(())
+    assert done.header.plan is not None
+    phases = done.header.plan.phases[:4]
+    assert done.envelope is not None
+    return done._replace(
+        header=done.header._replace(plan=done.header.plan._replace(phases=phases)),
+        attempts=done.attempts[:4],
+        envelope=done.envelope._replace(kind=kind_of_load(phases[-1].load), limits=phases[-1].limits),
     )
 
 
@@ -636,6 +702,8 @@ ALL = {
     "halfway": halfway,
     "just-begun": just_begun,
     "crashed-and-resumed": crashed_and_resumed,
+    "crashed-and-finished": crashed_and_finished,
+    "ends-with-a-hog": ends_with_a_hog,
     "headless": headless_machine,
     "killed-at-limit": killed_at_limit,
     "host-failure": host_failure,

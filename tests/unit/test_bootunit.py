@@ -31,6 +31,7 @@ def test_a_users_unit_goes_on_with_the_last_ramp_and_cleans_up(tmp_path):
     assert shlex.split(lines["ExecStart"])[-2:] == ["--report", "/r p"]
     assert shlex.split(lines["ExecStopPost"]) == ["/opt/steadyrun", "recover"]
     assert lines["WantedBy"] == "default.target"
+    assert lines["SuccessExitStatus"] == "1 5 6", "answers of a ramp, no faults of a service"
     assert f'Environment="HOME={tmp_path}"' in unit.text
 
 

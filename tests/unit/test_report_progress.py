@@ -8,9 +8,11 @@ import pytest
 import records
 
 from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
+from steadyrun.model.fate import fate_of, machine_words
 from steadyrun.model.record import State
 from steadyrun.model.verdict import Answer
 from steadyrun.report.progress import render_progress
+from steadyrun.report.totals import totals
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -154,6 +156,115 @@ def test_a_crash_counts_as_a_crash_and_a_reboot_and_not_as_a_desktop_restart():
     assert "- Reboots: 1" in page
     assert "- Desktop restarts: 0" in page
     assert "the machine went down once" in page
+
+
+CLAIMS_OF_A_MACHINE_THAT_NEVER_WENT_DOWN = (
+    "held throughout",
+    "answered throughout",
+    "and the desktop stayed",
+    "Perfect",
+    "Excellent (recovered",
+    "SUCCESS ✅\n",
+    "System crashes: 0",
+    "Reboots: 0",
+)
+
+
+@pytest.mark.parametrize("name", ["crashed-and-resumed", "crashed-and-finished"])
+def test_after_a_crash_no_sentence_says_that_there_was_none(name):
+    page = render_progress(records.ALL[name]())
+    for claim in CLAIMS_OF_A_MACHINE_THAT_NEVER_WENT_DOWN:
+        assert claim not in page, claim
+
+
+@pytest.mark.parametrize(
+    "claim", [c for c in CLAIMS_OF_A_MACHINE_THAT_NEVER_WENT_DOWN if not c.endswith("0")] + ["crashes: 0"]
+)
+def test_a_machine_that_never_went_down_earns_each_of_these_sentences(claim):
+    record = records.passed()
+    end = record.end._replace(reason=f"all phases passed, {machine_words(fate_of(record.attempts))}")
+    assert claim in render_progress(record._replace(end=end))
+
+
+def test_after_a_crash_every_summary_tells_it():
+    page = render_progress(records.crashed_and_finished())
+    final = page.split("## CONSERVATIVE APPROACH SUCCESS ✅ ")[1]
+    assert final.startswith("(after the machine went down once)")
+    for name in ("Memory", "Desktop", "SSH", "**Desktop session**", "**System behavior**"):
+        line = next(line for line in final.splitlines() if line.startswith(f"- {name}:"))
+        assert "went down once" in line, line
+    assert "exit code 0: all 5 phases passed, the machine went down once on the way" in final
+    assert "- Desktop restarts: 0 (and lost with the machine once)" in final
+    closing = final.split("ACHIEVED ✅\n\n")[1].splitlines()[0]
+    assert "the machine went down once on the way, and apart from that the desktop stayed" in closing
+
+
+def test_what_passed_with_less_than_planned_is_not_told_as_planned():
+    page = render_progress(records.crashed_and_finished())
+    assert "- **Loosened up to**: Advanced (with 2100 MiB instead of 8000 MiB)" in page
+    for line in page.splitlines():
+        if "COMPLETED ✅" in line and ("Phase 4" in line or "Phase 5" in line):
+            assert "instead of" in line, line
+    assert "instead of" not in render_progress(records.passed())
+
+
+def test_the_last_readings_before_a_crash_count_among_the_extremes():
+    page = render_progress(records.crashed_and_finished())
+    assert "as little as 260 MiB available, reserve 2.3 GiB" in page
+    assert "never less than" not in page
+
+
+def test_the_evidence_of_a_crash_stands_in_its_section():
+    page = render_progress(records.crashed_and_resumed())
+    section = page.split("### Phase 4: Progressive (8 Processes, 4GB total) - CRASHED (machine)")[1]
+    section = section.split("\n### ")[0]
+    for text in (
+        "(the machine went down, last seen 15:51:19 PST)",
+        "Last reading: 15:51:19 PST (5.4 s into the phase)",
+        "300 MiB available (at least 260 MiB in the 4.9 s before)",
+        "Load then: 31.20",
+        "memory some 61 %, memory full 42 %, I/O full 7.0 %",
+        "(systemd's journal): 15:51:17 PST `INFO: task kworker/0:1:11 blocked for more than 120 seconds.`",
+        "(pstore): unknown: /sys/fs/pstore: Permission denied",
+        "Found: by the next start of steadyrun at 15:58:21 PST, after a boot at 15:57:11 PST",
+        "went on after the boot as Phase 4.2, with 1400 MiB of memory",
+    ):
+        assert text in section, text
+
+
+def test_a_crash_without_evidence_says_that_there_is_none():
+    record = records.crashed_and_resumed()
+    bare = records.found_of_the_crash()._replace(last=None)
+    attempts = tuple(a._replace(crash=bare) if a.crash else a for a in record.attempts)
+    assert "Last reading: none of this phase reached the disk" in render_progress(
+        record._replace(attempts=attempts)
+    )
+    attempts = tuple(a._replace(crash=None) for a in record.attempts)
+    assert "unknown: nothing was recorded after the load was started" in render_progress(
+        record._replace(attempts=attempts)
+    )
+
+
+def test_a_plan_that_ends_with_a_hog_is_not_called_a_storm():
+    page = render_progress(records.ends_with_a_hog())
+    assert "storm" not in page
+    assert "- **Command**: none given; the final test: 8 parallel processes, 500 MB each" in page
+    assert "proven safe here for hog" in page
+
+
+def test_a_session_that_changed_between_two_runs_of_one_boot_counts_once():
+    record = records.crashed_and_finished()
+
+    def in_one_boot(one):
+        seen = one.evidence
+        if seen is not None:
+            before, after = (x._replace(boot_id=records.NEXT_BOOT) for x in (seen.before, seen.after))
+            one = one._replace(evidence=seen._replace(before=before, after=after))
+        return one._replace(boot_id=records.NEXT_BOOT)
+
+    assert totals(record).desktop.restarts == 0
+    attempts = tuple(map(in_one_boot, record.attempts))
+    assert totals(record._replace(attempts=attempts)).desktop.restarts == 1
 
 
 def test_a_crash_that_nothing_followed_is_a_reboot_too():

@@ -363,3 +363,19 @@ def test_one_phase_is_not_called_all_phases():
     one = plan(500)
     assert step(attempt(one.phases[0]), of=one).reason.startswith("the phase passed")
     assert step(*PASSED).reason.startswith("all 5 phases passed")
+
+
+def test_a_ramp_that_went_on_after_a_crash_does_not_say_that_the_machine_held_throughout():
+    assert step(*PASSED).reason == "all 5 phases passed, the machine held throughout"
+    carried = (*PASSED[:3], CRASH)
+    found = step(attempt(FOUR, memory_mib=1400), PASSED[4], carried=carried)
+    assert found.exit_code == 0
+    assert found.reason == "all 5 phases passed, the machine went down once on the way"
+
+
+def test_labels_count_on_from_the_run_that_it_goes_on_from():
+    found = step(carried=(*PASSED[:3], CRASH))
+    assert (found.label, found.status) == ("4.2", "Ready for Phase 4.2")
+    again = attempt(FOUR, State.INTERRUPTED, memory_mib=1400)
+    assert step(again, carried=(*PASSED[:3], CRASH)).label == "4.3"
+    assert step(attempt(FOUR, memory_mib=1400), carried=(*PASSED[:3], CRASH)).label == "5"

@@ -15,11 +15,12 @@ from steadyrun.contain.open import open_backend
 from steadyrun.errors import SteadyrunError
 from steadyrun.guard.undo import kill_and_remove
 from steadyrun.journal.owners import Owners, living
-from steadyrun.journal.recover import Undo, UndoKind, plan_recovery
+from steadyrun.journal.recover import AttemptMark, Undo, UndoKind, plan_recovery
 from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal
 from steadyrun.kernel.reader import boot_id
 from steadyrun.model.codec import decode
+from steadyrun.model.run import State
 from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
 
@@ -52,7 +53,8 @@ def recover(
         alive = living(journal.directory, runs)
     else:
         alive = frozenset(run.run_id for run in runs if owners.lives(run))
-    plan = plan_recovery(runs, journal.open_intents(), boot_id=boot_id(), alive=alive, keep=keep)
+    here = boot_id()
+    plan = plan_recovery(runs, journal.open_intents(), boot_id=here, alive=alive, keep=keep)
     done: list[str] = []
     failed: list[str] = []
     for undo in plan.undo:
@@ -65,12 +67,20 @@ def recover(
         if found:
             done.append(f"{undo.run_id}: {found}")
     for mark in plan.marks:
-        journal.mark(mark)
+        journal.mark(_with_evidence(mark, journal, here) if isinstance(mark, AttemptMark) else mark)
     probes = clean_up(now=Seconds(time.time()))
     if probes:
         done.append(f"removed {probes} empty cgroups that a killed start left")
     told = tuple(f"{finding.title} ({finding.evidence})" for finding in plan.findings)
     return Recovered(told, tuple(done), tuple(failed))
+
+
+def _with_evidence(mark: AttemptMark, journal: Journal, here: str) -> AttemptMark:
+    if mark.state is not State.CRASHED:
+        return mark
+    from steadyrun.guard.crashes import with_evidence  # not on the way of a plain `run`
+
+    return with_evidence(mark, journal, here)
 
 
 def _undo(undo: Undo) -> str:

@@ -143,6 +143,15 @@ class Reader(Store):
         for seq, wall, payload in self._pages(sql + " ORDER BY seq LIMIT ?", (run_id, serial), after):
             yield SampleRow(seq, Seconds(wall), payload)
 
+    def last_samples(self, run_id: str, serial: int, most: int) -> tuple[SampleRow, ...]:
+        """Return the last kept samples of one attempt, in their order, at most so many."""
+        rows = self._rows(
+            "SELECT seq, wall, payload FROM samples WHERE run_id=? AND serial=? ORDER BY seq DESC LIMIT ?",
+            (run_id, serial, most),
+        )
+        read = ((seq, wall, _object(payload)) for seq, wall, payload in reversed(rows))
+        return tuple(SampleRow(seq, Seconds(wall), payload) for seq, wall, payload in read if payload)
+
     def events(self, run_id: str, serial: int | None = None) -> Iterator[EventRow]:
         """Yield the kept events of one attempt (`None`: of the whole run) in their order."""
         sql = "SELECT id, wall, payload FROM events WHERE run_id=? AND (? IS NULL OR serial=?) AND id>?"

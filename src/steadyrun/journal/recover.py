@@ -25,10 +25,14 @@ from steadyrun.errors import EXIT_HOST_FAILED, FormatError
 from steadyrun.journal.rows import Intent, IntentKind, OpenAttempt, RunRow
 from steadyrun.model.codec import decode
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
+from steadyrun.model.crash import Crash
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.run import State
 from steadyrun.named import NamedTuple
 
+CRASHED, INTERRUPTED = "machine-crashed", "run-interrupted"
+RESUMABLE = frozenset({CRASHED, INTERRUPTED})
+"""Codes of the findings whose remedy is to go on with `ramp --resume`."""
 EXIT_INTERRUPTED = 130
 """128 + SIGINT: what a shell reports for an interrupted command. The true signal is not known."""
 
@@ -71,6 +75,12 @@ class AttemptMark(NamedTuple):
     state: State
     """CRASHED or INTERRUPTED."""
     finding: Finding
+    boot_id: str = ""
+    """That it ran in."""
+    crash: Crash | None = None
+    """Of a CRASHED one, what was found of it; added by whoever carries this out."""
+    more: tuple[Finding, ...] = ()
+    """About that."""
 
 
 class RunMark(NamedTuple):
@@ -208,6 +218,7 @@ def _mark_run(run: RunRow, boot_id: str) -> tuple[list[Mark], list[Finding]]:
             attempt.serial,
             State.CRASHED if _other_boot(attempt.boot_id, boot_id) else State.INTERRUPTED,
             finding,
+            attempt.boot_id,
         )
         for attempt, finding in zip(run.open_attempts, found, strict=True)
     ]
@@ -244,7 +255,7 @@ def _finding(run: RunRow, attempt: OpenAttempt | None, boot_id: str) -> Finding:
     theirs = attempt.boot_id if attempt else run.boot_id
     if _other_boot(theirs, boot_id):
         return Finding(
-            code="machine-crashed",
+            code=CRASHED,
             severity=Severity.PROBLEM,
             title=f"The machine went down while {doing} was going on.",
             evidence=f"it ran in boot {theirs}, this is boot {boot_id}; its end was never written",
@@ -253,7 +264,7 @@ def _finding(run: RunRow, attempt: OpenAttempt | None, boot_id: str) -> Finding:
             else "steadyrun ramp finds out how much this machine can carry",
         )
     return Finding(
-        code="run-interrupted",
+        code=INTERRUPTED,
         severity=Severity.WARNING,
         title=f"{doing[0].upper()}{doing[1:]} was interrupted: its process ended without writing an end.",
         evidence=f"pid {run.pid} is gone, the machine was not booted since",

@@ -277,7 +277,9 @@ class Journal(Reader):
             record = loads(row[0])
             if isinstance(record, dict):
                 record["state"] = mark.state.value
-                record["findings"] = [*record.get("findings", ()), encode(mark.finding)]
+                told = [encode(finding) for finding in (mark.finding, *mark.more)]
+                record["findings"] = [*record.get("findings", ()), *told]
+                record["crash"] = encode(mark.crash)
             connection.execute(
                 "UPDATE attempts SET state=?, record=? WHERE run_id=? AND serial=?",
                 (

@@ -1,6 +1,9 @@
 """The largest limits proven safe here for a kind of load."""
 
+from typing import assert_never
+
 from steadyrun.model.limits import Limits
+from steadyrun.model.plan import LoadKind, LoadSpec
 from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
 
@@ -9,7 +12,7 @@ class Envelope(NamedTuple):
     """What a passed ramp proved. Valid while the machine's facts are the same."""
 
     kind: str
-    """What was proven with: `storm`, or the first word of the user's command (`pytest`)."""
+    """What was proven with: `storm`, `hog`, or the first word of the user's command (`pytest`)."""
     limits: Limits
     peak: Bytes | None
     """The most memory the load really used."""
@@ -21,7 +24,21 @@ class Envelope(NamedTuple):
 
 
 STORM = "storm"
+HOG = "hog"
 _INTERPRETERS = ("python", "python3", "sh", "bash", "env", "node", "ruby", "perl", "sudo", "nice", "time")
+
+
+def kind_of_load(load: LoadSpec) -> str:
+    """Name what a ramp proves its envelope with: the load of its last phase."""
+    match load.kind:
+        case LoadKind.COMMAND:
+            return kind_of(load.argv)
+        case LoadKind.STORM:
+            return STORM
+        case LoadKind.HOG:
+            return HOG
+        case _:
+            assert_never(load.kind)
 
 
 def kind_of(argv: tuple[str, ...]) -> str:

@@ -3,6 +3,7 @@
 One `RunRecord` holds everything a report says; rendering it again gives the same words.
 """
 
+from steadyrun.model.crash import Crash
 from steadyrun.model.desktop import DesktopView
 from steadyrun.model.envelope import Envelope
 from steadyrun.model.event import Acted
@@ -160,6 +161,8 @@ class Attempt(NamedTuple):
     findings: tuple[Finding, ...]
     observation: str
     """One sentence about the figures; may be empty."""
+    crash: Crash | None = None
+    """Of a CRASHED one, what the next start found; `None` also where an older version marked it."""
 
 
 class RunRecord(NamedTuple):

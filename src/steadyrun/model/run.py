@@ -39,7 +39,7 @@ class RunHeader(NamedTuple):
     uid: int
     user: str
     argv: tuple[str, ...]
-    """The user's command after `--`; empty: the built-in storm."""
+    """The user's command after `--`; empty: a built-in load."""
     cwd: str
     report_dir: str | None
     backend: BackendName

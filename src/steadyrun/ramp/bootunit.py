@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from steadyrun import errors
 from steadyrun.errors import UsageError
 from steadyrun.guard.lasting import missing_folders
 from steadyrun.model.change import BootUnit
@@ -22,6 +23,9 @@ _USER_TARGET = "default.target"
 SETTLED_S = 60.0
 """After the boot, before a resumed ramp takes its baseline: desktops are up by then, and still starting
 things in the 20 s after the login screen."""
+ANSWERS = (errors.EXIT_JOB_FAILED, errors.EXIT_HOST_FAILED, errors.EXIT_DECISION_NEEDED)
+"""Exit codes with which a ramp says what it found. With every other one it could not go on: then the
+unit is to be seen in `systemctl --failed`, because nobody sits at its terminal."""
 _KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "STEADYRUN_STATE_DIR", "XDG_STATE_HOME")
 
 _TEXT = """\
@@ -34,6 +38,8 @@ Description=steadyrun: go on with the ramp that a crash of the machine interrupt
 Type=exec
 WorkingDirectory={cwd}
 {environment}ExecStart={start}
+# A ramp that ended with an answer is no failed service: its report and `steadyrun history` have it.
+SuccessExitStatus={answers}
 ExecStopPost={after}
 
 [Install]
@@ -67,6 +73,7 @@ def boot_unit(resuming: Resuming, *, euid: int) -> BootUnit:
         cwd=_specifiers(_line(resuming.cwd)),
         environment="".join(f"Environment={_specifiers(_quoted(pair))}\n" for pair in kept),
         start=command_line((*resuming.program, *resume)),
+        answers=" ".join(map(str, ANSWERS)),
         after=command_line((*resuming.program, "recover")),
         target=target,
     )

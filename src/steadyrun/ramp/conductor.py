@@ -17,7 +17,7 @@ from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal
 from steadyrun.kernel.reader import boot_id
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
-from steadyrun.model.envelope import Envelope, kind_of
+from steadyrun.model.envelope import Envelope, kind_of_load
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.limits import Limits
 from steadyrun.model.machine import Reserve
@@ -179,7 +179,7 @@ class Conductor:
         known = [peak for peak in peaks if peak is not None]
         machine = self._order.machine
         return Envelope(
-            kind=kind_of(self._order.argv),
+            kind=kind_of_load(self._order.plan.phases[-1].load),
             limits=limits,
             peak=known[-1] if known else None,
             proven_wall=Seconds(time.time()),

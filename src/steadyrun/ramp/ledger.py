@@ -11,6 +11,7 @@ from collections import deque
 from typing import Any
 
 from steadyrun.errors import JournalUnwritableError
+from steadyrun.journal.syncing import LogSync
 from steadyrun.journal.write import Journal
 from steadyrun.model.codec import encode
 from steadyrun.model.envelope import Envelope
@@ -51,7 +52,8 @@ class Ledger:
         self._writer = ReportWriter(header.report_dir or ".", owner=owner, on_trouble=self._troubles.append)
         self.carried = carried
         self._unwritten: deque[Finding] = deque()
-        self._spool = Spool(journal, header.run_id)
+        self._sync = LogSync(journal.path)
+        self._spool = Spool(journal, header.run_id, on_written=self._sync.ask)
         journal.begin_run(header)
         for attempt in carried:
             self.attempt(attempt)
@@ -65,6 +67,7 @@ class Ledger:
     def close(self) -> None:
         """Write the last report and end the writing thread."""
         self._spool.flush(now=True)
+        self._sync.close()
         self._writer.close()
 
     def status(self, text: str) -> None:
@@ -112,7 +115,7 @@ class Ledger:
             self.status(status)
 
     def reading(self, serial: int, reading: Reading, *, show: bool) -> None:
-        """Keep one reading of the guard; samples may be lost by a crash, decisions never."""
+        """Keep one reading of the guard; a crash takes the last second or two of them, decisions never."""
         payload = encode(reading)
         self._spool.sample(serial, reading.seq, reading.host.wall, payload)
         if show:

@@ -16,9 +16,11 @@ from steadyrun.contain.open import open_backend
 from steadyrun.errors import EXIT_BUG, SteadyrunError
 from steadyrun.guard.identity import run_header
 from steadyrun.journal.owners import Owners
+from steadyrun.journal.recover import RESUMABLE
 from steadyrun.journal.write import Journal, open_journal
 from steadyrun.kernel.reader import boot_id
 from steadyrun.model.codec import decode
+from steadyrun.model.finding import Finding
 from steadyrun.model.machine import reserve_of
 from steadyrun.model.record import Attempt, RunEnd, RunHeader, RunKind
 from steadyrun.ramp.bug import bug_finding, bug_reason, where_raised
@@ -130,7 +132,16 @@ def _traceback(error: Exception) -> str:
 
 
 def _carried(journal: Journal, run_id: str | None) -> tuple[Attempt, ...]:
-    return () if run_id is None else journal.record(run_id).attempts
+    """Return the attempts of the run that is gone on from; what their findings advise is being done."""
+    if run_id is None:
+        return ()
+    return tuple(
+        a._replace(findings=tuple(_followed(f) for f in a.findings)) for a in journal.record(run_id).attempts
+    )
+
+
+def _followed(finding: Finding) -> Finding:
+    return finding._replace(remedy="") if finding.code in RESUMABLE else finding
 
 
 def _header(order: RampOrder) -> RunHeader:

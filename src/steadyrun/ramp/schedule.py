@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple, assert_never
 
 from steadyrun import errors
+from steadyrun.model.fate import fate_of, machine_words
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import LoadKind, Phase, Plan
@@ -48,7 +49,7 @@ class RunPhase(NamedTuple):
     phase: Phase
     """As planned; the load alone is cut down where `limits` hold less than was planned."""
     label: str
-    """`5` for the first try of phase 5, `5.2` for the next."""
+    """`5` for the first try of phase 5, `5.2` for the next, also of a run that goes on from another."""
     limits: Limits
     announcement: str
     """Why this try has these limits; empty when they are the plan's."""
@@ -91,6 +92,8 @@ class _Bounds(NamedTuple):
     held: Limits | None
     """Of the last try that passed."""
     crash: _Crash | None
+    tried: tuple[Attempt, ...]
+    """All tries so far, those of earlier runs among them: what the labels count on from."""
 
 
 def next_step(
@@ -120,7 +123,8 @@ def next_step(
             return _first_try(phase, earlier, bounds)
     count = len(plan.phases)
     reason = f"all {count} phases passed" if count > 1 else "the phase passed"
-    return Finish(errors.EXIT_OK, f"{reason}, the machine held throughout", bounds.held, "All phases passed")
+    words = machine_words(fate_of((*carried, *attempts)))
+    return Finish(errors.EXIT_OK, f"{reason}, {words}", bounds.held, "All phases passed")
 
 
 def _bounds(plan: Plan, tried: tuple[Attempt, ...], ceiling: Bytes, effective_ram: Bytes) -> _Bounds:
@@ -128,12 +132,11 @@ def _bounds(plan: Plan, tried: tuple[Attempt, ...], ceiling: Bytes, effective_ra
     held = _last_passed(tried)
     crashes = [n for n, a in enumerate(tried) if a.state is State.CRASHED]
     if not crashes:
-        return _Bounds(ceiling, effective_ram, first, held, None)
+        return _Bounds(ceiling, effective_ram, first, held, None, tried)
     smallest = min(_memory(tried[n].limits, ceiling) for n in crashes)
     crash = _Crash(smallest, _last_passed(tried[: crashes[-1]]), _last_passed(tried[crashes[-1] :]))
-    return _Bounds(
-        Bytes(min(ceiling, smallest * CRASH_CAP_PERCENT // 100)), effective_ram, first, held, crash
-    )
+    lowered = Bytes(min(ceiling, smallest * CRASH_CAP_PERCENT // 100))
+    return _Bounds(lowered, effective_ram, first, held, crash, tried)
 
 
 def _last_passed(tried: tuple[Attempt, ...]) -> Limits | None:
@@ -172,19 +175,19 @@ def _votes(tries: tuple[Attempt, ...]) -> tuple[int, int]:
 def _first_try(phase: Phase, earlier: tuple[Attempt, ...], bounds: _Bounds) -> Step:
     """Start a phase: under the plan's limits, or where an earlier run broke off, never above."""
     if bounds.crash is not None:
-        return _after_crash(phase, (), bounds, bounds.crash)
+        return _after_crash(phase, bounds, bounds.crash)
     if earlier and earlier[-1].state in (*_SAYS_NOTHING, State.STOPPED):
         words = f"goes on where an earlier run broke off, at phase {earlier[-1].label}"
-        return _run(phase, (), earlier[-1].limits, words, bounds)
+        return _run(phase, earlier[-1].limits, words, bounds)
     asked = phase.limits.memory_max
     if asked is not None and asked <= bounds.ceiling:
-        return _run(phase, (), phase.limits, "", bounds)
+        return _run(phase, phase.limits, "", bounds)
     found = "no memory limit" if asked is None else format_size(asked)
     words = f"{format_size(bounds.ceiling)} instead of {found}: loads have no more here"
-    return _run(phase, (), phase.limits, words, bounds)
+    return _run(phase, phase.limits, words, bounds)
 
 
-def _after_crash(phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds, crash: _Crash) -> Step:
+def _after_crash(phase: Phase, bounds: _Bounds, crash: _Crash) -> Step:
     """Go on after a crash: 0.7 of what held; once that has held, small steps, never near the crash."""
     planned = _memory(phase.limits, bounds.ceiling)
     if crash.since is not None:
@@ -198,7 +201,7 @@ def _after_crash(phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds, cras
         reason = f"{crashed} and {held}, less than phase 1: expected a person to decide how to go on"
         return Finish(errors.EXIT_DECISION_NEEDED, reason, bounds.held, "A decision is needed")
     limits = _with_memory(phase.limits, Bytes(memory))
-    return _run(phase, tries, limits, f"{crashed}; {format_size(memory)} now", bounds)
+    return _run(phase, limits, f"{crashed}; {format_size(memory)} now", bounds)
 
 
 # -- another try of a phase ------------------------------------------------------------------------
@@ -214,7 +217,7 @@ def _again(plan: Plan, phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds
             return _once_more(phase, tries, bounds)
         case State.CRASHED:
             crash = bounds.crash or _Crash(_memory(last.limits, bounds.ceiling), None, None)
-            return _after_crash(phase, tries, bounds, crash)
+            return _after_crash(phase, bounds, crash)
         case State.STOPPED:
             return Finish(EXIT_STOPPED, f"stopped in phase {last.label}", bounds.held, "Stopped")
         case State.FAILED | State.UNKNOWN:
@@ -232,7 +235,7 @@ def _vote(phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds) -> Step:
         if last.state is State.DEGRADED
         else f"{passed} passed, {degraded} degraded: once more, 2 of 3 decide"
     )
-    return _run(phase, tries, last.limits, words, bounds)
+    return _run(phase, last.limits, words, bounds)
 
 
 def _once_more(phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds) -> Step:
@@ -243,7 +246,7 @@ def _once_more(phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds) -> Ste
             phase, last, bounds, f"could not be judged in {lost} tries ({last.state.value})"
         )
     words = f"the try before says nothing about the machine ({last.state.value.lower()}): the same again"
-    return _run(phase, tries, last.limits, words, bounds)
+    return _run(phase, last.limits, words, bounds)
 
 
 def _after_no(plan: Plan, phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds) -> Step:
@@ -273,7 +276,7 @@ def _loosen(plan: Plan, phase: Phase, tries: tuple[Attempt, ...], bounds: _Bound
         f"the command was killed at {format_size(memory)} and the machine held: "
         f"again with {format_size(more)} (at most {format_size(bounds.ceiling)})"
     )
-    return _run(phase, tries, _with_memory(last.limits, more), words, bounds)
+    return _run(phase, _with_memory(last.limits, more), words, bounds)
 
 
 def _killed_at_memory(attempt: Attempt) -> bool:
@@ -293,9 +296,10 @@ def _raised(memory: Bytes, bounds: _Bounds) -> Bytes:
 # -- making steps ----------------------------------------------------------------------------------
 
 
-def _run(phase: Phase, tries: tuple[Attempt, ...], limits: Limits, words: str, bounds: _Bounds) -> RunPhase:
+def _run(phase: Phase, limits: Limits, words: str, bounds: _Bounds) -> RunPhase:
     """Make the step; every limit and every load passes here and is held below the ceiling."""
-    label = f"{phase.number}.{len(tries) + 1}" if tries else str(phase.number)
+    before = sum(a.phase.number == phase.number for a in bounds.tried)
+    label = f"{phase.number}.{before + 1}" if before else str(phase.number)
     memory = Bytes(min(_memory(limits, bounds.ceiling), bounds.ceiling))
     if memory < _memory(phase.limits, bounds.ceiling) or phase.limits.memory_max is None:
         load = fit_load(phase.load, memory)

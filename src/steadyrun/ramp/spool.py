@@ -38,8 +38,16 @@ class _Event(NamedTuple):
 class Spool:
     """Rows on their way to the journal of one run."""
 
-    def __init__(self, journal: Journal, run_id: str, *, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        run_id: str,
+        *,
+        now: Callable[[], float] = monotonic,
+        on_written: Callable[[], None] = lambda: None,
+    ) -> None:
         self._journal, self._run_id, self._now = journal, run_id, now
+        self._on_written = on_written
         self._samples: deque[_Sample] = deque()
         self._events: deque[_Event] = deque()
         self._status: str | None = None
@@ -99,6 +107,7 @@ class Spool:
         for serial, samples in _by_serial(self._samples):
             self._journal.add_samples(self._run_id, serial, [(s.seq, s.wall, s.payload) for s in samples])
             _drop(self._samples, len(samples))
+        self._on_written()
 
 
 def _by_serial(rows: deque[Any]) -> list[tuple[int, list[Any]]]:

@@ -13,6 +13,7 @@ from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import LoadKind, Phase
 from steadyrun.model.record import Attempt, Evidence, RunRecord, State
 from steadyrun.report import words
+from steadyrun.report.crash import crash_lines
 from steadyrun.report.escape import Md, code, fenced, fill, tail
 from steadyrun.report.figures import (
     UNKNOWN,
@@ -94,7 +95,7 @@ def section(record: RunRecord, attempt: Attempt) -> Section:
 
 def _lines(record: RunRecord, attempt: Attempt) -> tuple[Line, ...]:
     why = (Line("Why these limits", attempt.announcement),) if attempt.announcement else ()
-    open_end = "not ended yet" if attempt.state in OPEN else "end not recorded"
+    open_end = end_words(record, attempt)
     observation = (Line("Observation", attempt.observation),) if attempt.observation else ()
     return (
         Line("Time", clock_of(record).span(attempt.started_wall, attempt.ended_wall, open_end=open_end)),
@@ -110,6 +111,17 @@ def _lines(record: RunRecord, attempt: Attempt) -> tuple[Line, ...]:
     )
 
 
+def end_words(record: RunRecord, attempt: Attempt) -> str:
+    """Return what stands in place of the time at which an attempt ended."""
+    if attempt.state in OPEN:
+        return "not ended yet"
+    if attempt.state is not State.CRASHED:
+        return "end not recorded"
+    last = attempt.crash.last if attempt.crash else None
+    seen = f", last seen {clock_of(record).time(last.wall)}" if last else ""
+    return f"the machine went down{seen}"
+
+
 def _test_words(record: RunRecord, attempt: Attempt) -> str:
     spec = attempt.phase.load
     if spec.kind is LoadKind.COMMAND:
@@ -121,9 +133,14 @@ def _results(record: RunRecord, attempt: Attempt) -> Line:
     if attempt.evidence is None:
         if attempt.state in OPEN:
             return Line("Results", TO_BE_FILLED)
+        if attempt.crash is not None:
+            return _named_below("Results", crash_lines(record, attempt, attempt.crash))
         return Line("Results", "unknown: nothing was recorded after the load was started")
-    below = _result_lines(record, attempt, attempt.evidence)
-    return Line("Results", "", tuple(fill("{}: {}", line.name, line.text) for line in below))
+    return _named_below("Results", _result_lines(record, attempt, attempt.evidence))
+
+
+def _named_below(name: str, lines: Sequence[Line]) -> Line:
+    return Line(name, "", tuple(fill("{}: {}", line.name, line.text) for line in lines))
 
 
 def _result_lines(record: RunRecord, attempt: Attempt, seen: Evidence) -> tuple[Line, ...]:
@@ -248,6 +265,7 @@ def _issues(attempt: Attempt) -> Line:
 
 def _solutions(record: RunRecord, attempt: Attempt) -> Line:
     done = [fill("{}", f.done) for f in attempt.findings if f.done]
+    done += [fill("{}", words) for words in went_on(record, attempt)]
     actions = attempt.evidence.actions if attempt.evidence else ()
     deeds = action_lines(actions, clock_of(record))
     if not done and not deeds:
@@ -260,6 +278,15 @@ def _solutions(record: RunRecord, attempt: Attempt) -> Line:
             else "none",
         )
     return Line("Solutions Applied", "", (*done, *deeds))
+
+
+def went_on(record: RunRecord, attempt: Attempt) -> tuple[str, ...]:
+    """Return what was done after an attempt that the machine did not survive; empty: nothing yet."""
+    later = [a for a in record.attempts if a.serial > attempt.serial]
+    if attempt.state is not State.CRASHED or not later:
+        return ()
+    less = memory_size(later[0].limits.memory_max)
+    return (f"went on after the boot as Phase {later[0].label}, with {less} of memory",)
 
 
 def action_lines(actions: Sequence[Acted], clock: Clock) -> tuple[Md, ...]:

@@ -149,11 +149,6 @@ def plural(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def times(number: int) -> str:
-    """Return `once`, `twice`, `3 times`."""
-    return {1: "once", 2: "twice"}.get(number, f"{number} times")
-
-
 def chain(show: Callable[[T], str], *values: T) -> str:
     """Return `a → b → c`, each shown by `show`; a chain of unknowns alone is one `unknown`."""
     shown = [show(value) for value in values]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from steadyrun.model.fate import machine_words, times
 from steadyrun.model.outcome import Ending
-from steadyrun.model.plan import LoadKind
+from steadyrun.model.plan import LoadKind, Phase
 from steadyrun.model.record import RunKind, RunRecord, State
 from steadyrun.report import words
 from steadyrun.report.escape import Md, code, fenced, fill
-from steadyrun.report.figures import lasted, limit_words, load, memory_size, millis, plural, times
-from steadyrun.report.judged import ending_words, state_heading
+from steadyrun.report.figures import lasted, limit_words, load, memory_size, millis, plural
+from steadyrun.report.judged import changed_limit, ending_words, state_heading
 from steadyrun.report.lines import WEAK, Line, clock_of, weakened, with_word
 from steadyrun.report.summary import desktop_figure, desktop_words, memory_words
 from steadyrun.report.totals import Totals, attempts_of, has_passed, is_passed, phases_of, totals
@@ -64,6 +65,8 @@ def final_results(record: RunRecord) -> Final | None:
 
 
 def _headline(got: Totals, success: bool) -> str:
+    if success and got.crashes:
+        return f"CONSERVATIVE APPROACH SUCCESS ✅ (after the machine went down {times(got.crashes)})"
     if success:
         return "CONSERVATIVE APPROACH SUCCESS ✅"
     if got.crashes:
@@ -87,10 +90,11 @@ def _result_lines(record: RunRecord, got: Totals, success: bool) -> tuple[str, .
     unsure = (
         f" (could not be told at {plural(seen.unknown, 'look')})" if seen.applicable and seen.unknown else ""
     )
+    lost = f" (and lost with the machine {times(got.crashes)})" if seen.applicable and got.crashes else ""
     return (
-        weakened(f"{'All phases completed: ' if success else ''}{done}", record),
+        weakened(f"{'All phases completed: ' if success else ''}{done}{_changed_words(record)}", record),
         f"{ended}: {end.reason or 'no reason recorded'}",
-        f"Desktop restarts: {restarts}{unsure}",
+        f"Desktop restarts: {restarts}{unsure}{lost}",
         f"System crashes: {got.crashes}",
         f"Reboots: {got.reboots}",
         f"Highest load average: {load(got.load1_highest)} (1 minute, {cores})",
@@ -99,6 +103,13 @@ def _result_lines(record: RunRecord, got: Totals, success: bool) -> tuple[str, .
         f"Desktop: {desktop_words(got)}",
         f"SSH: {_ssh_words(got)}",
     )
+
+
+def _changed_words(record: RunRecord) -> str:
+    """Return which phases passed with another limit than was planned."""
+    passed = [attempts_of(record, p)[-1] for p in phases_of(record) if has_passed(record, p)]
+    changed = [f"phase {a.phase.number} {changed_limit(a)}" for a in passed if changed_limit(a)]
+    return f"; {', '.join(changed)}" if changed else ""
 
 
 def _ssh_words(got: Totals) -> str:
@@ -110,6 +121,9 @@ def _ssh_words(got: Totals) -> str:
     if seen.restarts or seen.unknown:
         looks = plural(seen.looks, "look")
         return f"⚠️ lost or another one at {seen.restarts}, not told at {seen.unknown} of {looks}"
+    if got.crashes:
+        down = f"lost with the machine, which went down {times(got.crashes)}"
+        return f"⚠️ {down}; it answered at all {plural(seen.looks, 'look')}"
     return f"answered throughout ({plural(seen.looks, 'look')})"
 
 
@@ -131,7 +145,11 @@ def final_words(record: RunRecord) -> str:
     last = tries[-1]
     what = "the command" if last.phase.load.kind is LoadKind.COMMAND else "the built-in load"
     if is_passed(last):
-        return f"{what} ran to its end under {limit_words(last.limits)}; it did not crash the system"
+        ran = f"{what} ran to its end under {limit_words(last.limits)}"
+        crashed = [memory_size(a.limits.memory_max) for a in tries if a.state is State.CRASHED]
+        if crashed:
+            return f"{ran}; it took the machine down under {', '.join(crashed)} of memory"
+        return f"{ran}; it did not crash the system"
     if last.state is State.CRASHED:
         return f"{what} still takes the machine down under {limit_words(last.limits)}"
     outcome = last.evidence.outcome if last.evidence else None
@@ -145,13 +163,12 @@ def final_words(record: RunRecord) -> str:
 
 
 def _behaviour_words(got: Totals) -> str:
-    if got.crashes:
-        return f"went down {times(got.crashes)}"
+    down = f"went down {times(got.crashes)}; apart from that, " if got.crashes else ""
     if got.load1_highest is None and got.gap_worst_ms is None:
-        return "unknown"
+        return f"{down}unknown"
     word = words.frames_word(got.gap_worst_ms)
     gap = f"the worst gap between frames was {millis(got.gap_worst_ms)}"
-    return with_word(f"at a load of up to {load(got.load1_highest)} {gap}", word)
+    return with_word(f"{down}at a load of up to {load(got.load1_highest)} {gap}", word)
 
 
 def _recovery_words(got: Totals) -> str:
@@ -175,11 +192,17 @@ def _approach(record: RunRecord, got: Totals) -> tuple[Line, ...]:
         Line("Started", f"{first.name} ({first.summary or limit_words(first.limits)})"),
         Line(
             "Loosened up to",
-            f"{last.name} ({last.summary or limit_words(last.limits)})" if last else "no phase passed",
+            _reached_words(record, last) if last else "no phase passed",
         ),
         Line("Final test", f"{phases[-1].name}: {state_heading(tries[-1]) if tries else 'not run'}"),
         Line("Result", _envelope_words(record, got)),
     )
+
+
+def _reached_words(record: RunRecord, phase: Phase) -> str:
+    """Return the loosest phase that passed, with what it really had."""
+    passed = attempts_of(record, phase)[-1]
+    return with_word(phase.name, changed_limit(passed) or phase.summary or limit_words(passed.limits))
 
 
 def _envelope_words(record: RunRecord, got: Totals) -> str:
@@ -196,9 +219,13 @@ def _closing(record: RunRecord, got: Totals, success: bool) -> str:
         assert record.end is not None
         why = record.end.reason or "not recorded"
         return f"What was proven so far is in the phases that passed. Why it ended: {why}."
-    text = f"This machine carried every load of the ramp, up to a load average of {load(got.load1_highest)}"
+    text = f"This machine carried every load of the ramp{_changed_words(record).replace(';', ',')}"
+    text += f", up to a load average of {load(got.load1_highest)}"
+    if not got.fate.held_throughout:
+        text += f"; {machine_words(got.fate)}"
     if got.desktop.applicable and not got.desktop.restarts and not got.desktop.unknown:
-        text += f", and the desktop stayed: {desktop_figure(got)}"
+        apart = " apart from that" if got.crashes else ""
+        text += f", and{apart} the desktop stayed: {desktop_figure(got)}"
     elif got.desktop.applicable is False:
         text += "; there is no desktop on it whose responsiveness could be judged"
     return f"{text}." + (f" ⚠️ {WEAK}: the kernel did not hold these limits." if record.header.weak else "")

@@ -89,7 +89,16 @@ def state_heading(attempt: Attempt) -> str:
     """Return the state as it stands in a heading; PASSED with a verdict against it is no success."""
     if attempt.state is State.PASSED and not is_passed(attempt):
         return "NOT ALL PASSED ⚠️"
-    return words.STATE_HEADING[attempt.state]
+    heading = words.STATE_HEADING[attempt.state]
+    return with_word(heading, changed_limit(attempt)) if attempt.state is State.PASSED else heading
+
+
+def changed_limit(attempt: Attempt) -> str:
+    """Return how the memory limit differs from the plan's; empty when it does not."""
+    asked, had = attempt.phase.limits.memory_max, attempt.limits.memory_max
+    if asked is None or had is None or asked == had:
+        return ""
+    return f"with {memory_size(had)} instead of {memory_size(asked)}"
 
 
 def status_words(attempt: Attempt) -> str:

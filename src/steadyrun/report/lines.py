@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
+from steadyrun.model.fate import times
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.record import RunRecord
 from steadyrun.model.sample import Frames
 from steadyrun.model.verdict import Check
 from steadyrun.report import words
 from steadyrun.report.escape import Md, fill
-from steadyrun.report.figures import Clock, highest, millis, plural, times, zone_of
+from steadyrun.report.figures import Clock, highest, millis, plural, zone_of
 from steadyrun.report.totals import watched
 
 TO_BE_FILLED = "(to be filled)"

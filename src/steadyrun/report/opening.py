@@ -34,6 +34,7 @@ from steadyrun.report.lines import (
     rows_of,
     with_word,
 )
+from steadyrun.report.totals import phases_of
 from steadyrun.units import format_size
 
 
@@ -142,7 +143,9 @@ def _desktop_words(record: RunRecord, name: ProbeName) -> str:
 
 def _command_words(record: RunRecord) -> Md:
     if not record.header.argv:
-        return Md("none given: the built-in storm is the final test")
+        phases = phases_of(record)
+        final = load_words(phases[-1].load) if phases else "unknown"
+        return fill("none given; the final test: {}", final)
     return fill("{} in {}", code(shlex.join(record.header.argv)), code(record.header.cwd))
 
 

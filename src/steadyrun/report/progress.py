@@ -50,7 +50,13 @@ def _preface(record: RunRecord) -> Md:
     header = record.header
     text = fill("Written by steadyrun {}, run {}.", header.version, header.run_id)
     if header.resumed_from:
-        text = fill("{} It goes on from run {}.", text, header.resumed_from)
+        text = fill(
+            "{} It goes on from run {}: what began before {} is of that one, "
+            "the baseline and the proofs are of this one.",
+            text,
+            header.resumed_from,
+            clock_of(record).time(header.started_wall),
+        )
     if record.end is None:
         text = fill("{} The ramp is not over: this page grows as it runs.", text)
     if header.weak:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from steadyrun.model.action import Action
+from steadyrun.model.fate import times
 from steadyrun.model.plan import Phase
-from steadyrun.model.record import Attempt, RunRecord
+from steadyrun.model.record import Attempt, RunRecord, State
 from steadyrun.report import words
-from steadyrun.report.attempt import OPEN
+from steadyrun.report.attempt import OPEN, end_words, went_on
 from steadyrun.report.escape import Md, fill
-from steadyrun.report.figures import chain, lasted, load, memory_size, millis, plural, times
+from steadyrun.report.figures import chain, lasted, load, memory_size, millis, plural
 from steadyrun.report.judged import state_heading
 from steadyrun.report.lines import TO_BE_FILLED, Line, weakened
 from steadyrun.report.totals import Totals, attempts_of, is_multiprocess, is_passed, phases_of, totals
@@ -34,11 +35,13 @@ def split(record: RunRecord) -> tuple[tuple[Phase, ...], tuple[Phase, ...]]:
 
 def testing_results(record: RunRecord) -> tuple[str, ...]:
     """Return one line for each attempt."""
-    return tuple(weakened(_attempt_line(a), record) for a in record.attempts)
+    return tuple(weakened(_attempt_line(record, a), record) for a in record.attempts)
 
 
-def _attempt_line(attempt: Attempt) -> str:
+def _attempt_line(record: RunRecord, attempt: Attempt) -> str:
     text = f"Phase {attempt.label} {attempt.phase.name}: {state_heading(attempt)}"
+    if attempt.state is State.CRASHED:
+        return f"{text} under {memory_size(attempt.limits.memory_max)}; {end_words(record, attempt)}"
     outcome = attempt.evidence.outcome if attempt.evidence else None
     if outcome is None or attempt.evidence is None:
         return text
@@ -63,17 +66,17 @@ def run_issues(record: RunRecord) -> tuple[str, ...]:
 def run_solutions(record: RunRecord) -> tuple[str, ...]:
     """Return what was done about the findings, of the run and of its phases."""
     own = tuple(f.done for f in record.findings if f.done)
-    return own + tuple(f"Phase {a.label}: {text}" for a in record.attempts for text in _done_about(a))
+    return own + tuple(f"Phase {a.label}: {text}" for a in record.attempts for text in _done_about(record, a))
 
 
-def _done_about(attempt: Attempt) -> tuple[str, ...]:
+def _done_about(record: RunRecord, attempt: Attempt) -> tuple[str, ...]:
     deeds = dict.fromkeys(
         a.action.value
         for a in (attempt.evidence.actions if attempt.evidence else ())
         if a.action is not Action.FINISH
     )
     guard = (f"the guard did {', '.join(deeds)}",) if deeds else ()
-    return tuple(f.done for f in attempt.findings if f.done) + guard
+    return (*(f.done for f in attempt.findings if f.done), *went_on(record, attempt), *guard)
 
 
 def progress_summary(record: RunRecord) -> Summary:
@@ -127,13 +130,13 @@ def desktop_words(got: Totals) -> str:
     """Return how the desktop fared, in a word and its figures."""
     felt = f"worst gap between frames {millis(got.gap_worst_ms)}"
     seen = got.desktop
-    if got.crashes:
-        return f"❌ Lost: the machine went down {times(got.crashes)}; {felt} while it was watched"
     if seen.applicable is None:
         return f"⚠️ unknown: it could not be told whether there is a desktop (canary: {felt})"
     if not seen.applicable:
         return f"no desktop on this machine: not applicable (canary: {felt})"
     figure = desktop_figure(got)
+    if got.crashes:
+        return f"❌ Lost with the machine, which went down {times(got.crashes)} (apart from that {figure})"
     if seen.restarts:
         return f"❌ Interrupted ({figure})"
     if seen.unknown:
@@ -157,10 +160,12 @@ def memory_words(record: RunRecord, got: Totals) -> str:
     reserve = record.header.reserve.reserve if record.header.reserve else None
     low = words.reserve_word(got.mem_available_lowest, reserve)
     figure = f"recovered after {got.recovered} of {plural(got.recovered + got.unrecovered, 'test')}, {low}"
-    if got.crashes or not got.recovered + got.unrecovered:
+    if not got.crashes and not got.recovered + got.unrecovered:
         return f"⚠️ Not proven ({figure})"
     if got.unrecovered or (got.oom_kills_outside or 0) > 0:
         return f"❌ Not good enough ({figure}, {got.oom_kills_outside or 0} OOM kills outside the loads)"
+    if got.crashes:
+        return f"⚠️ Not always: the machine went down {times(got.crashes)} ({figure})"
     if got.mem_available_lowest is None or reserve is None or got.mem_available_lowest < reserve:
         return f"⚠️ Recovered, with too little left or unknown ({figure})"
     return f"Excellent ({figure})"
@@ -186,7 +191,9 @@ def _multi_words(record: RunRecord, phases: Sequence[Phase]) -> str:
         return "not tested yet" if record.end is None else "not tested"
     most = max(max(a.phase.load.processes, _tasks(a)) for a in tries)
     passed = sum(is_passed(a) for a in tries)
-    left = [a.evidence.outcome.survivors if a.evidence and a.evidence.outcome else None for a in tries]
+    # A crash leaves no process behind.
+    ended = [a for a in tries if a.state is not State.CRASHED]
+    left = [a.evidence.outcome.survivors if a.evidence and a.evidence.outcome else None for a in ended]
     known = None if None in left else sum(v for v in left if v is not None)
     figure = (
         f"{passed} of {plural(len(tries), 'test')} passed, up to {most} tasks at once, "

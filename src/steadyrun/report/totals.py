@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
+from steadyrun.model.fate import Fate, fate_of
 from steadyrun.model.plan import LoadKind, Phase
 from steadyrun.model.record import Attempt, Evidence, RunRecord, State
 from steadyrun.model.verdict import Answer
@@ -39,7 +40,7 @@ class Totals(NamedTuple):
     attempts: int
     desktop: Watched
     ssh: Watched
-    crashes: int
+    fate: Fate
     reboots: int
     load1_before: float | None
     load1_highest: float | None
@@ -58,6 +59,11 @@ class Totals(NamedTuple):
     survivors: int | None
     """Processes left behind in all; `None` when one load could not tell."""
     oom_kills_outside: int | None
+
+    @property
+    def crashes(self) -> int:
+        """Attempts that took the machine down."""
+        return self.fate.crashes
 
 
 def phases_of(record: RunRecord) -> tuple[Phase, ...]:
@@ -100,9 +106,10 @@ def totals(record: RunRecord, phases: Sequence[Phase] | None = None) -> Totals:
     numbers = {p.number for p in chosen}
     attempts = tuple(a for a in record.attempts if a.phase.number in numbers)
     seen = tuple(a.evidence for a in attempts if a.evidence is not None)
+    last = tuple(a.crash.last for a in attempts if a.crash is not None and a.crash.last is not None)
     outcomes = tuple(e.outcome for e in seen if e.outcome is not None)
     views = tuple(_views(record, attempts))
-    crashes = sum(a.state is State.CRASHED for a in attempts)
+    fate = fate_of(attempts)
     known_survivors = [o.survivors for o in outcomes]
     outside = [e.oom_kills_outside for e in seen]
     return Totals(
@@ -111,12 +118,14 @@ def totals(record: RunRecord, phases: Sequence[Phase] | None = None) -> Totals:
         attempts=len(attempts),
         desktop=watched(views, _DESKTOP),
         ssh=watched(views, (ProbeName.SSH,)),
-        crashes=crashes,
-        reboots=max(crashes, _boot_changes(record, attempts)),
+        fate=fate,
+        reboots=max(fate.crashes, _boot_changes(record, attempts)),
         load1_before=seen[0].before.host.load1 if seen else None,
-        load1_highest=highest(v for e in seen for v in _loads(e)),
+        load1_highest=highest((*(v for e in seen for v in _loads(e)), *(c.load1 for c in last))),
         load1_after=seen[-1].after.host.load1 if seen else None,
-        mem_available_lowest=_whole(lowest(v for e in seen for v in _available(e))),
+        mem_available_lowest=_whole(
+            lowest((*(v for e in seen for v in _available(e)), *(c.mem_available_lowest for c in last)))
+        ),
         mem_used_highest=_whole(highest(e.worst.mem_used for e in seen)),
         peak_highest=_whole(highest(o.memory_peak for o in outcomes)),
         tasks_highest=_whole(highest(o.tasks_peak for o in outcomes)),
@@ -147,9 +156,19 @@ def _available(evidence: Evidence) -> tuple[int | None, ...]:
 
 
 def _views(record: RunRecord, attempts: Sequence[Attempt]) -> Iterator[tuple[str, DesktopView]]:
-    """Yield every look at the desktop with its boot, in the order they were taken."""
-    if record.baseline is not None:
-        yield record.header.boot_id, record.baseline.desktop
+    """Yield every look at the desktop with its boot, in the order they were taken.
+
+    The baseline is this run's: what it goes on from was looked at before.
+    """
+    base, began = record.baseline, record.header.started_wall
+    carried = [a for a in attempts if a.started_wall is not None and a.started_wall < began]
+    yield from _views_of(carried)
+    if base is not None:
+        yield record.header.boot_id, base.desktop
+    yield from _views_of([a for a in attempts if a not in carried])
+
+
+def _views_of(attempts: Iterable[Attempt]) -> Iterator[tuple[str, DesktopView]]:
     for attempt in attempts:
         if attempt.evidence is not None:
             yield attempt.evidence.before.boot_id, attempt.evidence.before.desktop
