@@ -269,7 +269,7 @@ def test_another_start_undoes_nothing_while_the_resumed_ramp_waits_for_the_machi
     assert recover(journal, keep=TAKEN_OVER, owners=held).done == ()
     assert journal.record("r0").end.exit_code == 5, "the client itself has to know that it crashed"
     # Now it waits; meanwhile somebody types `steadyrun run -- true`.
-    assert recover(journal) == ((), (), ())
+    assert recover(journal) == ((), (), (), ())
     assert systemd.lingers is True
     assert os.path.exists(unit.link)
     ramp = Ramp(

@@ -26,12 +26,12 @@ from steadyrun.cli.ramp_lasting import (
     wait_until_settled,
 )
 from steadyrun.cli.ramp_plan import describe, plan_for
-from steadyrun.cli.records import find_run, journal_here
+from steadyrun.cli.records import find_run, journal_here, rewrite_reports
 from steadyrun.cli.settings import Settings, settings_here
 from steadyrun.contain.decide import decide, reasons
 from steadyrun.errors import CannotContainError, DecisionNeededError
 from steadyrun.guard.identity import new_run_id
-from steadyrun.guard.recovery import Recovered, recover
+from steadyrun.guard.recovery import recover
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.place import state_dir
 from steadyrun.journal.rows import IntentKind
@@ -143,7 +143,7 @@ def _ramp(
 ) -> int:
     state = state_dir(os.environ, os.geteuid())
     with open_journal(state, boot_id=boot_id()) as journal:
-        _tell_recovered(recover(journal, keep=_taken_over(args), owners=owners))
+        _recover(journal, args, owners)
         if decided.earlier is None and not args.anew:
             _want_decision(journal)
     _wait_for_enter(yes=args.yes or bool(settings.flag("yes")))
@@ -187,7 +187,9 @@ def _lock() -> MachineLock:
         raise busy(MachineLock.holder(), state=state_dir(os.environ, os.geteuid())) from None
 
 
-def _tell_recovered(recovered: Recovered) -> None:
+def _recover(journal: Journal, args: argparse.Namespace, owners: Owners | None) -> None:
+    recovered = recover(journal, keep=_taken_over(args), owners=owners)
+    rewrite_reports(journal, recovered.marked)
     for line in (*recovered.told, *recovered.done, *recovered.failed):
         _warn(line)
 
@@ -201,7 +203,7 @@ def _earlier(args: argparse.Namespace) -> tuple[RunRecord, Owners | None]:
     """Return the ramp to go on from, recovered first so that it is known how it ended, and who holds it."""
     with journal_here() as journal:
         owners = hold_lasting(journal) if args.resume_on_boot else None
-        _tell_recovered(recover(journal, keep=_taken_over(args), owners=owners))
+        _recover(journal, args, owners)
         return journal.record(find_run(journal, args.resume or None, kind=RunKind.RAMP)), owners
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
-from steadyrun.errors import UsageError
+from steadyrun.errors import SteadyrunError, UsageError
 from steadyrun.journal.owners import living
 from steadyrun.journal.place import state_dir
 from steadyrun.journal.rows import RunRow
 from steadyrun.journal.write import Journal, open_journal
 from steadyrun.kernel.reader import boot_id, pid_alive
 from steadyrun.model.record import RunKind
+from steadyrun.report.files import write_atomic
+from steadyrun.report.rights import rights_of
 
 
 def journal_here() -> Journal:
@@ -20,6 +23,29 @@ def journal_here() -> Journal:
         JournalUnwritableError: It cannot be opened or written.
     """
     return open_journal(state_dir(os.environ, os.geteuid()), boot_id=boot_id())
+
+
+def rewrite_reports(journal: Journal, run_ids: Iterable[str]) -> None:
+    """Write the reports of these runs again, where their folders are still there.
+
+    With the rights of whoever owns the folder: root writes nothing there that its owner could not.
+    What cannot be written stays as it was; `steadyrun report RUN` has it all the same.
+    """
+    from steadyrun.report.writer import RENDERERS
+
+    for run_id in run_ids:
+        try:
+            record = journal.record(run_id)
+            folder = record.header.report_dir
+            if folder is None:
+                continue
+            found = os.lstat(folder)
+            pages = [(os.path.join(folder, name), render(record)) for name, render in RENDERERS]
+            with rights_of((found.st_uid, found.st_gid) if os.geteuid() == 0 else None):
+                for path, page in pages:
+                    write_atomic(path, page, durable=True)
+        except (SteadyrunError, OSError):
+            continue
 
 
 def running(journal: Journal) -> tuple[RunRow, ...]:

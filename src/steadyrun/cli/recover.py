@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from steadyrun.cli.parser import Parser
-from steadyrun.cli.records import journal_here
+from steadyrun.cli.records import journal_here, rewrite_reports
 from steadyrun.errors import EXIT_CANNOT_CONTAIN
 from steadyrun.guard.recovery import recover
 
@@ -20,6 +20,7 @@ def execute(_args: argparse.Namespace) -> int:
     """Recover and say what was found."""
     with journal_here() as journal:
         recovered = recover(journal)
+        rewrite_reports(journal, recovered.marked)
     for line in (*recovered.told, *recovered.done):
         sys.stdout.write(line + "\n")
     for line in recovered.failed:

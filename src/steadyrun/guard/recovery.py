@@ -33,6 +33,8 @@ class Recovered(NamedTuple):
     done: tuple[str, ...]
     failed: tuple[str, ...]
     """What could not be undone, and is tried again at the next start."""
+    marked: tuple[str, ...] = ()
+    """Runs whose record has an end now; their reports on disk are from before it."""
 
 
 def recover(
@@ -72,7 +74,8 @@ def recover(
     if probes:
         done.append(f"removed {probes} empty cgroups that a killed start left")
     told = tuple(f"{finding.title} ({finding.evidence})" for finding in plan.findings)
-    return Recovered(told, tuple(done), tuple(failed))
+    marked = tuple(dict.fromkeys(mark.run_id for mark in plan.marks))
+    return Recovered(told, tuple(done), tuple(failed), marked)
 
 
 def _with_evidence(mark: AttemptMark, journal: Journal, here: str) -> AttemptMark:

@@ -61,6 +61,8 @@ class Attachments(NamedTuple):
     """A suspended state to go on from; `None`: boot."""
     throttled: bool = True
     """The disk is as slow as a disk."""
+    disk_socket: str | None = None
+    """The disk is served here, over NBD, and is told what the guest flushes; `None`: it is the file."""
 
 
 def command_line(hardware: Hardware, attached: Attachments) -> list[str]:
@@ -83,7 +85,11 @@ def command_line(hardware: Hardware, attached: Attachments) -> list[str]:
 
 
 def _drive(attached: Attachments) -> str:
-    drive = f"file={_escaped(attached.disk)},if=virtio,format=qcow2,cache=unsafe,discard=unmap"
+    if attached.disk_socket is None:
+        drive = f"file={_escaped(attached.disk)},if=virtio,format=qcow2,cache=unsafe,discard=unmap"
+    else:
+        server = f"file.driver=nbd,file.server.type=unix,file.server.path={_escaped(attached.disk_socket)}"
+        drive = f"{server},if=virtio,format=qcow2,cache=writeback"
     if attached.throttled:
         drive += f",throttling.bps-total={DISK_BYTES_PER_S},throttling.iops-total={DISK_OPERATIONS_PER_S}"
     return drive

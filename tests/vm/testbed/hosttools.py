@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-img": "qemu-utils",
+    "nbdkit": "nbdkit",
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
     "zstd": "zstd",

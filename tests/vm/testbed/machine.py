@@ -18,6 +18,7 @@ from .errors import DeadlineError, TestbedError
 from .guest import Guest
 from .place import cache_dir, own_name, sweep
 from .qmp import Monitor
+from .volatile import VolatileDisk
 
 if TYPE_CHECKING:
     from .image import Image
@@ -50,13 +51,21 @@ class Machine:
     Its folder keeps `console.log`, `qemu.log` and `disk.qcow2` while it lives.
     """
 
-    def __init__(self, start: Start, *, throttled: bool = True) -> None:
+    def __init__(self, start: Start, *, throttled: bool = True, volatile: bool = False) -> None:
+        """Take what it is made of; entering it starts it.
+
+        Args:
+            start: What it starts from.
+            throttled: Its disk is as slow as a disk.
+            volatile: Its disk has a write cache, which a power cut empties.
+        """
         self.start_from = start
         mine = own_name()
         self.folder = cache_dir() / "run" / mine
         self.port = 0
         self._throttled = throttled
         self._sockets = Path(tempfile.gettempdir()) / mine
+        self._volatile = VolatileDisk(self.disk, self._sockets / "disk") if volatile else None
         self._process: subprocess.Popen[bytes] | None = None
         self._monitor: Monitor | None = None
         self._guests: dict[str, Guest] = {}
@@ -100,6 +109,8 @@ class Machine:
 
     def power_on(self, *, memory: Path | None = None) -> None:
         """Start QEMU: boot, or go on from the suspended memory. Does not wait for the guest."""
+        if self._volatile is not None:
+            self._volatile.power_on()
         for _ in range(3):
             self.port = _free_port()
             self._spawn(memory)
@@ -142,7 +153,12 @@ class Machine:
         self.guest().run(f"date -s @{time.time():.3f} >/dev/null; hwclock --systohc 2>/dev/null || true")
 
     def power_cut(self) -> None:
-        """End the machine as a pulled plug does. What the guest has not given to its disk is lost."""
+        """End the machine as a pulled plug does.
+
+        What the guest has not given to its disk is lost; with a volatile disk, what it has not flushed.
+        """
+        if self._volatile is not None:
+            self._volatile.power_cut()
         self._end_process()
 
     def reset(self) -> None:
@@ -196,6 +212,8 @@ class Machine:
     def close(self) -> None:
         """End QEMU and remove the disk and the sockets."""
         self._end_process()
+        if self._volatile is not None:
+            self._volatile.power_cut()
         shutil.rmtree(self._sockets, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -218,6 +236,7 @@ class Machine:
             ssh_port=self.port,
             incoming=None if memory is None else str(memory),
             throttled=self._throttled,
+            disk_socket=None if self._volatile is None else str(self._volatile.socket),
         )
         with open(self.folder / "qemu.log", "wb") as log:
             self._process = subprocess.Popen(
