@@ -98,6 +98,13 @@ class TestCommandLine:
         assert "throttling.iops-total" in self.after(self.words(), "-drive")
         assert "throttling" not in self.after(self.words(throttled=False), "-drive")
 
+    def test_a_volatile_disk_is_told_what_the_guest_flushes(self):
+        drive = self.after(self.words(disk_socket="/s,1"), "-drive")
+        assert "file.server.path=/s,,1" in drive
+        assert "cache=writeback" in drive
+        assert "throttling.iops-total" in drive
+        assert "cache=unsafe" in self.after(self.words(), "-drive")
+
     def test_a_boot_has_no_incoming_state(self):
         assert "-incoming" not in self.words()
         assert "zstd" in self.after(self.words(incoming="/m"), "-incoming")
@@ -108,7 +115,7 @@ class TestCommandLine:
         def devices(words):
             return [words[n + 1].partition(",")[0] for n, word in enumerate(words) if word == "-device"]
 
-        assert devices(self.words()) == devices(self.words(incoming="/m", throttled=False))
+        assert devices(self.words()) == devices(self.words(incoming="/m", throttled=False, disk_socket="/s"))
 
     @pytest.mark.parametrize("accelerator", ["kvm", "tcg"])
     def test_the_processor_fits_the_accelerator(self, accelerator):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Iterable
 
 from steadyrun.errors import SteadyrunError, UsageError
@@ -11,7 +12,7 @@ from steadyrun.journal.place import state_dir
 from steadyrun.journal.rows import RunRow
 from steadyrun.journal.write import Journal, open_journal
 from steadyrun.kernel.reader import boot_id, pid_alive
-from steadyrun.model.record import RunKind
+from steadyrun.model.record import RunHeader, RunKind
 from steadyrun.report.files import write_atomic
 from steadyrun.report.rights import rights_of
 
@@ -28,8 +29,8 @@ def journal_here() -> Journal:
 def rewrite_reports(journal: Journal, run_ids: Iterable[str]) -> None:
     """Write the reports of these runs again, where their folders are still there.
 
-    With the rights of whoever owns the folder: root writes nothing there that its owner could not.
-    What cannot be written stays as it was; `steadyrun report RUN` has it all the same.
+    With the rights of the user whose run it was: root writes nothing there that they could not. What
+    cannot be written stays as it was; `steadyrun report RUN` has it all the same.
     """
     from steadyrun.report.writer import RENDERERS
 
@@ -39,13 +40,23 @@ def rewrite_reports(journal: Journal, run_ids: Iterable[str]) -> None:
             folder = record.header.report_dir
             if folder is None:
                 continue
-            found = os.lstat(folder)
             pages = [(os.path.join(folder, name), render(record)) for name, render in RENDERERS]
-            with rights_of((found.st_uid, found.st_gid) if os.geteuid() == 0 else None):
+            with rights_of(_owner_of(record.header)):
                 for path, page in pages:
                     write_atomic(path, page, durable=True)
         except (SteadyrunError, OSError):
             continue
+
+
+def _owner_of(header: RunHeader) -> tuple[int, int] | None:
+    """Return the user that root ran the loads as; `None`: our own rights are the right ones."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        user = pwd.getpwnam(header.user)
+    except KeyError:
+        return None
+    return None if user.pw_uid == 0 else (user.pw_uid, user.pw_gid)
 
 
 def running(journal: Journal) -> tuple[RunRow, ...]:
