@@ -23,10 +23,11 @@ TEXT_MOST = 160
 """Characters of one line; the words that name the trouble stand first."""
 
 _TROUBLE = re.compile(
+    # An OOM kill at a cgroup's limit ("Memory cgroup out of memory") is a load held as it was to be held.
     # kernel/panic.c, kernel/hung_task.c, kernel/watchdog.c, kernel/rcu/tree_stall.h, mm/oom_kill.c,
     # arch/x86/kernel/cpu/mce, drivers/thermal, drivers/tty/sysrq.c, fs/pstore/platform.c, fs/ext4/super.c
     r"Kernel panic - not syncing|^(Panic|Oops)#[0-9]+ Part|\bOops\b|\bBUG:|general protection fault"
-    r"|Out of memory|invoked oom-killer|blocked for more than|(soft|hard) lockup|hard LOCKUP"
+    r"|Out of memory|blocked for more than|(soft|hard) lockup|hard LOCKUP"
     r"|detected( expedited)? stalls|self-detected stall|Machine check|Hardware Error"
     r"|critical temperature|sysrq: |I/O error|EXT4-fs error|[Rr]emounting filesystem read-only"
 )
