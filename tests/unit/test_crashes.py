@@ -186,7 +186,7 @@ def test_of_a_large_record_the_end_is_read(store):
 
 
 def test_trouble_is_a_finding_with_the_command_that_shows_more():
-    (found,) = crash_findings(records.found_of_the_crash())
+    (found,) = crash_findings(records.found_of_the_crash(), as_root=False)
     assert found.code == "crash-log"
     assert "blocked for more than 120 seconds" in found.evidence
     assert found.remedy.startswith("journalctl -k -b ")
@@ -195,16 +195,19 @@ def test_trouble_is_a_finding_with_the_command_that_shows_more():
 def test_where_nothing_could_be_read_that_is_said_with_each_reason():
     crash = records.found_of_the_crash()
     unread = crash.logs[0]._replace(known=False, why="No such boot ID in journal", lines=())
-    (found,) = crash_findings(crash._replace(logs=(unread, crash.logs[1])))
+    (found,) = crash_findings(crash._replace(logs=(unread, crash.logs[1])), as_root=False)
     assert found.code == "crash-log-unknown"
     assert "systemd's journal: No such boot ID in journal" in found.evidence
     assert "pstore: /sys/fs/pstore: Permission denied" in found.evidence
+    assert found.remedy == "as root: journalctl -k -b boota"
+    (found,) = crash_findings(crash._replace(logs=(unread, crash.logs[1])), as_root=True)
+    assert "mkdir -p /var/log/journal" in found.remedy
 
 
 def test_a_log_that_was_read_and_names_nothing_is_no_finding():
     crash = records.found_of_the_crash()
     quiet = crash.logs[0]._replace(lines=())
-    assert crash_findings(crash._replace(logs=(quiet, crash.logs[1]))) == ()
+    assert crash_findings(crash._replace(logs=(quiet, crash.logs[1])), as_root=False) == ()
 
 
 def test_the_journal_keeps_what_was_found_with_the_attempt(tmp_path):

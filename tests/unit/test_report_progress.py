@@ -232,6 +232,15 @@ def test_the_evidence_of_a_crash_stands_in_its_section():
         assert text in section, text
 
 
+def test_where_a_decision_is_needed_going_on_is_not_advised():
+    record = records.crashed_and_resumed()
+    end = records.RunEnd(records.START + 700, 6, "expected a person to decide how to go on")
+    page = render_progress(record._replace(attempts=record.attempts[:4], end=end))
+    tomorrow = page.split("## Tomorrow")[1]
+    assert "`steadyrun ramp --anew my.toml`" in tomorrow
+    assert "--resume" not in tomorrow
+
+
 def test_a_crash_without_evidence_says_that_there_is_none():
     record = records.crashed_and_resumed()
     bare = records.found_of_the_crash()._replace(last=None)

@@ -25,7 +25,7 @@ name = "Last"
 load = "hog"
 memory = "200MB"
 hold = "1s"
-memory_max = "250M"
+memory_max = "650M"
 """
 )
 IN_PHASE_3 = """

@@ -58,7 +58,7 @@ def with_evidence(mark: AttemptMark, journal: Journal, boot_id: str) -> AttemptM
         last=last_seen(rows),
         logs=(read_systemds_journal(mark.boot_id, since=began), read_pstore(since=began)),
     )
-    return mark._replace(crash=crash, more=crash_findings(crash))
+    return mark._replace(crash=crash, more=crash_findings(crash, as_root=os.geteuid() == 0))
 
 
 def _began(journal: Journal, mark: AttemptMark) -> Seconds | None:

@@ -18,6 +18,8 @@ from steadyrun.units import Seconds
 
 WINDOW = Seconds(5.0)
 """The last readings that are summed up. By choice: long enough to tell a fall from a dip."""
+KEEP_IT = "to have it the next time, keep the system's log over a boot: mkdir -p /var/log/journal"
+"""journald.conf(5), `Storage=auto`."""
 ROWS_MOST = 500
 """Rows of that window at the guard's fastest, 100 a second."""
 
@@ -59,13 +61,18 @@ def _reading(row: SampleRow) -> Reading | None:
         return None  # of a newer version: the others are worth more
 
 
-def crash_findings(crash: Crash) -> tuple[Finding, ...]:
-    """Return what the reader should know beside the crash itself."""
+def crash_findings(crash: Crash, *, as_root: bool) -> tuple[Finding, ...]:
+    """Return what the reader should know beside the crash itself.
+
+    Args:
+        crash: With every log that was asked for.
+        as_root: It was root who asked: nobody else would be told more.
+    """
     telling = [log for log in crash.logs if log.lines]
     if telling:
         return tuple(_told(log, crash.boot_id) for log in telling)
     unknown = [log for log in crash.logs if not log.known]
-    return (_unknown(unknown, crash.boot_id),) if len(unknown) == len(crash.logs) else ()
+    return (_unknown(unknown, crash.boot_id, as_root=as_root),) if len(unknown) == len(crash.logs) else ()
 
 
 def _told(log: PastLog, boot_id: str) -> Finding:
@@ -78,13 +85,13 @@ def _told(log: PastLog, boot_id: str) -> Finding:
     )
 
 
-def _unknown(logs: list[PastLog], boot_id: str) -> Finding:
+def _unknown(logs: list[PastLog], boot_id: str, *, as_root: bool) -> Finding:
     return Finding(
         code="crash-log-unknown",
         severity=Severity.NOTE,
         title="What the kernel said before the machine went down is not known",
         evidence="; ".join(f"{log.source}: {log.why}" for log in logs),
-        remedy=f"as root: {_command(boot_id)}",
+        remedy=KEEP_IT if as_root else f"as root: {_command(boot_id)}",
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from steadyrun.errors import EXIT_DECISION_NEEDED
 from steadyrun.model.fate import machine_words, times
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import LoadKind, Phase
@@ -90,9 +91,10 @@ def _result_lines(record: RunRecord, got: Totals, success: bool) -> tuple[str, .
     unsure = (
         f" (could not be told at {plural(seen.unknown, 'look')})" if seen.applicable and seen.unknown else ""
     )
+    changed = f"; {words}" if (words := _changed_words(record)) else ""
     lost = f" (and lost with the machine {times(got.crashes)})" if seen.applicable and got.crashes else ""
     return (
-        weakened(f"{'All phases completed: ' if success else ''}{done}{_changed_words(record)}", record),
+        weakened(f"{'All phases completed: ' if success else ''}{done}{changed}", record),
         f"{ended}: {end.reason or 'no reason recorded'}",
         f"Desktop restarts: {restarts}{unsure}{lost}",
         f"System crashes: {got.crashes}",
@@ -109,7 +111,7 @@ def _changed_words(record: RunRecord) -> str:
     """Return which phases passed with another limit than was planned."""
     passed = [attempts_of(record, p)[-1] for p in phases_of(record) if has_passed(record, p)]
     changed = [f"phase {a.phase.number} {changed_limit(a)}" for a in passed if changed_limit(a)]
-    return f"; {', '.join(changed)}" if changed else ""
+    return ", ".join(changed)
 
 
 def _ssh_words(got: Totals) -> str:
@@ -219,8 +221,9 @@ def _closing(record: RunRecord, got: Totals, success: bool) -> str:
         assert record.end is not None
         why = record.end.reason or "not recorded"
         return f"What was proven so far is in the phases that passed. Why it ended: {why}."
-    text = f"This machine carried every load of the ramp{_changed_words(record).replace(';', ',')}"
-    text += f", up to a load average of {load(got.load1_highest)}"
+    changed = _changed_words(record)
+    what = f"phase of the ramp, {changed}" if changed else "load of the ramp"
+    text = f"This machine carried every {what}, up to a load average of {load(got.load1_highest)}"
     if not got.fate.held_throughout:
         text += f"; {machine_words(got.fate)}"
     if got.desktop.applicable and not got.desktop.restarts and not got.desktop.unknown:
@@ -239,6 +242,14 @@ def _tomorrow(record: RunRecord) -> Md:
     if record.header.kind is not RunKind.RAMP:
         return fill(
             "There is none yet: it is proven by a ramp that passes: {}", code("steadyrun ramp -- COMMAND")
+        )
+    if record.end is not None and record.end.exit_code == EXIT_DECISION_NEEDED:
+        return fill(
+            "There is none yet. How to go on is for you to decide: with a plan whose phase 1 is smaller "
+            "({}, then {}), or from the start, although that took the machine down ({}).",
+            code("steadyrun ramp --print-plan > my.toml"),
+            code("steadyrun ramp --anew my.toml"),
+            code("steadyrun ramp --anew"),
         )
     return fill(
         "There is none yet: it is proven by a ramp that passes. To go on from the last phase that passed: {}",
