@@ -379,3 +379,8 @@ def test_labels_count_on_from_the_run_that_it_goes_on_from():
     again = attempt(FOUR, State.INTERRUPTED, memory_mib=1400)
     assert step(again, carried=(*PASSED[:3], CRASH)).label == "4.3"
     assert step(attempt(FOUR, memory_mib=1400), carried=(*PASSED[:3], CRASH)).label == "5"
+
+
+def test_the_first_try_after_a_crash_says_where_its_limit_comes_from():
+    found = step(carried=(*PASSED[:3], CRASH)).announcement
+    assert found.endswith("down at 4000 MiB; 1400 MiB now, 70 % of the 2000 MiB that held before")

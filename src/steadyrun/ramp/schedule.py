@@ -190,18 +190,21 @@ def _first_try(phase: Phase, earlier: tuple[Attempt, ...], bounds: _Bounds) -> S
 def _after_crash(phase: Phase, bounds: _Bounds, crash: _Crash) -> Step:
     """Go on after a crash: 0.7 of what held; once that has held, small steps, never near the crash."""
     planned = _memory(phase.limits, bounds.ceiling)
+    why = ""
     if crash.since is not None:
         memory: int = min(planned, _raised(_memory(crash.since, bounds.ceiling), bounds))
     else:
         base = None if crash.before is None else min(_memory(crash.before, bounds.ceiling), crash.memory)
         memory = 0 if base is None else min(planned, _whole_mib(base * CRASH_PERCENT // 100))
+        if base is not None and memory < planned:
+            why = f", {CRASH_PERCENT} % of the {format_size(base)} that held before"
     crashed = f"an earlier run took the machine down at {format_size(crash.memory)}"
     if memory < bounds.first:
         held = "nothing held before it" if crash.before is None else f"{format_size(memory)} would be next"
         reason = f"{crashed} and {held}, less than phase 1: expected a person to decide how to go on"
         return Finish(errors.EXIT_DECISION_NEEDED, reason, bounds.held, "A decision is needed")
     limits = _with_memory(phase.limits, Bytes(memory))
-    return _run(phase, limits, f"{crashed}; {format_size(memory)} now", bounds)
+    return _run(phase, limits, f"{crashed}; {format_size(memory)} now{why}", bounds)
 
 
 # -- another try of a phase ------------------------------------------------------------------------
