@@ -81,8 +81,8 @@ TESTBED := PYTHONPATH=tests/vm $(BIN)/python -m testbed
 vm-packages: $(VENV)/bin/python
 	@$(TESTBED) packages
 
-test-vm: install-dev wheel vm-packages ## the tests in a virtual machine with a desktop (as root it installs QEMU and such)
-	$(BIN)/python tools/run_tests.py vm
+test-vm: install-dev wheel vm-packages ## the tests in a virtual machine with a desktop (as root it installs QEMU and such); SUITE=trixie in another
+	$(if $(SUITE),STEADYRUN_TESTBED_SUITE=$(SUITE)) $(BIN)/python tools/run_tests.py vm
 
 bench-vm: install-dev wheel vm-packages ## the hostile loads side by side in virtual machines, 45 minutes; BENCH='--load fits --under nothing'
 	PYTHONPATH=tests/vm $(BIN)/python -m bench.vm $(BENCH)

@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LEVELS = ("unit", "property", "replay", "contract", "real")
 """Of tests/, in the order of what they cost; `vm` is asked for by name (`make test-vm`)."""
 COMMAND = ROOT / ".venv-wheel" / "bin" / "steadyrun"
+OURS, TESTBED = "STEADYRUN_", "STEADYRUN_TESTBED_"
+"""Of the environment's settings only the testbed's reach the tests."""
 NOTHING_COLLECTED = 5
 """pytest's exit code."""
 
@@ -51,7 +53,7 @@ def main(names: list[str]) -> int:
 def run(name: str) -> Level:
     """Run one level with pytest; the tests of the command use the installed wheel."""
     print(f"\n== tests/{name}", flush=True)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("STEADYRUN_")}
+    environment = {k: v for k, v in os.environ.items() if k.startswith(TESTBED) or not k.startswith(OURS)}
     environment["STEADYRUN_COMMAND"] = str(COMMAND)
     began = monotonic()
     with TemporaryDirectory() as folder:

@@ -15,7 +15,17 @@ from testbed.commandline import MODES, Attachments, Hardware, command_line
 from testbed.errors import TestbedError
 from testbed.hosttools import PACKAGES, call, missing
 from testbed.place import ROOT, building, cache_dir, made, own_name, prune, sweep
-from testbed.recipe import Recipe, locked_blocks, merge_locks, names_in, read_recipe
+from testbed.recipe import (
+    DEFAULT,
+    NEWEST,
+    OLDEST,
+    Recipe,
+    chosen_suite,
+    locked_blocks,
+    merge_locks,
+    names_in,
+    read_recipe,
+)
 
 LOCK = """\
 # comment
@@ -49,7 +59,9 @@ class TestRecipe:
     @pytest.mark.parametrize(
         "changed",
         [
-            {"suite": "trixie"},
+            {"suite": NEWEST},
+            {"suite": DEFAULT._replace(renamed=(("one", "two"),))},
+            {"suite": DEFAULT._replace(lender="sid", borrowed=("one",))},
             {"locked": "a==2"},
             {"files": (("packages.txt", b"one\n"), ("x", b""))},
             {"files": (("packages.txt", b"two\n"),)},
@@ -57,7 +69,7 @@ class TestRecipe:
         ],
     )
     def test_its_name_changes_with_every_part(self, changed):
-        recipe = Recipe("bookworm", (("packages.txt", b"one\n"),), "a==1")
+        recipe = Recipe(DEFAULT, (("packages.txt", b"one\n"),), "a==1")
         assert recipe._replace(**changed).digest() != recipe.digest()
         assert recipe._replace().digest() == recipe.digest()
 
@@ -75,6 +87,24 @@ class TestRecipe:
         assert wanted <= set(recipe.packages())
         assert {"pytest", "hypothesis", "jinja2"} <= set(locked_blocks(recipe.locked))
         assert "overlay/usr/share/xsessions/testbed.desktop" in dict(recipe.files)
+
+    def test_a_package_has_another_name_in_another_suite_or_none(self):
+        suite = DEFAULT._replace(renamed=(("b", "old-b"), ("c", "")))
+        assert suite.packages(["a", "b", "c"]) == ("a", "old-b")
+        assert DEFAULT.packages(["a", "b", "c"]) == ("a", "b", "c")
+
+    def test_the_oldest_suite_borrows_its_python_and_keeps_its_systemd(self):
+        everything, borrowed = OLDEST.preferences().strip().split("\n\n")
+        assert everything.splitlines()[0] == "Package: *"
+        assert "Pin-Priority: 50" in everything
+        names = borrowed.splitlines()[0].split()[1:]
+        assert {"python3", "libc6"} <= set(names)
+        assert not [name for name in names if "systemd" in name or "dbus" in name]
+        assert "policykit-1" in read_recipe(ROOT, OLDEST).packages()
+
+    def test_a_suite_is_asked_for_by_the_environment(self):
+        assert chosen_suite({}) == "bookworm"
+        assert chosen_suite({"STEADYRUN_TESTBED_SUITE": "trixie"}) == "trixie"
 
 
 class TestCommandLine:

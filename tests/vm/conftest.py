@@ -15,6 +15,7 @@ from testbed.errors import DeadlineError, TestbedError
 from testbed.machine import Machine
 from testbed.place import ROOT
 from testbed.program import ensure_program
+from testbed.recipe import chosen_suite
 from testbed.state import taken_up
 
 EVIDENCE = ROOT / "build" / "test-vm"
@@ -107,14 +108,15 @@ def say(request):
 
 @pytest.fixture(scope="session")
 def state(request, say):
-    """What machines start from, by cgroup mode: desktop up, the built wheel installed."""
+    """What machines start from, by cgroup mode and suite: desktop up, the built wheel installed."""
     made = {}
 
-    def of(mode="unified"):
-        if mode not in made:
-            with timed(request.config, f"image and state, {mode}"):
-                made[mode] = ensure_program(say, MODES[mode])
-        return made[mode]
+    def of(mode="unified", suite=None):
+        key = mode, suite or chosen_suite()
+        if key not in made:
+            with timed(request.config, f"image and state, {' '.join(key)}"):
+                made[key] = ensure_program(say, MODES[mode], suite=suite)
+        return made[key]
 
     return of
 
@@ -125,8 +127,8 @@ def start_machine(request, state):
     with contextlib.ExitStack() as stack:
         machines = request.node.stash[MACHINES] = []
 
-        def start(mode="unified", **how):
-            base = state(mode)
+        def start(mode="unified", suite=None, **how):
+            base = state(mode, suite)
             with timed(request.config, f"  take up a machine for {request.node.name}"):
                 machine = stack.enter_context(Machine(base, **how))
                 machines.append(machine)

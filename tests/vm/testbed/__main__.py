@@ -17,6 +17,7 @@ from .errors import TestbedError
 from .image import ensure_image
 from .machine import Machine, Start
 from .program import copy_repository, ensure_program
+from .recipe import SUITES, VARIABLE
 from .state import ensure_desktop, taken_up
 
 
@@ -47,14 +48,18 @@ def _parser() -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=help_, description=help_)
         one.set_defaults(does=does)
         if machine:
+            suited(one)
             one.add_argument("--mode", choices=MODES, default="unified", help="the guest's cgroup mode")
             one.add_argument("--bare", action="store_true", help="without steadyrun installed")
             one.add_argument("--wheel", type=Path, help="instead of the newest in dist/")
             one.add_argument("--repository", action="store_true", help="with the tests in /srv/steadyrun")
         return one
 
+    def suited(one: argparse.ArgumentParser) -> None:
+        one.add_argument("--suite", choices=SUITES, help=f"Debian's; bookworm, unless {VARIABLE} is set")
+
     command("packages", _packages, "install the host's packages that are missing (as root)", machine=False)
-    command("image", _image, "build the image, if the cache does not have it", machine=False)
+    suited(command("image", _image, "build the image, if the cache does not have it", machine=False))
     command("prepare", _prepare, "make the image and the suspended state, if the cache does not have them")
     shell = command("shell", _shell, "a shell in a fresh machine that ends with it")
     shell.add_argument("--user", default="root", choices=("root", "desk", "other"))
@@ -74,8 +79,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _start_from(options: argparse.Namespace) -> Start:
-    words = MODES[options.mode]
-    return ensure_desktop(say, words) if options.bare else ensure_program(say, words, options.wheel)
+    words, suite = MODES[options.mode], options.suite
+    if options.bare:
+        return ensure_desktop(say, words, suite)
+    return ensure_program(say, words, options.wheel, suite)
 
 
 def _come_up(options: argparse.Namespace, machine: Machine) -> None:
@@ -97,8 +104,8 @@ def _packages(_: argparse.Namespace) -> int:
     return subprocess.run(words, env=quiet, stdout=subprocess.DEVNULL, check=False).returncode
 
 
-def _image(_: argparse.Namespace) -> int:
-    print(ensure_image(say).folder)
+def _image(options: argparse.Namespace) -> int:
+    print(ensure_image(say, options.suite).folder)
     return 0
 
 
@@ -121,6 +128,7 @@ def _shell(options: argparse.Namespace) -> int:
 def _start(options: argparse.Namespace) -> int:
     words = ["--mode", options.mode, *(["--bare"] if options.bare else [])]
     words += ["--repository"] if options.repository else []
+    words += ["--suite", options.suite] if options.suite else []
     words += ["--wheel", str(options.wheel)] if options.wheel else []
     background.start(words)
     print(background.status())

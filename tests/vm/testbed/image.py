@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import hosttools
 from .errors import TestbedError
 from .place import ROOT, building, cache_dir, prune
-from .recipe import PYTHON, Recipe, read_recipe
+from .recipe import SUITES, Recipe, chosen_suite, read_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .recipe import Suite
 
 SIZE = "6G"
 """Of the file system; sparse, about 1.3 GB are written."""
 BUILD_S = 900.0
 """For mmdebstrap; 60-130 s were measured, most of it the unpacking of 310 packages."""
-KEPT = 2
-"""Images of other recipes that stay in the cache."""
+KEPT = 4
+"""Images that stay in the cache: of each suite, and one of another recipe."""
 _PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
 
 
@@ -56,21 +58,26 @@ class Image(NamedTuple):
         return self.folder / "key"
 
 
-def ensure_image(say: Callable[[str], None]) -> Image:
+def ensure_image(say: Callable[[str], None], suite: str | None = None) -> Image:
     """Return the image of this repository's recipe, built if the cache does not have it.
 
     Args:
         say: Told in one line what takes long.
+        suite: One of `SUITES`; `None`: the environment's, else the default one.
 
     Raises:
-        TestbedError: A program is missing, or a step failed; the log's path is in the message.
+        TestbedError: A program is missing, there is no such suite, or a step failed; the log's path is
+            in the message.
     """
     hosttools.require()
-    recipe = read_recipe(ROOT)
+    name = suite or chosen_suite()
+    if name not in SUITES:
+        raise TestbedError(f"suite: expected one of {', '.join(SUITES)}, found {name}")
+    recipe = read_recipe(ROOT, SUITES[name])
     folder = cache_dir() / "image" / recipe.digest()
     with building(folder) as scratch:
         if scratch is not None:
-            say(f"building the image {folder} (Debian {recipe.suite}, about 2 minutes) ...")
+            say(f"building the image {folder} (Debian {recipe.suite.name}, about 2 minutes) ...")
             log = cache_dir() / "image" / f"{recipe.digest()}.log"
             log.unlink(missing_ok=True)
             try:
@@ -99,7 +106,7 @@ def _build(recipe: Recipe, scratch: Path, log: Path) -> None:
         log=log,
     )
     wheels = scratch / "wheels"
-    download(recipe.locked, wheels, log=log)
+    download(recipe.locked, wheels, recipe.suite.python, log=log)
     tree = scratch / "tree"
     try:
         hosttools.call(_mmdebstrap(recipe, scratch, tree), seconds=BUILD_S, log=log)
@@ -112,7 +119,7 @@ def _build(recipe: Recipe, scratch: Path, log: Path) -> None:
         shutil.rmtree(wheels, ignore_errors=True)
 
 
-def download(locked: str, folder: Path, *, log: Path | None = None) -> None:
+def download(locked: str, folder: Path, python: str, *, log: Path | None = None) -> None:
     """Download the locked wheels for the guest's Python into `folder`, checked by their hashes.
 
     The list itself is kept there as locked.txt.
@@ -120,8 +127,8 @@ def download(locked: str, folder: Path, *, log: Path | None = None) -> None:
     folder.mkdir(parents=True)
     (folder / "locked.txt").write_text(locked)
     words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-    words += ["--only-binary", ":all:", "--python-version", PYTHON, "--implementation", "cp"]
-    words += [word for abi in (f"cp{PYTHON.replace('.', '')}", "abi3", "none") for word in ("--abi", abi)]
+    words += ["--only-binary", ":all:", "--python-version", python, "--implementation", "cp"]
+    words += [word for abi in (f"cp{python.replace('.', '')}", "abi3", "none") for word in ("--abi", abi)]
     words += [word for platform in _PLATFORMS for word in ("--platform", platform)]
     words += ["--dest", str(folder), "--requirement", str(folder / "locked.txt")]
     hosttools.call(words, seconds=300, log=log)
@@ -138,6 +145,7 @@ def _mmdebstrap(recipe: Recipe, scratch: Path, tree: Path) -> list[str]:
         'rm "$1/tmp/setup.sh"',
     ]
     left_out = [f"path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "info", "locale")]
+    borrowing = _borrowing(recipe.suite, scratch) if recipe.suite.lender else []
     return [
         *_private_mounts(),
         "mmdebstrap",
@@ -145,11 +153,23 @@ def _mmdebstrap(recipe: Recipe, scratch: Path, tree: Path) -> list[str]:
         f"--include={','.join(recipe.packages())}",
         *('--aptopt=Acquire::Languages "none"', '--aptopt=Apt::Install-Recommends "false"'),
         *(f"--dpkgopt={option}" for option in ("force-unsafe-io", "force-confold", *left_out)),
+        *(f"--setup-hook={hook}" for hook in borrowing),
         # Before the packages come, so that the kernel's initial RAM disk is made once, as small as it says.
         f"--essential-hook=sync-in {source / 'overlay'} /",
         *(f"--customize-hook={hook}" for hook in hooks),
-        recipe.suite,
+        recipe.suite.name,
         str(tree),
+    ]
+
+
+def _borrowing(suite: Suite, scratch: Path) -> list[str]:
+    """Return the hooks that add the lender's archives beside the suite's, and say what is taken from them."""
+    preferences = scratch / "preferences"
+    preferences.write_text(suite.preferences())
+    lists = '"$1/etc/apt/sources.list'
+    return [
+        f'sed s/{suite.name}/{suite.lender}/ {lists}" > {lists}.d/{suite.lender}.list"',
+        f'cp {preferences} "$1/etc/apt/preferences.d/{suite.lender}"',
     ]
 
 

@@ -39,11 +39,16 @@ def newest_wheel() -> Path:
     return wheels[-1]
 
 
-def ensure_program(say: Callable[[str], None], kernel_words: str = "", wheel: Path | None = None) -> Start:
+def ensure_program(
+    say: Callable[[str], None],
+    kernel_words: str = "",
+    wheel: Path | None = None,
+    suite: str | None = None,
+) -> Start:
     """Return the state with the desktop up and steadyrun installed, made if the cache does not have it."""
     wheel = wheel or newest_wheel()
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()[:12]
-    below = ensure_desktop(say, kernel_words)
+    below = ensure_desktop(say, kernel_words, suite)
     return ensure_state(below, f"program-{digest}", lambda machine: install(machine, wheel), say)
 
 

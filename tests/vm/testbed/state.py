@@ -39,9 +39,9 @@ case $(systemctl is-system-running) in running|degraded) ;; *) exit 1;; esac
 """True in the guest, as root, when a person could begin to work."""
 
 
-def ensure_desktop(say: Callable[[str], None], kernel_words: str = "") -> Start:
+def ensure_desktop(say: Callable[[str], None], kernel_words: str = "", suite: str | None = None) -> Start:
     """Return what a machine with the desktop up starts from, made if the cache does not have it."""
-    image = ensure_image(say)
+    image = ensure_image(say, suite)
     made_of = Hardware(accelerator(image, say), kernel_words=kernel_words)
     return ensure_state(Start(image, made_of), "desktop", lambda machine: None, say)
 
