@@ -185,7 +185,7 @@ class FakeSystemd(FakeBus):
     def __init__(self, path, **how):
         super().__init__(path, **how)
         self.units, self.job_results, self.jobs = {}, {}, 0
-        self.job_sender = SYSTEMD_NAME
+        self.job_sender, self.control_group = SYSTEMD_NAME, ""
         self.sessions, self.lingers, self.locks, self.lent = {}, False, [], []
         self.answers.update(
             Subscribe=lambda bus, call: ("", ()),
@@ -266,6 +266,8 @@ class FakeSystemd(FakeBus):
     def _one(self, call):
         if call.body[1] == "Version":
             return "v", (("s", "252.39-1~deb12u1"),)
+        if call.path == self.MANAGER[0] and call.body[1] == "ControlGroup":
+            return "v", (("s", self.control_group),)
         if call.body[1] == "Linger":
             return "v", (("b", self.lingers),)
         return "v", (self._named(call.path)[call.body[1]],)

@@ -109,6 +109,18 @@ def test_the_unit_of_a_process_is_named_or_there_is_none(systemd, manager):
     assert manager.unit_of_pid(1) is None
 
 
+@pytest.mark.parametrize(("name", "given"), [("x.scope", True), ("y.scope", False), ("gone.scope", False)])
+def test_a_unit_that_was_given_away_is_told_by_its_manager(name, given, systemd, manager):
+    manager.start_transient("x.scope", SCOPE)
+    manager.start_transient("y.scope", [prop("PIDs", [4243]), prop("Delegate", False)])
+    assert manager.delegates(name) is given
+
+
+def test_a_slice_is_not_asked_about_it_cannot_be_given_away(systemd, manager):
+    assert manager.delegates("a.slice") is False
+    assert systemd.asked("GetUnit") == []
+
+
 def test_what_cannot_be_told_is_raised_not_taken_for_none(systemd, manager):
     def refuse(fake, call):
         raise FailureError("org.freedesktop.DBus.Error.AccessDenied")

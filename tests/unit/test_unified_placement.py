@@ -59,7 +59,7 @@ OBSTACLES = {
             OWN._replace(directory="/cg/user@1.service/app.slice/x.scope"),
             systemd=True, euid=1,
         ),
-        "did not delegate", "systemd-run --user --scope",
+        "did not delegate", "mkdir $d/rest && echo $$ > $d/rest/cgroup.procs && exec steadyrun doctor",
     ),
     "a container, whose only process is ours": (
         facts(TOP._replace(is_root=False, enabled=(), limits=True)),
@@ -129,6 +129,13 @@ def test_the_levels_are_read_from_the_top_down_to_our_own(tmp_path):
     assert (middle.occupied, own.occupied) == (False, True)
     assert (top.limits, middle.limits, own.limits) == (False, True, False)
     assert all(lv.writable for lv in (top, middle, own))
+
+
+def test_what_a_manager_says_it_gave_away_is_delegated(tmp_path):
+    for path in ("/cg", "/cg/u", "/cg/u/x.scope", "/cg/u/x.scope/main"):
+        tree(tmp_path, cgroup(path))
+    found = read_levels(MOUNT, "/u/x.scope/main", given="/cg/u/x.scope", root=str(tmp_path))
+    assert [level.delegated for level in found] == [False, False, True, False]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -31,6 +31,9 @@ PATIENCE_S = 10.0
 load takes below 2 s."""
 _DONE = "done"
 _KINDS = {"scope": "Scope", "service": "Service", "slice": "Slice"}
+_DELEGABLE = ("Scope", "Service")
+_NO_UNIT = (NO_SUCH_UNIT, "org.freedesktop.DBus.Error.UnknownObject")
+"""It was never there; it was forgotten between two questions."""
 
 
 class Unit(NamedTuple):
@@ -208,8 +211,8 @@ class Manager:
                 else {}
             )
         except BusError as error:
-            if error.name in (NO_SUCH_UNIT, "org.freedesktop.DBus.Error.UnknownObject"):
-                return None  # forgotten between the two questions, in the second case
+            if error.name in _NO_UNIT:
+                return None
             raise
         return _unit(name, common, own)
 
@@ -261,6 +264,27 @@ class Manager:
                 return None
             raise
         return str(name)
+
+    def delegates(self, name: str, *, until: float | None = None) -> bool:
+        """Tell whether a unit's cgroup was given away to who runs in it (`Delegate=`).
+
+        False where there is no such unit, or its kind cannot be given away (systemd.resource-control(5)).
+
+        Raises:
+            BusError: It could not be told.
+        """
+        kind = _KINDS.get(name.rpartition(".")[2])
+        if kind not in _DELEGABLE:
+            return False
+        deadline = _by(until)
+        try:
+            (path,) = self._bus.call(MANAGER, "GetUnit", "s", (name,), until=deadline)
+            told = self._bus.property(Target(SYSTEMD, path, f"{SYSTEMD}.{kind}"), "Delegate", until=deadline)
+        except BusError as error:
+            if error.name in _NO_UNIT:
+                return False
+            raise
+        return bool(told)
 
     def set_properties(
         self, name: str, properties: Iterable[Property], *, until: float | None = None

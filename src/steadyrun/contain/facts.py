@@ -45,7 +45,7 @@ def read_facts(root: str = "/") -> ContainmentFacts:
     if mount is None:
         return _try_children(facts, before)
     if facts.systemd_running and not before:  # there is no bus in a tree of a test's own
-        facts = facts._replace(manager=_ask_manager(mount))
+        facts = facts._replace(manager=_ask_manager(mount, dict(facts.own).get(UNIFIED)))
     return with_levels(facts, root=before)
 
 
@@ -54,13 +54,15 @@ def ask_again(facts: ContainmentFacts, patience: Seconds) -> ContainmentFacts:
     from steadyrun.contain.systemd_facts import read_manager
 
     mount = unified_memory(facts)
-    return facts if mount is None else facts._replace(manager=read_manager(mount, patience))
+    if mount is None:
+        return facts
+    return facts._replace(manager=read_manager(mount, patience, dict(facts.own).get(UNIFIED)))
 
 
-def _ask_manager(mount: CgroupMount) -> ManagerFacts:
+def _ask_manager(mount: CgroupMount, own: str | None) -> ManagerFacts:
     from steadyrun.contain.systemd_facts import read_manager
 
-    return read_manager(mount)
+    return read_manager(mount, own=own)
 
 
 def _read_kernel(before: str) -> tuple[int, int]:

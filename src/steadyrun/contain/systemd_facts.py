@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.hierarchy import visible
+from steadyrun.contain.hierarchy import ancestors, visible
 from steadyrun.errors import BusError
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.containment import ManagerFacts
@@ -18,10 +18,17 @@ PATIENCE_S = 3.0
 """For all questions together. Who has nothing as good as a manager waits longer for it (`decide`)."""
 _CHILD = "init.scope"
 """A cgroup that each manager has: its own process is in it (Control Group APIs and Delegation)."""
+_DELEGABLE = (".service", ".scope")
 
 
-def read_manager(mount: CgroupMount, patience: float = PATIENCE_S) -> ManagerFacts:
-    """Ask the user's manager, or as root the system's; for so many seconds."""
+def read_manager(mount: CgroupMount, patience: float = PATIENCE_S, own: str | None = None) -> ManagerFacts:
+    """Ask the user's manager, or as root the system's; for so many seconds.
+
+    Args:
+        mount: The unified hierarchy.
+        patience: For all questions together, in seconds.
+        own: Our cgroup, as /proc/self/cgroup gives it; `None`: it is not known.
+    """
     from steadyrun.bus.connection import within
 
     until = within(patience)
@@ -30,6 +37,8 @@ def read_manager(mount: CgroupMount, patience: float = PATIENCE_S) -> ManagerFac
         with open_manager(until) as manager:
             version = manager.version(until=until)
             group = manager.control_group(until=until)
+            unit = own_unit(mount, own, group) if is_user and own is not None else None
+            is_given = unit is not None and _is_given(manager, unit, until)
     except BusError as error:
         whose = "the user manager" if is_user else "systemd"
         trouble = f"{whose} cannot be asked: {error.message}"
@@ -44,7 +53,25 @@ def read_manager(mount: CgroupMount, patience: float = PATIENCE_S) -> ManagerFac
         cgroup=directory,
         controllers=tuple((read_text(f"{directory}/cgroup.controllers") or "").split()),
         files=_names(f"{directory}/{_CHILD}"),
+        given=unit if unit is not None and is_given else "",
     )
+
+
+def own_unit(mount: CgroupMount, own: str, group: str) -> str | None:
+    """Return the directory of the service or scope below a manager's cgroup that a cgroup is in, the lowest.
+
+    A user manager marks none of its cgroups as delegated, unlike the system's (seen with 247, 252 and 257),
+    and all of them are the user's own: it has to be asked.
+
+    Args:
+        mount: The unified hierarchy.
+        own: The cgroup, as /proc/PID/cgroup gives it.
+        group: The manager's.
+    """
+    directory, top = visible(mount, own), visible(mount, group)
+    if directory is None or top is None or not directory.startswith(f"{top}/"):
+        return None
+    return next((d for d in ancestors(directory, top) if d != top and d.endswith(_DELEGABLE)), None)
 
 
 def open_manager(until: float) -> Manager:
@@ -57,6 +84,14 @@ def open_manager(until: float) -> Manager:
     from steadyrun.bus.units import Manager
 
     return Manager.open(Bus.SYSTEM if os.geteuid() == 0 else Bus.USER, until=until)
+
+
+def _is_given(manager: Manager, unit: str, until: float) -> bool:
+    """Ask whether a unit was delegated; what cannot be told was not."""
+    try:
+        return manager.delegates(unit.rpartition("/")[2], until=until)
+    except BusError:
+        return False
 
 
 def _unusable(is_user: bool, trouble: str, remedy: str) -> ManagerFacts:

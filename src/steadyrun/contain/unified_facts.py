@@ -33,7 +33,8 @@ _SETS = ("io.max", "cpuset.cpus", "cpuset.mems")
 """Files that are empty where nothing is limited."""
 _XATTRS = ("user.delegate", "trusted.delegate")
 """What systemd marks a cgroup with that it gave away, "1" (Control Group APIs and Delegation,
-"Delegation"; the first since 251, the second readable by root alone)."""
+"Delegation"; the first since 251, the second readable by root alone). A user manager marks nothing
+(seen with 247, 252 and 257): it is asked."""
 
 
 def unified_memory(facts: ContainmentFacts) -> CgroupMount | None:
@@ -41,21 +42,22 @@ def unified_memory(facts: ContainmentFacts) -> CgroupMount | None:
     return next((m for m in facts.mounts if m.unified and "memory" in m.controllers), None)
 
 
-def read_levels(mount: CgroupMount, own: str, *, root: str = "") -> tuple[UnifiedLevel, ...]:
+def read_levels(mount: CgroupMount, own: str, *, given: str = "", root: str = "") -> tuple[UnifiedLevel, ...]:
     """Read our own cgroup and all above it, topmost first; empty where the mount does not show it.
 
     Args:
         mount: The unified hierarchy.
         own: Our path there, as /proc/self/cgroup gives it.
+        given: The directory that a manager says it delegated; empty: none.
         root: What to put before each path, for tests.
     """
     directory = visible(mount, own)
     if directory is None:
         return ()
-    return tuple(_level(d, root) for d in reversed(list(ancestors(directory, mount.path))))
+    return tuple(_level(d, given, root) for d in reversed(list(ancestors(directory, mount.path))))
 
 
-def _level(directory: str, root: str) -> UnifiedLevel:
+def _level(directory: str, given: str, root: str) -> UnifiedLevel:
     path = root + directory
     is_root = not os.path.exists(f"{path}/cgroup.type")  # "exists on non-root cgroups" (cgroup-v2.rst)
     return UnifiedLevel(
@@ -66,7 +68,7 @@ def _level(directory: str, root: str) -> UnifiedLevel:
         occupied=read_text(f"{path}/cgroup.procs") != "",
         writable=_is_writable(path),
         limits=limits_anything(path),
-        delegated=_is_delegated(path),
+        delegated=directory == given or _is_delegated(path),
     )
 
 
@@ -125,7 +127,8 @@ def with_levels(facts: ContainmentFacts, *, root: str = "") -> ContainmentFacts:
     own = dict(facts.own).get(UNIFIED)
     if mount is None or own is None:
         return facts
-    facts = facts._replace(levels=read_levels(mount, own, root=root))
+    given = facts.manager.given if facts.manager else ""
+    facts = facts._replace(levels=read_levels(mount, own, given=given, root=root))
     where = place(facts)
     if not isinstance(where, UnifiedLevel):
         return facts

@@ -73,10 +73,13 @@ def _not_delegated(facts: ContainmentFacts) -> Obstacle:
             "docker run --cgroupns=private ...   # or whatever started this container",
         )
     user = "--user " if facts.euid else ""
+    mount = next((m.path for m in facts.mounts if m.unified), "/sys/fs/cgroup")
     return Obstacle(
         BackendName.CGROUP2,
         "the cgroup this runs in belongs to systemd, which did not delegate it",
-        f"systemd-run {user}--scope -p Delegate=yes steadyrun doctor",
+        # One level below the scope, which has to be without processes to have children.
+        f"systemd-run {user}--scope -p Delegate=yes sh -c 'd={mount}$(cut -d: -f3 /proc/self/cgroup); "
+        "mkdir $d/rest && echo $$ > $d/rest/cgroup.procs && exec steadyrun doctor'",
     )
 
 
@@ -112,9 +115,13 @@ def _lack(reason: str, remedy: str) -> Obstacle:
 
 
 def emptying(directory: str) -> str:
-    """Return the command that moves a cgroup's processes one level down, so that it can have children."""
+    """Return the command that moves a cgroup's processes one level down, so that it can have children.
+
+    For whoever may write there: moving within one's own cgroups needs nothing else (cgroup-v2.rst,
+    "Delegation Containment").
+    """
     rest = f"{directory}/rest"
     return (
-        f"sudo sh -c 'mkdir -p {rest}; for p in $(cat {directory}/cgroup.procs); do "
+        f"sh -c 'mkdir -p {rest}; for p in $(cat {directory}/cgroup.procs); do "
         f"echo $p > {rest}/cgroup.procs; done; echo +memory +pids +cpu > {directory}/cgroup.subtree_control'"
     )

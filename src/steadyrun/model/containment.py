@@ -130,6 +130,8 @@ class ManagerFacts(NamedTuple):
     remedy: str = ""
     silent: bool = False
     """It did not answer in time, and may later."""
+    given: str = ""
+    """Directory of the unit of it that we run in, where that was delegated; empty: it was not, or in none."""
 
 
 class ContainmentFacts(NamedTuple):
