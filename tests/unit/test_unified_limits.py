@@ -3,7 +3,7 @@
 import pytest
 
 from steadyrun.contain.cgroupfs import CgroupDirectory
-from steadyrun.contain.unified_limits import UnifiedLimits, bfq_weight, quota_text, weight_at
+from steadyrun.contain.unified_limits import UnifiedLimits, bfq_weight, quota_text, read_weight, weight_at
 from steadyrun.contain.unified_promises import Kernel, promises
 from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_cpu_max, parse_io_max, parse_io_weight
@@ -63,6 +63,12 @@ def test_what_is_not_asked_for_any_more_is_opened(leaf, tmp_path):
     apply(leaf, tmp_path, memory_max=64 * MIB, memory_high=MIB, cpu_max=0.5, tasks_max=3, cpu_weight=50)
     assert apply(leaf, tmp_path, swap_max=None) == {}
     assert {name: read(tmp_path, name) for name in OPEN} == OPEN | {"cpu.max": "max"}
+
+
+def test_a_weight_where_the_controller_was_not_given_says_so(leaf, tmp_path):
+    (tmp_path / "leaf" / "cpu.weight").unlink()
+    found = read_weight(leaf, 50)
+    assert (found.held, found.found) == (False, "none: no cpu hierarchy can be used here")
 
 
 def test_the_lowest_weight_is_idle_and_any_other_leaves_idle_first(leaf, tmp_path):

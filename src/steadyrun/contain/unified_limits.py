@@ -203,6 +203,8 @@ def write_weight(directory: CgroupDirectory, weight: int | None) -> str:
 
 def read_weight(directory: CgroupDirectory, weight: int, trouble: str = "") -> ReadBack:
     """Read the CPU weight back."""
+    if not directory.has("cpu.weight"):
+        return missing("cpu", cpu_weight=weight)[0]
     if (directory.read("cpu.idle") or "0").strip() == "1":
         return ReadBack("cpu_weight", str(weight), "idle", "cpu.idle", weight == CPU_WEIGHT_LOWEST)
     found = limit_of(directory, "cpu.weight")
