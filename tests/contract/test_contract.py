@@ -21,6 +21,14 @@ for at in range(0, size, 4096):
 print('filled', flush=True)
 import time; time.sleep(600)
 """
+COUNT = """
+import mmap, sys
+with open(sys.argv[1], "r+b") as file:
+    steps = memoryview(mmap.mmap(file.fileno(), 8)).cast("Q")
+print("ready", flush=True)
+while True:
+    steps[0] += 1
+"""
 
 pytestmark = pytest.mark.real
 
@@ -174,7 +182,9 @@ def test_an_over_allocator_dies_and_usage_never_exceeds_the_hard_limit(backend, 
     # A group kill counts its first victim twice (__oom_kill_process by oom_kill_process, then by
     # oom_kill_memcg_member, mm/oom_kill.c); /proc/vmstat counts with it, so nothing is taken off.
     assert sample.oom_kills in ((1, 2) if Capability.OOM_GROUP in backend.capabilities else (1,))
-    assert 16 * MIB < sample.memory_peak <= 32 * MIB
+    assert sample.memory_peak <= 32 * MIB
+    if Capability.MEMORY_PEAK in backend.capabilities:  # else the highest that was read, and all is over
+        assert sample.memory_peak > 16 * MIB
 
 
 def test_more_tasks_than_allowed_cannot_be_made(backend, held):
@@ -225,22 +235,27 @@ def test_declared_counters_are_known(backend, held):
         assert sample.oom_kills == 0
 
 
-def test_a_frozen_load_does_nothing_until_it_is_thawed(backend, held):
+def test_a_frozen_load_does_nothing_until_it_is_thawed(backend, held, tmp_path):
+    """Told by what it does: the kernel says `frozen 1` before the last of it has left its CPU, so that its
+    CPU time may grow a little yet (do_freezer_trap in kernel/signal.c: cgroup_enter_frozen, then schedule).
+    """
     need(backend, Capability.FREEZE)
-    held.python("import time\nprint('ready', flush=True)\nwhile True: pass")
-    held.read_line()
+    steps = tmp_path / "steps"
+    steps.write_bytes(bytes(8))
+    held.python(COUNT, str(steps))
+    assert held.read_line(seconds=30.0) == "ready"
     held.containment.freeze()
     assert until(held.containment.is_frozen)
     assert held.sample().frozen
-    before = held.sample().cpu_time
+    before = steps.read_bytes()
     import time
 
     time.sleep(0.1)
-    assert held.sample().cpu_time == before
+    assert steps.read_bytes() == before
     held.containment.thaw()
     held.containment.thaw()
     assert until(lambda: held.containment.is_frozen() is False)
-    assert until(lambda: held.sample().cpu_time > before)
+    assert until(lambda: steps.read_bytes() != before)
 
 
 def test_a_frozen_load_is_killed(backend, held):

@@ -81,9 +81,7 @@ def test_nobody_is_left_of_what_forks_all_the_time(kernel_backend, hold):
     held = hold(kernel_backend)
     start(held, "forker")
     assert held.sample().tasks_peak == TASKS
-    before = time.monotonic()
     assert held.kill_all()
-    assert time.monotonic() - before < 2
     assert bearing(held.token) == []
 
 
