@@ -6,9 +6,9 @@ import shlex
 
 import pytest
 from looking import identities, look
-from testbed.program import REPOSITORY, copy_repository
+from testbed.program import PYTHON, REPOSITORY, copy_repository
 
-PYTEST = "/opt/steadyrun/bin/python -m pytest -q -rs"
+PYTEST = f"{PYTHON} -m pytest -q -rs"
 SUITES = "tests/contract tests/real/test_contain_hostile.py"
 LEAF = """#!/bin/sh
 own=/sys/fs/cgroup$(sed s/^0::// /proc/self/cgroup)
@@ -21,7 +21,10 @@ PLACES = {
     "systemd as a user": ("desk", "systemd", ""),
     "cgroup2 as root": ("root", "cgroup2", f"{DELEGATED}root /usr/local/bin/leaf "),
     "cgroup2 as a user": ("root", "cgroup2", f"{DELEGATED}desk /usr/local/bin/leaf "),
-}
+    "cgroup2 in a user's own scope": (
+        "desk", "cgroup2", "systemd-run -q --user --scope -p Delegate=yes /usr/local/bin/leaf ",
+    ),
+}  # fmt: skip
 """Who logs in, the backend, and what the tests are started with."""
 UNITS = "find /sys/fs/cgroup -name 'steadyrun-*'"
 HOSTILE = ("detach", "stopped", "zombies", "headless", "forker")
@@ -51,6 +54,79 @@ def someone(request, machine):
     return machine.guest(request.param)
 
 
+USABLE = """
+from steadyrun.contain.choose import choose
+from steadyrun.contain.facts import read_facts
+from steadyrun.errors import SteadyrunError
+from steadyrun.model.containment import BackendName
+try:
+    print(choose(read_facts(), wanted=BackendName.CGROUP2).backend.value)
+except SteadyrunError as error:
+    print(error.hint)
+"""
+
+
+def test_the_remedy_for_a_cgroup_that_systemd_kept_makes_cgroup2_usable(someone, guest):
+    guest.write("/usr/local/bin/usable", f"#!{PYTHON}\n{USABLE}", mode="755")
+    remedy = someone.out("usable")
+    assert "Delegate=yes" in remedy, remedy
+    after = someone.run(remedy.replace("steadyrun doctor", "usable"))
+    assert after.out.split() == ["cgroup2"], after
+
+
+OVER = shlex.quote("x = b'x' * (600 << 20)")
+"""600 MiB, written to."""
+
+
+def test_an_oom_kill_at_its_limit_stops_no_scope_of_systemd(someone):
+    """Unlike in a scope: there it stops all of it, since 253 by default, before in any case (PR#25385)."""
+    scope = f"systemd-run -q --scope {'' if someone.user == 'root' else '--user'}"
+    loads = f"python3 -c {OVER} & wait $!; sleep 2; echo went on"
+    bare = someone.run(
+        f"{scope} -p MemoryMax=200M -p MemorySwapMax=0 sh -c {shlex.quote(loads)}", check=False
+    )
+    assert "went on" not in bare.out, bare
+    guarded = f"steadyrun run --memory 200M -- python3 -c {OVER}; echo code $?; sleep 2; echo went on"
+    done = someone.run(f"{TOKEN} {scope} sh -c {shlex.quote(guarded)}", check=False)
+    assert done.out.splitlines() == ["code 137", "went on"], done
+    assert "killed at its memory limit, 200 MiB" in done.err
+
+
+OVER_PLAN = """
+name = "over"
+baseline = "2s"
+
+[[phase]]
+number = 1
+name = "Over"
+summary = "1 process over its limit"
+goal = "an OOM kill"
+method = "1 process"
+expected = "killed at its limit"
+load = "hog"
+processes = 1
+memory = "400MB"
+hold = "5s"
+memory_max = "200M"
+wall_time = "60s"
+"""
+
+
+def test_an_oom_kill_in_a_phase_is_told_as_that_and_the_ramp_ends_as_it_is_to(someone):
+    """Its conductor is in a scope, where before 253 any OOM kill would have been its end."""
+    someone.run("mkdir -p ramp && cat > ramp/plan.toml", stdin=OVER_PLAN.encode())
+    ramp = "steadyrun ramp plan.toml --yes --force --accept-weak --progress text --report rep"
+    done = someone.run(f"cd ramp && {TOKEN} {ramp}", seconds=200, check=False)
+    report = json.loads(someone.read("ramp/rep/latest/report.json"))
+    (attempt,) = report["attempts"]
+    found = {check["name"]: check["after"] for check in attempt["job"]["checks"]}
+    assert attempt["state"] in {"FAILED", "UNKNOWN"}, done  # of the job it is NO, of a busy host unknown
+    assert attempt["job"]["answer"] == "no"
+    assert found["exit status"] == "memory-limit", found
+    assert found["not killed at the memory limit"] == "2 killed", found
+    assert report["summary"]["exit_code"] == done.code
+
+
 def left(guest):
     """Return what there is of any load: cgroups, and processes by their environment."""
     return guest.run(f"{UNITS}; {BEARING}", check=False).out.split()
@@ -58,8 +134,7 @@ def left(guest):
 
 def test_a_load_over_its_limit_dies_alone_and_the_desktop_lives(someone, guest):
     before = identities(look(guest))
-    code = "x = b'x' * (600 << 20)"
-    done = someone.run(f"{TOKEN} steadyrun run --memory 200M -- python3 -c {shlex.quote(code)}", check=False)
+    done = someone.run(f"{TOKEN} steadyrun run --memory 200M -- python3 -c {OVER}", check=False)
     assert done.code == 137, done
     assert "killed at its memory limit, 200 MiB" in done.err
     assert left(guest) == []
