@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from testbed.image import download
 from testbed.place import ROOT
 from testbed.program import install, newest_wheel
+from testbed.recipe import DEFAULT
 from testbed.state import ensure_desktop, ensure_state
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _install(machine: Machine, locked: str) -> None:
     packed = io.BytesIO()
     with tempfile.TemporaryDirectory(prefix="steadyrun-bench-vm-") as folder:
         wheels = Path(folder) / "wheels"
-        download(locked, wheels)
+        download(locked, wheels, DEFAULT.python)
         with tarfile.open(fileobj=packed, mode="w") as archive:
             archive.add(wheels, "wheels")
     guest = machine.guest()

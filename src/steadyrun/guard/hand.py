@@ -136,6 +136,6 @@ class Hand:
         with self._lock:
             if self._busy is not None:
                 self._done.append(Done(self._busy, readback, trouble))
+            os.eventfd_write(self.fd, 1)  # before `close` may have it: its number can be another file's then
             if not self._take():
                 self._free.release()
-        os.eventfd_write(self.fd, 1)
