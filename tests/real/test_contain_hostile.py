@@ -12,7 +12,9 @@ import time
 
 import pytest
 
+from conftest import until
 from steadyrun.contain.poll import PollBackend
+from steadyrun.contain.realtime import ahead_of_others
 from steadyrun.model.containment import Capability
 
 pytestmark = pytest.mark.real
@@ -131,6 +133,62 @@ def test_a_privileged_load_that_left_all_but_the_memory_hierarchy_is_killed(lega
     start(held, "escape", *left)
     assert held.kill_all()
     assert bearing(held.token) == []
+
+
+@pytest.fixture
+def outside():
+    """A cgroup of the pids hierarchy outside any containment: what fled there cannot fill the machine."""
+    path = f"/sys/fs/cgroup/pids/test-{os.urandom(8).hex()}"
+    try:
+        os.mkdir(path)
+    except OSError as error:
+        pytest.skip(f"{path}: {error.strerror}")
+    with open(f"{path}/pids.max", "w") as file:
+        file.write("250")
+    yield f"{path}/cgroup.procs"
+    assert until(lambda: removed(path), seconds=30.0, every=0.05)
+
+
+def removed(path):
+    try:
+        os.rmdir(path)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", ["grow", "chain"])
+@pytest.mark.parametrize("kept", ["memory", "cpu", "cpuacct", "pids", "blkio", "freezer", "unified"])
+def test_a_privileged_load_that_left_all_but_one_hierarchy_and_forks_for_its_life_is_killed(
+    legacy, hold, outside, kept, kind
+):
+    if os.geteuid() != 0:
+        pytest.skip("only a privileged load can do this")
+    held = hold(legacy)
+    ways = {top: outside if "/pids/" in top else top for top in tops(held).values()}
+    stay = [top for top in ways if kept in top.split("/")[4].split(",")]
+    if not stay:
+        pytest.skip(f"this containment has no {kept} hierarchy")
+    left = [way for top, way in ways.items() if top not in stay]
+    with ahead_of_others():  # as the guard is; else the storm ends by itself before the test gets to kill it
+        start(held, "storm", kind, *left, "--", *(ways[top] for top in stay))
+        time.sleep(0.5)
+        assert len(held.containment.pids()) > 5
+        took = [killing(held)]
+        while held.containment.pids() and sum(took) < 5:
+            time.sleep(0.02)
+            took.append(killing(held))
+        left_over = bearing(held.token)
+    reaper = held.started[-1].pid  # it left all hierarchies, so nobody but the test ends it
+    os.kill(reaper, signal.SIGKILL)
+    assert left_over == [reaper]
+    assert sum(took) < 5
+
+
+def killing(held):
+    before = time.monotonic()
+    held.containment.kill()
+    return time.monotonic() - before
 
 
 def test_cgroups_that_the_load_made_below_its_own_are_killed_and_removed(kernel_backend, hold):

@@ -14,7 +14,8 @@ from steadyrun.contain.cgroup1_counters import LegacyCounters
 from steadyrun.contain.cgroup1_limits import LegacyLimits
 from steadyrun.contain.cgroup1_placement import Place
 from steadyrun.contain.hierarchy import PARENT, UNIFIED
-from steadyrun.contain.processes import cgroups_of, cgroups_of_threads, is_alive, signal_verified
+from steadyrun.contain.listed import kill_listed
+from steadyrun.contain.processes import cgroups_of, is_alive
 from steadyrun.errors import ContainmentFailedError
 from steadyrun.kernel.kept import KeptFile
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from steadyrun.model.limits import Limits, ReadBack
     from steadyrun.model.sample import CgroupSample
     from steadyrun.units import Seconds
-
-_SIGKILL = 9
 
 
 class Cgroup1Containment:
@@ -139,7 +138,9 @@ class Cgroup1Containment:
 
         Forks are refused first (`pids.max` 0), which also holds for what a privileged load moved out
         of the unified cgroup; `cgroup.kill` ends what is in that, frozen or not (cgroup-v2.rst, "Core
-        Interface Files"); the rest is found by every hierarchy and killed one by one. The rest is also
+        Interface Files"). The rest is found in every hierarchy and killed until a listing shows nobody
+        new: what a privileged load keeps in memory, cpu, cpuacct or blkio alone, where nothing ends
+        it at once, is a race that is won by being ahead of it (`listed`; docs/adr/0012). The rest is also
         a process whose first thread has ended: `cgroup.kill` signals that thread alone, and the others
         live on (seen on 6.18; __cgroup_kill in kernel/cgroup/cgroup.c). Without
         `cgroup.kill` all are frozen meanwhile, and thawed after: a process frozen by the legacy
@@ -153,17 +154,9 @@ class Cgroup1Containment:
             _try(unified, "cgroup.kill", "1")
         else:
             self.freeze()
-        for pid in self._listed():
-            signal_verified(pid, _SIGKILL, self._holds)
+        kill_listed(self._listed)
         if unified is None:
             self.thaw()
-
-    def _holds(self, pid: int) -> bool:
-        """Tell whether a thread of a process is in one of our cgroups, or in one below."""
-        return any(self._is_inside(found) for found in cgroups_of_threads(pid))
-
-    def _is_inside(self, found: dict[str, str]) -> bool:
-        return any(f"{found.get(c, '')}/".startswith(f"{path}/") for c, path in self._cgroup_paths.items())
 
     def gone(self) -> bool:
         """Tell whether somebody else removed one of its cgroups."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from steadyrun.contain.realtime import take_realtime
 from steadyrun.named import NamedTuple
 
 
@@ -19,25 +20,10 @@ class Priority(NamedTuple):
 def come_first(*, lock: bool) -> Priority:
     """Take the best scheduling and protection this process may have.
 
-    SCHED_RESET_ON_FORK keeps the load out of it. Where RT_GROUP_SCHED is on, SCHED_FIFO is EPERM
-    inside a child of a v1 cpu cgroup (Documentation/scheduler/sched-rt-group.rst); nice is tried
-    then. Memory is locked only where the whole of it may be (CAP_IPC_LOCK or no limit): with a
+    Memory is locked only where the whole of it may be (CAP_IPC_LOCK or no limit): with a
     small RLIMIT_MEMLOCK later allocations would fail instead (mlockall(2)).
     """
-    return Priority(_take_realtime(), _lock_memory() if lock else False, _lower_oom_score())
-
-
-def _take_realtime() -> bool:
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-        return True
-    except OSError:
-        pass
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, -20)
-    except OSError:
-        pass
-    return False
+    return Priority(take_realtime(), _lock_memory() if lock else False, _lower_oom_score())
 
 
 def _lock_memory() -> bool:
