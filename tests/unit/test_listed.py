@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -93,3 +94,25 @@ def test_a_caller_in_real_time_keeps_its_own_policy():
         assert scheduling_within()[:2] == scheduling()[:2] == (os.SCHED_RR, 7)
     finally:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+def test_a_user_who_may_have_real_time_gives_it_back_too():
+    if os.geteuid() != 0:
+        pytest.skip("only root can become such a user")
+    was = resource.getrlimit(resource.RLIMIT_RTPRIO)
+    try:
+        resource.setrlimit(resource.RLIMIT_RTPRIO, (1, 1))
+    except ValueError:
+        pytest.skip("CAP_SYS_RESOURCE is missing")
+    child = os.fork()
+    if child == 0:
+        failed = 1
+        try:
+            os.setresuid(65534, 65534, 65534)
+            before = scheduling()
+            policy, _, _ = scheduling_within()
+            failed = 0 if (policy, scheduling()) == (os.SCHED_FIFO, before) else 2
+        finally:
+            os._exit(failed)
+    resource.setrlimit(resource.RLIMIT_RTPRIO, was)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

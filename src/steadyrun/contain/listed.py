@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SIGKILL = 9
-KILL_FOR = Seconds(0.2)
-"""How long one kill lists again; one pass over 250 forking processes takes 2 ms (2 cores, 6.18)."""
+KILL_FOR = Seconds(1.0)
+"""How long one kill lists again, well below the keeper's silence.
+
+A pass over 250 forking processes takes 2 ms (2 cores, 6.18), and 0.2 s in an emulated machine, where
+what is left would grow again until the next kill."""
 _AT_ONCE = 64
 """How many descriptors of processes are held at a time; a process may often have 1024 (RLIMIT_NOFILE)."""
 

@@ -49,8 +49,11 @@ def ahead_of_others() -> Iterator[None]:
 
 
 def _give_back(policy: int, nice: int) -> None:
-    try:
-        os.sched_setscheduler(0, policy, os.sched_param(0))
-        os.setpriority(os.PRIO_PROCESS, 0, nice)
-    except OSError:  # a filter of system calls, say: what was granted stays, reset on fork
-        pass
+    # Only a privileged process may end SCHED_RESET_ON_FORK again (sched(7)).
+    for given in (policy, policy | os.SCHED_RESET_ON_FORK):
+        try:
+            os.sched_setscheduler(0, given, os.sched_param(0))
+            break
+        except OSError:
+            continue
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
