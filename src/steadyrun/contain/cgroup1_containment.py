@@ -140,7 +140,8 @@ class Cgroup1Containment:
         of the unified cgroup; `cgroup.kill` ends what is in that, frozen or not (cgroup-v2.rst, "Core
         Interface Files"). The rest is found in every hierarchy and killed until a listing shows nobody
         new: what a privileged load keeps in memory, cpu, cpuacct or blkio alone, where nothing ends
-        it at once, is a race that is won by being ahead of it (`listed`; docs/adr/0013). The rest is also
+        it at once, is a race that is won by being ahead of it (`listed`;
+        docs/adr/0013-a-kill-that-comes-first.md). The rest is also
         a process whose first thread has ended: `cgroup.kill` signals that thread alone, and the others
         live on (seen on 6.18; __cgroup_kill in kernel/cgroup/cgroup.c). Without
         `cgroup.kill` all are frozen meanwhile, and thawed after: a process frozen by the legacy
