@@ -207,7 +207,7 @@ def test_without_a_word_about_mounts_a_run_is_polled_and_says_so(apart):
 
 def before_ours(code, err):
     """Tell whether a Ctrl-C met the interpreter in its own start: no line of ours had run."""
-    return code == 1 and "init_import_site" in err
+    return code == 1 and ("init_import_site" in err or "Fatal Python error: init_" in err)
 
 
 MOMENTS = [0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 1.0, 1.4, 1.8, 2.2, 2.6, 3.0]
