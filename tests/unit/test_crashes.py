@@ -104,6 +104,14 @@ def test_without_journalctl_it_is_unknown():
     assert (log.known, log.why) == (False, "there is no journalctl here")
 
 
+def test_a_log_that_ends_before_the_phase_began_does_not_tell_what_the_kernel_said(journalctl):
+    program = journalctl(f"echo '{ENTRY % (9, 'BUG: of another time')}'")
+    log = read_systemds_journal(OTHER_BOOT, since=10.0, programs=program)
+    assert (log.known, log.until, log.lines) == (False, 9.0, ())
+    assert "no line of the kernel since the phase began" in log.why
+    assert read_systemds_journal(OTHER_BOOT, since=9.0, programs=program).known
+
+
 @pytest.mark.parametrize("boot", ["", "x; reboot", "--rotate"])
 def test_what_is_no_boot_id_is_not_asked_for(journalctl, tmp_path, boot):
     log = read_systemds_journal(boot, since=None, programs=journalctl("exit 0"))
@@ -201,6 +209,9 @@ def test_where_nothing_could_be_read_that_is_said_with_each_reason():
     assert "pstore: /sys/fs/pstore: Permission denied" in found.evidence
     assert found.remedy == "as root: journalctl -k -b boota"
     (found,) = crash_findings(crash._replace(logs=(unread, crash.logs[1])), as_root=True)
+    assert found.remedy == "", "its log is kept: it has a last line"
+    lost = unread._replace(until=None)
+    (found,) = crash_findings(crash._replace(logs=(lost, crash.logs[1])), as_root=True)
     assert "mkdir -p /var/log/journal" in found.remedy
 
 

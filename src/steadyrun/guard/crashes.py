@@ -89,8 +89,14 @@ def read_systemds_journal(
         lines, why = _kernel_lines(boot_id, programs, deadline_s)
     except SteadyrunError as error:
         lines, why = (), error.message
-    found = telling(lines, since=since)
-    return PastLog("systemd's journal", bool(lines), "" if lines else why, last_wall(lines), found)
+    until = last_wall(lines)
+    if lines and since is not None and (until is None or until < since):
+        why = (
+            "it has no line of the kernel since the phase began: there was none, or it did not reach the disk"
+        )
+    elif lines:
+        why = ""
+    return PastLog("systemd's journal", not why, why, until, telling(lines, since=since))
 
 
 def _kernel_lines(

@@ -91,8 +91,14 @@ def _unknown(logs: list[PastLog], boot_id: str, *, as_root: bool) -> Finding:
         severity=Severity.NOTE,
         title="What the kernel said before the machine went down is not known",
         evidence="; ".join(f"{log.source}: {log.why}" for log in logs),
-        remedy=KEEP_IT if as_root else f"as root: {_command(boot_id)}",
+        remedy=_remedy(logs, boot_id, as_root=as_root),
     )
+
+
+def _remedy(logs: list[PastLog], boot_id: str, *, as_root: bool) -> str:
+    if not as_root:
+        return f"as root: {_command(boot_id)}"
+    return KEEP_IT if all(log.until is None for log in logs) else ""
 
 
 def _command(boot_id: str) -> str:

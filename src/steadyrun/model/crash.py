@@ -40,11 +40,11 @@ class PastLog(NamedTuple):
     source: str
     """`systemd's journal`, `pstore`."""
     known: bool
-    """`False`: it could not be read, or has nothing of that boot: what the kernel said is unknown."""
+    """`False`: it could not be read, or has nothing of that time: what the kernel said is unknown."""
     why: str
     """Why it is not known; empty when it is."""
     until: Seconds | None
-    """Unix time of the last line that it has."""
+    """Unix time of the last line that it has of that boot."""
     lines: tuple[LogLine, ...]
     """Those that name trouble, the last ones, in their order."""
 

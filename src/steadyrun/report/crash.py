@@ -41,10 +41,10 @@ def _last_lines(attempt: Attempt, last: LastSeen | None, clock: Clock) -> tuple[
 
 def _log_lines(log: PastLog, clock: Clock) -> tuple[Line, ...]:
     name = f"The kernel's last words ({log.source})"
+    until = "" if log.until is None else f"; its last line is of {clock.time(log.until)}"
     if not log.known:
-        return (Line(name, f"unknown: {log.why}"),)
+        return (Line(name, f"unknown: {log.why}{until}"),)
     if not log.lines:
-        until = "" if log.until is None else f"; its last line is of {clock.time(log.until)}"
         late = "what came after may not have reached the disk"
         return (Line(name, f"nothing that names trouble{until}; {late}"),)
     return tuple(Line(name, _line_words(line, clock)) for line in log.lines)
