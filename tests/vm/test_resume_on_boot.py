@@ -41,8 +41,9 @@ HAS_ENDED = """
 import json, sys
 sys.exit(json.load(open('{}/rep/latest/report.json'))['end'] is None)
 """
-TROUBLE = "BUG: told by the testbed"
-"""As a driver says it before a machine goes down."""
+TROUBLE = "task testbed:1 blocked for more than 120 seconds."
+"""As the kernel says it of a hung task. Its `INFO:` before it would be taken for a program's name, as it is
+written by one."""
 
 
 def start(guest, user):
@@ -70,7 +71,8 @@ def gone_on(machine, user, first):
     guest.until(f"test $(readlink -f {home}/rep/latest) != {first}", seconds=BOOT_S)
     guest.until(f'python3 -c "{HAS_ENDED.format(home)}"', seconds=BOOT_S)
     guest.until(f"! test -e {unit}", seconds=60)
-    guest.until(f"! {MANAGER[user]} is-active steadyrun-resume.service", seconds=60)
+    state = f"$({MANAGER[user]} is-active steadyrun-resume.service)"  # `deactivating`: it still cleans up
+    guest.until(f"case {state} in inactive|failed) ;; *) exit 1;; esac", seconds=60)
     return guest
 
 
