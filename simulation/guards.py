@@ -12,7 +12,7 @@ from simulation.scenario import reserve_mib
 from simulation.world import Fate, World
 from steadyrun.guard import law, machine
 from steadyrun.guard.grip import gripped
-from steadyrun.guard.held import Held, Rules, Stage
+from steadyrun.guard.held import Decision, Freed, Held, Rules, Stage, Ticked
 from steadyrun.model.action import Action
 from steadyrun.model.limits import Limits
 from steadyrun.model.machine import Reserve, reserve_of
@@ -68,11 +68,11 @@ class Ours:
             tightens=True,
             throttles=load.may_swap,
         )
-        self.held, _ = machine.step(Held(), machine.Freed(Seconds(0.0)), self.rules)
+        self.held, _ = machine.step(Held(), Freed(Seconds(0.0)), self.rules)
         self.random = Random(scenario_seed)
         self.at, self.interval, self.seq = 0.0, 0.1, 0
         self.deeds: list[tuple[float, Action, str]] = []
-        self.due: list[tuple[float, Action, machine.Decision]] = []
+        self.due: list[tuple[float, Action, Decision]] = []
 
     def look(self, world: World) -> None:
         """Do what is due, then look when it is time to."""
@@ -90,9 +90,7 @@ class Ours:
         self.interval += self.random.random() * watching.jitter
         if world.fate is not Fate.RUNS:
             return
-        self.held, decisions = machine.step(
-            self.held, machine.Ticked(Seconds(world.now), reading, late), self.rules
-        )
+        self.held, decisions = machine.step(self.held, Ticked(Seconds(world.now), reading, late), self.rules)
         for decision in decisions:
             self.deeds.append((world.now, decision.action, decision.cause))
             # A freeze is in force within a step; a kill is done in one and its memory comes back over
@@ -100,7 +98,7 @@ class Ours:
             delay = 0.2 if decision.action in (Action.TIGHTEN, Action.LOOSEN) else 0.0
             self.due.append((world.now + delay, decision.action, decision))
 
-    def _do(self, world: World, decision: machine.Decision) -> None:
+    def _do(self, world: World, decision: Decision) -> None:
         match decision.action:
             case Action.FREEZE:
                 world.frozen = world.fate is Fate.RUNS

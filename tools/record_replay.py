@@ -20,10 +20,10 @@ from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.guard import machine
+from steadyrun.guard.held import Input, Rules
 from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.loop import Loop
-from steadyrun.guard.machine import Input, Rules
 from steadyrun.journal.write import open_journal
 from steadyrun.kernel.reader import HostReader, boot_id
 from steadyrun.model.codec import encode

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from readings import reading
 
 from steadyrun.guard import law
-from steadyrun.guard.machine import (
+from steadyrun.guard.deeds import running_time
+from steadyrun.guard.held import (
     Continued,
     Counted,
     Freed,
@@ -16,9 +17,8 @@ from steadyrun.guard.machine import (
     Stage,
     StopAsked,
     Ticked,
-    running_time,
-    step,
 )
+from steadyrun.guard.machine import step
 from steadyrun.guard.signs import Past, remember
 from steadyrun.model.action import Action
 from steadyrun.model.machine import reserve_of

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from steadyrun.guard import held as inputs
 from steadyrun.guard import machine
-from steadyrun.guard.machine import Held, Rules, Stage
+from steadyrun.guard.held import Held, Rules, Stage
 from steadyrun.model.codec import decode
 from steadyrun.model.record import RunRecord
 from steadyrun.ramp.judge import judge
@@ -23,7 +24,7 @@ def play(path):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     rules, held = decode(Rules, lines[0]["rules"]), Held()
     for line in lines[1:]:
-        given = decode(getattr(machine, line["input"]), line["value"])
+        given = decode(getattr(inputs, line["input"]), line["value"])
         held, decisions = machine.step(held, given, rules)
         yield line, held, [{"action": d.action.value, "cause": d.cause, "seq": d.seq} for d in decisions]
 

@@ -15,10 +15,10 @@ from steadyrun.contain.fake import FakeBackend
 from steadyrun.errors import CannotContainError
 from steadyrun.guard import keeping, killing
 from steadyrun.guard import loop as loops
+from steadyrun.guard.held import Rules
 from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.keeping import RETRY_FIRST
 from steadyrun.guard.loop import Loop
-from steadyrun.guard.machine import Rules
 from steadyrun.guard.tightening import Tightening
 from steadyrun.model.event import Acted, Sampled, Troubled
 from steadyrun.model.limits import Limits

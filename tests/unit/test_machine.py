@@ -1,7 +1,8 @@
 import pytest
 from readings import THRESHOLDS, reading
 
-from steadyrun.guard.machine import (
+from steadyrun.guard.deeds import running_time
+from steadyrun.guard.held import (
     Continued,
     Counted,
     Decision,
@@ -13,9 +14,8 @@ from steadyrun.guard.machine import (
     Stage,
     StopAsked,
     Ticked,
-    running_time,
-    step,
 )
+from steadyrun.guard.machine import step
 from steadyrun.model.action import Action
 from steadyrun.model.outcome import Ending, MemberExit
 from steadyrun.units import GIB, MIB

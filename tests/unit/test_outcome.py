@@ -5,7 +5,7 @@ import errno
 import pytest
 from evidence import limits, psi, reading
 
-from steadyrun.guard.machine import Held
+from steadyrun.guard.held import Held
 from steadyrun.guard.outcome import outcome_of
 from steadyrun.guard.rules import POLLED_TICK, rules_of
 from steadyrun.model.limits import ReadBack

@@ -4,7 +4,8 @@ import pytest
 from readings import THRESHOLDS, frames, psi, reading
 
 from steadyrun.guard.grip import TIGHTEST
-from steadyrun.guard.machine import Freed, Held, Rules, Stage, Ticked, step
+from steadyrun.guard.held import Freed, Held, Rules, Stage, Ticked
+from steadyrun.guard.machine import step
 from steadyrun.model.action import Action
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending

@@ -166,15 +166,15 @@ def _stop_with_the_load(loop: Loop) -> None:
 
     A load that is being ended is not stopped, nor is its guard: its grace is under way.
     """
-    from steadyrun.guard import machine
+    from steadyrun.guard.held import Continued, Paused, Stage
 
-    if loop.held.stage not in (machine.Stage.RUNNING, machine.Stage.FROZEN):
+    if loop.held.stage not in (Stage.RUNNING, Stage.FROZEN):
         return
-    loop.give(machine.Paused(loop.now()))
+    loop.give(Paused(loop.now()))
     loop.hold.keeper.pause()
     os.kill(os.getpid(), signal.SIGSTOP)
     loop.hold.keeper.beat(loop.now())
-    loop.give(machine.Continued(loop.now()))
+    loop.give(Continued(loop.now()))
     loop.resumed()
     # The shell's CONT reached the whole process group; a load that left the group gets its own.
     _forward(loop, signal.SIGCONT)

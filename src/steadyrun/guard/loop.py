@@ -14,7 +14,19 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from steadyrun.guard import law, machine
-from steadyrun.guard.held import Decision, Held, Input, Rules, Stage, same
+from steadyrun.guard.held import (
+    Counted,
+    Decision,
+    Freed,
+    Held,
+    Input,
+    MemberEnded,
+    Rules,
+    Stage,
+    StopAsked,
+    Ticked,
+    same,
+)
 from steadyrun.guard.hold import Hold
 from steadyrun.guard.killing import Killing
 from steadyrun.guard.outcome import outcome_of
@@ -94,7 +106,7 @@ class Loop:
             return
         self.hold.release()
         at = self.now()
-        self.give(machine.Freed(at))
+        self.give(Freed(at))
         self._emit(Released(at, Seconds(time())))
         self._tick(at)
 
@@ -108,7 +120,7 @@ class Loop:
 
     def stop(self, ending: Ending, cause: str, *, now: bool = False) -> None:
         """Pass on somebody's wish that the load ends."""
-        self.give(machine.StopAsked(self.now(), ending, cause, now))
+        self.give(StopAsked(self.now(), ending, cause, now))
 
     def run(self, each_turn: Callable[[], None] | None = None) -> LoadOutcome:
         """Guard until nothing is left; remove the containment; say how it ended."""
@@ -163,7 +175,7 @@ class Loop:
         if self.held.stage is Stage.FROZEN and self._confirm is None and reading.load.frozen is False:
             self.hold.containment.freeze()  # somebody thawed it: a keeper after a stop of ours, or the load
         before = self.held
-        decided = self.give(machine.Ticked(now, reading, late))
+        decided = self.give(Ticked(now, reading, late))
         if not same(self.held, before) or now - self._passed_on >= SAMPLE_EVERY:
             self._passed_on = now
             self._seq += 1
@@ -273,7 +285,7 @@ class Loop:
         if ended is None:
             return
         self.forget(pidfd)
-        self.give(machine.MemberEnded(self.now(), ended))
+        self.give(MemberEnded(self.now(), ended))
         self._count()
 
     def _count_soon(self) -> None:
@@ -299,7 +311,7 @@ class Loop:
             self.left_behind = left
         if self.held.stage is Stage.KILLING:
             self._tell(self._killing.look(self.now(), self.hold.survivors()))
-        self.give(machine.Counted(self.now(), left, kills))
+        self.give(Counted(self.now(), left, kills))
         if self.held.stage is not Stage.KILLING:
             self._recount = None
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from steadyrun.guard.deeds import continued, kill, paused, rest_from_pause, running_time, term, thawed
+from steadyrun.guard.deeds import continued, kill, paused, rest_from_pause, term, thawed
 from steadyrun.guard.held import (
     NO_READING,
     Continued,
@@ -41,23 +41,6 @@ from steadyrun.model.action import Action
 from steadyrun.model.outcome import Ending
 from steadyrun.model.sample import Reading
 from steadyrun.units import format_size
-
-__all__ = [
-    "Continued",
-    "Counted",
-    "Decision",
-    "Freed",
-    "Held",
-    "Input",
-    "MemberEnded",
-    "Paused",
-    "Rules",
-    "Stage",
-    "StopAsked",
-    "Ticked",
-    "running_time",
-    "step",
-]
 
 KERNEL_KILLED = "the kernel killed at the hard limit"
 
