@@ -60,14 +60,8 @@ class Answer(NamedTuple):
 
 def earlyoom(look: Look, memory: Memory) -> Answer:
     """Kill the largest process when available memory and free swap are both low."""
-    swap_free = look.swap_free if look.swap_total else 0.0
-    deed = Deed.NOTHING
-    if look.available <= 0.05 and swap_free <= 0.05:
-        deed = Deed.KILL
-    elif look.available <= 0.10 and swap_free <= 0.10:
-        deed = Deed.TERM
-    to_limit = max(0.0, look.available - 0.10) * look.ram / 6000.0
-    to_limit += max(0.0, swap_free - 0.10) * look.swap_total / 800.0
+    deed = _when_low(look, term=(0.10, 0.10), kill=(0.05, 0.05))
+    to_limit = _to_limit(look, term=(0.10, 0.10), swap_rate=800.0)
     pause = 0.2 if deed is not Deed.NOTHING else min(1.0, max(0.1, to_limit))
     return Answer(deed, memory, look.at + pause)
 
@@ -76,22 +70,15 @@ def nohang(look: Look, memory: Memory) -> Answer:
     """Do as nohang-desktop: memory and swap, and `some` avg10 of memory pressure held for 30 s."""
     if look.at < memory.quiet_until:
         return Answer(Deed.NOTHING, memory, look.at + 0.1)
-    swap_free = look.swap_free if look.swap_total else 0.0
-    deed = Deed.NOTHING
-    if look.available <= 0.02 and swap_free <= 0.04:
-        deed = Deed.KILL
-    elif look.available <= 0.05 and swap_free <= 0.10:
-        deed = Deed.TERM
-    over = look.some_avg10 >= 0.40
-    since = (look.at if memory.over_since is None else memory.over_since) if over else None
+    deed = _when_low(look, term=(0.05, 0.10), kill=(0.02, 0.04))
+    since = _over_since(look, memory, over=look.some_avg10 >= 0.40)
     quiet = memory.quiet_until
     if deed is Deed.NOTHING and since is not None and look.at - since >= 30.0:
         deed = Deed.KILL if look.some_avg10 >= 0.90 else Deed.TERM
         quiet = look.at + 15.0  # psi_post_action_delay
     elif deed is not Deed.NOTHING:
         quiet = look.at + (3.0 if deed is Deed.TERM else 0.2)  # post_soft_action_delay
-    to_limit = max(0.0, look.available - 0.05) * look.ram / 6000.0
-    to_limit += max(0.0, swap_free - 0.10) * look.swap_total / 2000.0
+    to_limit = _to_limit(look, term=(0.05, 0.10), swap_rate=2000.0)
     return Answer(deed, Memory(since, quiet), look.at + min(3.0, max(0.1, to_limit)))
 
 
@@ -101,8 +88,31 @@ def oomd(look: Look, memory: Memory) -> Answer:
         return Answer(Deed.NOTHING, memory, look.at + 0.15)
     if look.swap_total and look.swap_free < 0.10 and look.available < 0.10:
         return Answer(Deed.KILL_CGROUP, Memory(None, look.at + 15.0), look.at + 0.15)
-    over = look.full_avg10 >= 0.50
-    since = (look.at if memory.over_since is None else memory.over_since) if over else None
+    since = _over_since(look, memory, over=look.full_avg10 >= 0.50)
     if since is not None and look.at - since >= 20.0:
         return Answer(Deed.KILL_CGROUP, Memory(None, look.at + 15.0), look.at + 0.15)
     return Answer(Deed.NOTHING, Memory(since, memory.quiet_until), look.at + 0.15)
+
+
+def _when_low(look: Look, *, term: tuple[float, float], kill: tuple[float, float]) -> Deed:
+    """Decide by shares of available memory and free swap, both of which must be as low."""
+    for deed, (available, swap_free) in ((Deed.KILL, kill), (Deed.TERM, term)):
+        if look.available <= available and _swap_free(look) <= swap_free:
+            return deed
+    return Deed.NOTHING
+
+
+def _to_limit(look: Look, *, term: tuple[float, float], swap_rate: float) -> float:
+    """Return the seconds until TERM at 6000 MiB/s of memory and `swap_rate` MiB/s of swap."""
+    memory = max(0.0, look.available - term[0]) * look.ram / 6000.0
+    return memory + max(0.0, _swap_free(look) - term[1]) * look.swap_total / swap_rate
+
+
+def _swap_free(look: Look) -> float:
+    """Return the share of swap that is free: none is free where there is none."""
+    return look.swap_free if look.swap_total else 0.0
+
+
+def _over_since(look: Look, memory: Memory, *, over: bool) -> float | None:
+    """Return since when a pressure has been over its limit; `None`: it is not."""
+    return (look.at if memory.over_since is None else memory.over_since) if over else None
