@@ -16,7 +16,7 @@ from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
 from steadyrun.kernel.reader import read_text
-from steadyrun.model.containment import CgroupMount, ContainmentFacts, ManagerFacts
+from steadyrun.model.containment import CgroupMount, ContainmentFacts
 from steadyrun.units import Seconds
 
 
@@ -45,24 +45,23 @@ def read_facts(root: str = "/") -> ContainmentFacts:
     if mount is None:
         return _try_children(facts, before)
     if facts.systemd_running and not before:  # there is no bus in a tree of a test's own
-        facts = facts._replace(manager=_ask_manager(mount, dict(facts.own).get(UNIFIED)))
+        facts = _with_manager(facts, mount)
     return with_levels(facts, root=before)
 
 
 def ask_again(facts: ContainmentFacts, patience: Seconds) -> ContainmentFacts:
     """Ask the manager once more, for so long; the rest stays as it was read."""
-    from steadyrun.contain.systemd_facts import read_manager
-
     mount = unified_memory(facts)
-    if mount is None:
-        return facts
-    return facts._replace(manager=read_manager(mount, patience, dict(facts.own).get(UNIFIED)))
+    return facts if mount is None else _with_manager(facts, mount, patience)
 
 
-def _ask_manager(mount: CgroupMount, own: str | None) -> ManagerFacts:
-    from steadyrun.contain.systemd_facts import read_manager
+def _with_manager(
+    facts: ContainmentFacts, mount: CgroupMount, patience: Seconds | None = None
+) -> ContainmentFacts:
+    from steadyrun.contain.systemd_facts import PATIENCE_S, read_manager
 
-    return read_manager(mount, own=own)
+    within = PATIENCE_S if patience is None else patience
+    return facts._replace(manager=read_manager(mount, within, dict(facts.own).get(UNIFIED)))
 
 
 def _read_kernel(before: str) -> tuple[int, int]:

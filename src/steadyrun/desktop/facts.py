@@ -42,7 +42,7 @@ def quick_facts(root: str = "/", env: Mapping[str, str] | None = None) -> Machin
     system = os.uname()
     return MachineFacts(
         boot_id=boot_id(root),
-        booted_wall=_booted(before),
+        booted_wall=booted_wall(before),
         hostname=system.nodename,
         distribution=_distribution(before),
         kernel=system.release,
@@ -122,7 +122,7 @@ def _memory(before: str) -> MemInfo:
         return _NO_MEMORY
 
 
-def _booted(before: str) -> Seconds | None:
+def booted_wall(before: str = "") -> Seconds | None:
     """Return the Unix time of the boot from the clocks, which /proc/stat's `btime` is made of too.
 
     /proc/stat lists every interrupt and is slow on large machines; a tree of tests has its own.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
 from steadyrun.kernel.kept import KeptFile, parsed, read_text
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
@@ -68,10 +67,7 @@ def _unified(before: str) -> str | None:
 
 
 def _unified_path(path: str) -> str | None:
-    try:
-        return dict(parse_proc_cgroup(read_text(path) or "", source=path)).get("")
-    except FormatError:
-        return None
+    return dict(parsed(read_text(path), parse_proc_cgroup, path) or ()).get("")
 
 
 def _candidates(top: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ import re
 import subprocess
 import time
 
+from steadyrun.desktop.facts import booted_wall
 from steadyrun.errors import SteadyrunError
 from steadyrun.journal.crashed import ROWS_MOST, crash_findings, last_seen
 from steadyrun.journal.recover import AttemptMark
@@ -54,7 +55,7 @@ def with_evidence(mark: AttemptMark, journal: Journal, boot_id: str) -> AttemptM
         boot_id=mark.boot_id,
         found_boot_id=boot_id,
         found_wall=Seconds(time.time()),
-        booted_wall=_booted(),
+        booted_wall=booted_wall(),
         last=last_seen(rows),
         logs=(read_systemds_journal(mark.boot_id, since=began), read_pstore(since=began)),
     )
@@ -64,14 +65,6 @@ def with_evidence(mark: AttemptMark, journal: Journal, boot_id: str) -> AttemptM
 def _began(journal: Journal, mark: AttemptMark) -> Seconds | None:
     attempts = journal.record(mark.run_id).attempts
     return next((a.started_wall for a in attempts if a.serial == mark.serial), None)
-
-
-def _booted() -> Seconds | None:
-    text = read_text("/proc/uptime")
-    try:
-        return None if text is None else Seconds(time.time() - float(text.split()[0]))
-    except (ValueError, IndexError):
-        return None
 
 
 # -- systemd's journal -----------------------------------------------------------------------------

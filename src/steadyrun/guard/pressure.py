@@ -153,12 +153,16 @@ def _why_kill(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rule
     red = judgement.level >= Level.RED
     if red and len(held.reds) >= limits.reds_max:
         return f"frozen for the {len(held.reds)}. time within a minute: {judgement.cause}"
-    whole = signs.over <= frozen_for  # nothing of the time before the freeze is in the window
-    if red and judgement.kind is Kind.STALL and frozen_for >= limits.stall_max and whole:
+    if red and judgement.kind is Kind.STALL and _outlasts(frozen_for, signs, rules):
         return f"frozen for {format_duration(frozen_for)} and still {judgement.cause}"
     if (red or judgement.level is Level.UNKNOWN) and frozen_for >= limits.frozen_max:
         return f"frozen for {format_duration(limits.frozen_max)} and still {judgement.cause}"
     return None
+
+
+def _outlasts(frozen_for: Seconds, signs: Signs, rules: Rules) -> bool:
+    """Tell whether what is seen now is there in spite of the freeze: none of the window is from before it."""
+    return frozen_for >= rules.thresholds.stall_max and signs.over <= frozen_for
 
 
 def _why_not_the_cause(
@@ -167,13 +171,14 @@ def _why_not_the_cause(
     """Say why the load is not what the machine suffers from; `None`: it may be."""
     if judgement.level is not Level.UNKNOWN and judgement.level < Level.RED:
         return None
-    limits, frozen_for = rules.thresholds, Seconds(tick.at - held.since)
-    if judgement.kind is Kind.FRAMES and frozen_for >= limits.stall_max and signs.over <= frozen_for:
+    frozen_for = Seconds(tick.at - held.since)
+    outlasts = _outlasts(frozen_for, signs, rules)
+    if judgement.kind is Kind.FRAMES and outlasts:
         return (
             f"frozen for {format_duration(frozen_for)} and still {judgement.cause}: not because of this load"
         )
-    stalls = judgement.kind is Kind.STALL and frozen_for >= limits.stall_max and signs.over <= frozen_for
-    if not worth and (stalls or frozen_for >= limits.frozen_max):
+    stalls = judgement.kind is Kind.STALL and outlasts
+    if not worth and (stalls or frozen_for >= rules.thresholds.frozen_max):
         held_size = format_size(tick.reading.load.working_set or tick.reading.load.memory)
         return (
             f"frozen for {format_duration(frozen_for)} and still {judgement.cause}: "
