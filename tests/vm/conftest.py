@@ -19,7 +19,7 @@ from testbed.recipe import chosen_suite
 from testbed.state import taken_up
 
 EVIDENCE = ROOT / "build" / "test-vm"
-"""A folder for each test that failed."""
+"""A folder for each test that failed; what a test measured beside them."""
 DEADLINE_S = 300
 """Of a test that does not say another: `@pytest.mark.deadline(seconds)`."""
 TIMES = pytest.StashKey()
@@ -104,6 +104,13 @@ def say(request):
     """Tell on the terminal what takes long."""
     reporter = request.config.pluginmanager.getplugin("terminalreporter")
     return lambda line: reporter.write_line(f"testbed: {line}")
+
+
+@pytest.fixture(scope="session")
+def evidence():
+    """The folder for what is kept of a test that did not fail."""
+    EVIDENCE.mkdir(parents=True, exist_ok=True)
+    return EVIDENCE
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 IDLE_S = 8.0
 AROUND_S = 120.0
-"""What the watcher needs beside its windows on a machine that answers: the starts, the end, the census."""
+"""What the watcher needs beside its windows on a machine that answers: the window, the end, the census."""
 BACK_S = 60.0
 """How long a machine that does not answer after the storm is waited for."""
 WATCHER = "storm-watch.service"
@@ -73,11 +73,11 @@ def storm(
     guest.run(f"mkdir -p /run/storm && chown desk: /run/storm && {SWAPS[swap] or 'true'}", seconds=120)
     if under.prepare:
         guest.run(under.prepare, seconds=120)
-    plan = json.dumps({"line": line_of(under, load), "idle_s": idle_s, "seconds": seconds})
-    _start_watcher(guest, plan)
+    plan = {"line": line_of(under, load), "idle_s": idle_s, "start_s": under.start_s, "seconds": seconds}
+    _start_watcher(guest, json.dumps(plan))
     guest.until(f"test -e {READY}", seconds=AROUND_S)
     with Probe(guest, machine.port) as probe:
-        told, lost = _wait(machine, idle_s + seconds + AROUND_S)
+        told, lost = _wait(machine, idle_s + under.start_s + seconds + AROUND_S)
         until, after = time.monotonic(), _spent(machine)
     looks = probe.looks(told.storm_wall if told else time.time() - (time.monotonic() - began))
     return Record(

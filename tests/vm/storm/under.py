@@ -21,6 +21,9 @@ class Under:
     """Shell commands for root before anything begins, such as starting a daemon."""
     version: str = ""
     """A shell command that says which version it is."""
+    start_s: float = 60.0
+    """From the line typed to the load's first process at most: what stands before it may be slow on a busy
+    machine."""
 
 
 BARE = Under("nothing", "the command as it is", version="uname -r")
@@ -29,4 +32,11 @@ STEADYRUN = Under(
     "steadyrun run, its defaults and a memory limit",
     before=f"steadyrun run --memory {MEMORY} --json /run/storm/outcome.json --",
     version="steadyrun --version",
+)
+RAMP_REPORT = "/home/desk/rep/latest"
+RAMP = Under(
+    "ramp",
+    "the last phase of steadyrun ramp, which finds the limits by itself",
+    before="steadyrun ramp --yes --force --tries 1 --progress text --report /home/desk/rep --",
+    start_s=400.0,
 )

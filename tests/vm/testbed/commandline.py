@@ -13,10 +13,11 @@ DISK_BYTES_PER_S = 62_914_560
 DISK_OPERATIONS_PER_S = 2000
 """The disk is held down to what a disk does: the host's page cache behind it is much faster."""
 
+LEGACY = "systemd.unified_cgroup_hierarchy=0"
 MODES = {
     "unified": "",
-    "hybrid": "systemd.unified_cgroup_hierarchy=0",
-    "legacy": "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1",
+    "hybrid": LEGACY,
+    "legacy": f"{LEGACY} systemd.legacy_systemd_cgroup_controller=1",
 }
 """The guest's cgroup modes by the words of its kernel's command line that choose them (systemd(1))."""
 
@@ -30,6 +31,18 @@ class Hardware(NamedTuple):
     processors: int = 2
     kernel_words: str = ""
     """Added to the kernel's command line, e.g. `systemd.unified_cgroup_hierarchy=0`."""
+
+    def accel(self) -> str:
+        """Return QEMU's accelerator with its options.
+
+        The legacy freezer turns a static key of the kernel at every freeze (`freezer_active`, Linux 6.1), and
+        one translating thread may keep the breakpoint that stood there while another patched the code: a guest
+        was seen whose processors both executed the same int3 for ever (get_signal+0xa0 in the reports of its
+        watchdog) in the middle of a fork storm. With one thread for all processors it was not seen.
+        """
+        if self.accelerator == "kvm":
+            return "kvm"
+        return f"tcg,thread={'single' if LEGACY in self.kernel_words else 'multi'},tb-size=512"
 
     def cpu(self) -> str:
         """Return QEMU's model: under emulation the plain one, which boots a quarter faster than `max`."""
@@ -67,9 +80,8 @@ class Attachments(NamedTuple):
 
 def command_line(hardware: Hardware, attached: Attachments) -> list[str]:
     """Return the words that start the machine."""
-    accel = "kvm" if hardware.accelerator == "kvm" else "tcg,thread=multi,tb-size=512"
     words = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35"]
-    words += ["-accel", accel, "-cpu", hardware.cpu()]
+    words += ["-accel", hardware.accel(), "-cpu", hardware.cpu()]
     words += ["-smp", str(hardware.processors), "-m", str(hardware.memory_mib)]
     words += ["-kernel", attached.kernel, "-initrd", attached.initrd, "-append", hardware.kernel_line()]
     words += ["-chardev", f"file,id=console,path={_escaped(attached.console)},append=on"]

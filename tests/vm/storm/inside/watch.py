@@ -33,8 +33,6 @@ READY = f"{board.FOLDER}/ready"
 EVERY_S = 0.5
 START_S = 20.0
 """For the window's first second."""
-START_LOAD_S = 60.0
-"""From the line typed to the load's first process: what stands before it may be slow on a busy machine."""
 LEAST_S = 10.0
 """A storm is watched at least so long, and `AFTER_S` beyond its end: what it leaves is felt, too."""
 AFTER_S = 3.0
@@ -51,7 +49,10 @@ class Plan(NamedTuple):
     line: str
     """Typed at the desktop; what it writes goes to `SAID`, its exit code to `EXIT`."""
     idle_s: float
+    start_s: float
+    """From the line typed to the load's first process at most."""
     seconds: float
+    """From there."""
 
 
 def main(argv: list[str]) -> int:
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> int:
     os.lseek(log, 0, os.SEEK_END)
     storm, storm_wall = time.monotonic_ns(), time.time()
     type_at_desktop(f"cd; {{ {plan.line}; echo $? > {EXIT}; }} > {SAID} 2>&1")
-    samples, stopped = _look_on(storm, plan.seconds)
+    samples, stopped = _look_on(storm, plan)
     counts = board.Board()
     started, finished = (counts.words[n] for n in (board.STARTED, board.FINISHED))
     begin = started or storm
@@ -134,7 +135,7 @@ def type_at_desktop(line: str) -> None:
         pipe.write(f"{line}\n")
 
 
-def _look_on(storm: int, seconds: float) -> tuple[list[Sample], float | None]:
+def _look_on(storm: int, plan: Plan) -> tuple[list[Sample], float | None]:
     """Look twice a second; return what was seen, and when nothing of the load was left any more.
 
     The time that is watched begins when the load does; its own time is what the samples bear.
@@ -153,7 +154,7 @@ def _look_on(storm: int, seconds: float) -> tuple[list[Sample], float | None]:
         elif stopped is None and (started or _exit_code() is not None):
             stopped = at
         ran = at - begun if begun is not None else 0.0
-        if ran >= seconds or (begun is None and at >= START_LOAD_S):
+        if ran >= plan.seconds or (begun is None and at >= plan.start_s):
             return samples, stopped
         if stopped is not None and ran >= LEAST_S and at >= stopped + AFTER_S:
             return samples, stopped

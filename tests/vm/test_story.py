@@ -1,0 +1,101 @@
+"""The story this project began with: a command that takes the desktop down, bare and under steadyrun.
+
+What is run, the window at 60 frames a second, the looks at SSH and the census are those of `storm`. Every
+figure is compared with the same machine's idle one or with the same load bare: an emulated machine has no
+milliseconds of its own.
+"""
+
+import dataclasses
+import json
+
+import msgspec
+import pytest
+from storm.experiment import storm
+from storm.judge import judge
+from storm.loads import LOADS
+from storm.under import BARE, RAMP, RAMP_REPORT, STEADYRUN
+
+pytestmark = pytest.mark.deadline(300)
+
+TO_WORK_AT = 20
+"""Frames a second. Below, the mouse jumps."""
+WATCHED_S = 20.0
+"""Of what has no end under a limit: later nothing changed in longer looks."""
+
+
+@pytest.fixture
+def put_through(start_machine, evidence):
+    """Do one experiment in a fresh machine; its record is kept, whatever becomes of the test."""
+
+    def put(load, under, **how):
+        machine = start_machine()
+        record = storm(machine, LOADS[load], under, **how)
+        name = f"storm-{load}-{under.name}-{record.swap}.json"
+        (evidence / name).write_bytes(msgspec.json.format(msgspec.json.encode(record)))
+        assert record.told is not None, f"the machine was lost: {record.lost}"
+        row = judge(record)
+        print(json.dumps(dataclasses.asdict(row), indent=1))
+        return machine, record, row
+
+    return put
+
+
+def expect_untouched(row):
+    """Session, desktop, SSH and everybody else are as they were before the storm."""
+    assert row.survived, f"changed: {row.changed}"
+    assert row.lost == ()
+    assert row.oom_outside == ()
+    assert row.ssh_refused == 0
+    assert row.banner_max_s is not None
+    assert row.fps >= max(TO_WORK_AT, 0.75 * row.fps_idle), "the desktop is there, and can be worked at"
+
+
+def test_bare_the_command_takes_the_desktop_with_it(put_through):
+    _, record, row = put_through("few-large", BARE)
+    assert not row.survived or row.fps < TO_WORK_AT
+    assert record.told.stopped_s is None or record.told.children_killed > 0
+
+
+@pytest.mark.deadline(700)
+def test_as_the_last_phase_of_a_ramp_it_leaves_the_machine_as_it_was(put_through):
+    machine, record, row = put_through("few-large", RAMP, seconds=240)
+    assert record.told.started_s is not None, record.told.said
+    expect_untouched(row)
+    report = json.loads(machine.guest().read(f"{RAMP_REPORT}/report.json"))
+    last = report["attempts"][-1]
+    checks = {check["name"]: check["answer"] for check in last["host"]["checks"]}
+    assert last["host"]["answer"] == "yes", checks
+
+
+def test_what_fits_is_done_as_fast_and_the_desktop_does_not_feel_it(put_through):
+    _, _, bare = put_through("fits", BARE)
+    assert bare.exit_code == 0
+
+    _, _, held = put_through("fits", STEADYRUN)
+    expect_untouched(held)
+    assert held.exit_code == 0
+    assert held.work_share == 1.0
+    assert held.fps > bare.fps
+    assert held.finished_s <= bare.finished_s / 0.97
+
+
+@pytest.mark.parametrize(
+    ("load", "swap"),
+    [
+        ("few-large", "none"),
+        ("few-large", "zram"),
+        ("many-small", "none"),
+        ("many-small", "file"),
+        ("writer", "none"),
+        ("fork-bomb", "none"),
+        ("shm", "none"),
+        ("leak", "none"),
+        ("leak", "zram"),
+        ("all", "none"),
+        ("all", "file"),
+    ],
+)
+def test_under_steadyrun_nothing_else_is_touched(put_through, load, swap):
+    _, record, row = put_through(load, STEADYRUN, swap=swap, seconds=WATCHED_S)
+    assert record.told.started_s is not None, record.told.said
+    expect_untouched(row)
