@@ -62,3 +62,35 @@ def test_what_cannot_be_told_was_not_given_and_the_manager_is_used(systemd):
     systemd.answers["GetUnit"] = refuse
     found = read_manager(MOUNT, 5.0, f"{GROUP}/app.slice/given.scope/rest")
     assert (found.trouble, found.given, found.version) == ("", "", 252)
+
+
+@pytest.fixture
+def absent(systemd):
+    """Make the manager one that nobody finds on the bus for the first questions."""
+
+    def of(questions):
+        answer, left = systemd.answers["Get"], [questions]
+
+        def nobody_yet(fake, call):
+            left[0] -= 1
+            if left[0] >= 0:
+                raise FailureError("org.freedesktop.DBus.Error.NameHasNoOwner")
+            return answer(fake, call)
+
+        systemd.answers["Get"] = nobody_yet
+
+    return of
+
+
+def test_a_manager_that_runs_and_is_not_on_the_bus_yet_is_waited_for(absent, tmp_path, monkeypatch):
+    (tmp_path / "systemd/private").mkdir(parents=True)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    absent(2)
+    assert read_manager(MOUNT, 5.0).trouble == ""
+
+
+def test_on_a_bus_without_a_manager_nobody_is_waited_for(absent, tmp_path, monkeypatch, systemd):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    absent(2)
+    assert "NameHasNoOwner" in read_manager(MOUNT, 5.0).trouble
+    assert len(systemd.asked("Get")) == 1

@@ -83,9 +83,8 @@ def test_an_oom_kill_at_its_limit_stops_no_scope_of_systemd(someone):
     """Unlike one in the scope itself, which stops all of it; only 247 takes no notice of that."""
     scope = f"systemd-run -q --scope {'' if someone.user == 'root' else '--user'}"
     loads = f"python3 -c {OVER} & wait $!; sleep 2; echo went on"
-    bare = someone.run(
-        f"{scope} -p MemoryMax=200M -p MemorySwapMax=0 sh -c {shlex.quote(loads)}", check=False
-    )
+    bare = someone.run(f"{scope} -p MemoryMax=200M -p MemorySwapMax=0 sh -c {shlex.quote(loads)}; echo ended")
+    assert "ended" in bare.out, bare
     assert ("went on" in bare.out) == (chosen_suite() == OLDEST.name), bare
     guarded = f"steadyrun run --memory 200M -- python3 -c {OVER}; echo code $?; sleep 2; echo went on"
     done = someone.run(f"{TOKEN} {scope} sh -c {shlex.quote(guarded)}", check=False)

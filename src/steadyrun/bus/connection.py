@@ -43,9 +43,10 @@ _DENIED = frozenset(
         "org.freedesktop.DBus.Error.AuthFailed",
     }
 )
-_NOBODY = frozenset(
+NOBODY = frozenset(
     {"org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"}
 )
+"""Errors of a bus on which nobody has the name that was called."""
 
 
 class Target(NamedTuple):
@@ -435,6 +436,6 @@ def _mend(which: Bus) -> str:
 def _hint(name: str) -> str | None:
     if name in _DENIED:
         return "run it as root, or have the administrator allow it with a polkit rule"
-    if name in _NOBODY:
+    if name in NOBODY:
         return "look whether the service runs: systemctl status systemd-logind, busctl --list"
     return None

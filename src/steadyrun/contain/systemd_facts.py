@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from steadyrun.contain.hierarchy import ancestors, visible
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 3.0
 """For all questions together. Who has nothing as good as a manager waits longer for it (`decide`)."""
+ARRIVES_WITHIN_S = 1.0
+"""For a manager that runs and is not on its bus yet: 0.1 s on the testbed's emulated machine."""
+_ASK_AGAIN_S = 0.02
 _CHILD = "init.scope"
 """A cgroup that each manager has: its own process is in it (Control Group APIs and Delegation)."""
 _DELEGABLE = (".service", ".scope")
@@ -35,7 +39,7 @@ def read_manager(mount: CgroupMount, patience: float = PATIENCE_S, own: str | No
     is_user = os.geteuid() != 0
     try:
         with open_manager(until) as manager:
-            version = manager.version(until=until)
+            version = _version(manager, until, is_user=is_user)
             group = manager.control_group(until=until)
             unit = own_unit(mount, own, group) if is_user and own is not None else None
             is_given = unit is not None and _is_given(manager, unit, until)
@@ -84,6 +88,33 @@ def open_manager(until: float) -> Manager:
     from steadyrun.bus.units import Manager
 
     return Manager.open(Bus.SYSTEM if os.geteuid() == 0 else Bus.USER, until=until)
+
+
+def _version(manager: Manager, until: float, *, is_user: bool) -> int | None:
+    """Ask for the version; wait a moment for a manager that is not on the bus yet.
+
+    A user's manager takes its name there once the bus has come up that the first question starts: the first
+    command after a login may be there before it.
+
+    Raises:
+        BusError: It was not told.
+    """
+    from steadyrun.bus.connection import NOBODY, within
+
+    arrives = min(until, within(ARRIVES_WITHIN_S))
+    while True:
+        try:
+            return manager.version(until=until)
+        except BusError as error:
+            if error.name not in NOBODY or not _runs(is_user) or time.monotonic() >= arrives:
+                raise
+        time.sleep(_ASK_AGAIN_S)
+
+
+def _runs(is_user: bool) -> bool:
+    """Tell whether a manager runs, by the socket that it has beside the bus (systemctl talks over it)."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    return os.path.exists(f"{runtime if is_user else '/run'}/systemd/private")
 
 
 def _is_given(manager: Manager, unit: str, until: float) -> bool:

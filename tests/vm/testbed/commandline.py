@@ -36,9 +36,9 @@ class Hardware(NamedTuple):
         """Return QEMU's accelerator with its options.
 
         The legacy freezer turns a static key of the kernel at every freeze (`freezer_active`, Linux 6.1), and
-        one translating thread may keep the breakpoint that stood there while another patched the code: a guest
-        was seen whose processors both executed the same int3 for ever (get_signal+0xa0 in the reports of its
-        watchdog) in the middle of a fork storm. With one thread for all processors it was not seen.
+        one translating thread may keep the breakpoint that stood there while another patched the code: a
+        guest was seen whose processors both executed the same int3 for ever (get_signal+0xa0 in the reports
+        of its watchdog) in the middle of a fork storm. With one thread for all processors it was not seen.
         """
         if self.accelerator == "kvm":
             return "kvm"
