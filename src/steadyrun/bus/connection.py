@@ -43,9 +43,7 @@ _DENIED = frozenset(
         "org.freedesktop.DBus.Error.AuthFailed",
     }
 )
-NOBODY = frozenset(
-    {"org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"}
-)
+NOBODY = frozenset({"org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"})
 """Errors of a bus on which nobody has the name that was called."""
 
 
