@@ -11,7 +11,7 @@ from storm.host import Spent, others_frac
 from storm.inside.board import SLOTS
 from storm.inside.load import parts
 from storm.judge import changes, judge, lost, oom_outside
-from storm.loads import LOADS, ROUNDS
+from storm.loads import LOADS
 from storm.record import Census, Frames, Login, Process, Record, Told
 from storm.swap import SWAPS
 from storm.under import BARE, MEMORY, STEADYRUN
@@ -32,7 +32,7 @@ class TestLoads:
 
     def test_what_has_no_end_asks_for_no_amount(self):
         assert LOADS["fork-bomb"].asked() is None
-        assert LOADS["fits"].asked() == 40 * ROUNDS
+        assert LOADS["fits"].asked() == 64 * 150
         assert LOADS["writer"].asked() == 4 << 30
 
     def test_one_fits_and_the_others_do_not(self):
@@ -113,7 +113,7 @@ TOLD = Told(
     started_s=1.0,
     stopped_s=7.5,
     finished_s=None,
-    rounds=ROUNDS,
+    rounds=150,
     bytes=1 << 20,
     forks=3,
     children_killed=1,
@@ -153,7 +153,7 @@ class TestJudging:
         assert row.survived is True
         assert (row.changed, row.lost, row.oom_outside) == ((), (), ())
         assert (row.fps, row.fps_idle, row.p99_ms, row.gap_ms) == (20.0, 60.0, 80.0, 420.0)
-        assert (row.work, row.work_share) == (ROUNDS, round(1 / 40, 3))
+        assert (row.work, row.work_share) == (150, round(1 / 64, 3))
         assert (row.stopped_s, row.exit_code) == (7.5, 137)
 
     def test_logins_of_the_idle_window_do_not_count_and_no_answer_is_as_long_as_it_waited(self):

@@ -39,6 +39,8 @@ class Row:
     """Frames a second while the window lived."""
     fps_idle: float | None
     p99_ms: float | None
+    """Lateness of the frames."""
+    p99_idle_ms: float | None
     gap_ms: float | None
     ssh_p50_s: float | None
     ssh_max_s: float | None
@@ -81,6 +83,7 @@ def judge(record: Record) -> Row:
         fps=None if storm is None or storm.lived_s <= 0 else round(storm.shown / storm.lived_s, 1),
         fps_idle=None if told is None else round(told.idle.shown / told.idle.lived_s, 1),
         p99_ms=None if storm is None else storm.p99_ms,
+        p99_idle_ms=None if told is None else told.idle.p99_ms,
         gap_ms=None if storm is None else storm.longest_gap_ms,
         ssh_p50_s=round(statistics.median(logins), 2) if logins else None,
         ssh_max_s=round(max(waits), 2) if (waits := [*logins, *unanswered]) else None,

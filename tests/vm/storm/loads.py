@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 ROUND = 20_000
 """Iterations of an empty loop in one round: about 10 ms of emulated CPU."""
-ROUNDS = 300
-"""Of each busy loop: 16 of them take 14 s on two emulated CPUs that nobody else wants."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,9 @@ class Load:
     counts: str
     """What its work is counted in: `rounds`, `bytes` or `forks`."""
     busy: int = 0
-    """Processes that count `ROUNDS` rounds each and end."""
+    """Processes that count `rounds` each and end."""
+    rounds: int = 300
+    """16 loops of them take 14 s on two emulated CPUs that nobody else wants."""
     hogs: int = 0
     """Processes that fill memory, and touch all of it again and again until the work is done."""
     hog_mib: int = 0
@@ -46,7 +46,7 @@ class Load:
         """Return the work of the whole load in its unit; `None`: it has no end."""
         match self.counts:
             case "rounds":
-                return self.busy * ROUNDS
+                return self.busy * self.rounds
             case "bytes":
                 return (self.writers * self.written_mib + self.shm_mib + self.leak_mib) << 20
         return None
@@ -69,9 +69,10 @@ LOADS = {
         ),
         Load(
             "fits",
-            "256 MiB that are in use, and 40 busy loops",
+            "256 MiB that are in use, and 64 busy loops",
             "rounds",
-            busy=40,
+            busy=64,
+            rounds=150,
             hogs=1,
             hog_mib=256,
             watched_s=90.0,

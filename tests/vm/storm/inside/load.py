@@ -18,7 +18,7 @@ from typing import NamedTuple, NoReturn
 
 from storm.inside import board
 from storm.inside.board import FINISHED, KILLED, REPLACED, STARTED, Board
-from storm.loads import LEAK_MIB_S, LOADS, ROUND, ROUNDS, Load
+from storm.loads import LEAK_MIB_S, LOADS, ROUND, Load
 
 COMM = "storm-load"
 """What every process of a load is called: comm is inherited, and read without waiting for a process
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
 def parts(load: Load) -> Iterator[Part]:
     """Give the processes of a load, those that work first."""
     for _ in range(load.busy):
-        yield Part(_loop)
+        yield Part(lambda counts, slot: _loop(counts, slot, load.rounds))
     for _ in range(load.writers):
         yield Part(lambda counts, slot: _write(counts, slot, load.written_mib * MIB))
     if load.shm_mib:
@@ -103,8 +103,8 @@ def _wait(load: Load, crew: dict[int, tuple[Part, int]], counts: Board) -> None:
         os.waitpid(pid, 0)
 
 
-def _loop(counts: Board, slot: int) -> None:
-    for _ in range(ROUNDS):
+def _loop(counts: Board, slot: int, rounds: int) -> None:
+    for _ in range(rounds):
         for _ in range(ROUND):
             pass
         counts.count(slot, rounds=1)
