@@ -97,6 +97,21 @@ def test_a_scaled_phase_says_from_what_to_what_and_why_and_its_words_are_true():
     assert "4GB" not in phase.summary
 
 
+def test_what_others_use_no_load_is_promised():
+    ram, available = Bytes(2048 * MIB), Bytes(1500 * MIB)
+    reserve = reserve_of(ram)
+    plan = default_plan(effective_ram=ram, reserve=reserve, available=available)
+    most = plan.phases[-1].limits.memory_max
+    assert (available - reserve.reserve) * 0.9 < most < available - reserve.reserve
+    assert "loads get 1500 MiB that are available less the reserve 683 MiB" in plan.phases[-1].scaled
+
+
+def test_a_machine_that_has_nothing_left_is_told_by_its_baseline_not_by_the_plan():
+    ram = Bytes(8 * GIB)
+    plan = default_plan(effective_ram=ram, reserve=reserve_of(ram), available=Bytes(0))
+    check_plan(plan, effective_ram=ram, reserve=reserve_of(ram))
+
+
 def test_what_fits_is_not_scaled():
     assert [p.scaled is None for p in plan_for(8192).phases] == [True, True, True, True, False]
 

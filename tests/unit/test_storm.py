@@ -202,8 +202,9 @@ class TestJudging:
 
     def test_victims_of_the_kernel_that_are_not_the_loads(self):
         lines = (
-            "Out of memory: Killed process 1 (systemd) total-vm:1kB",
-            "Out of memory: Killed process 9 (storm-load) total-vm:1kB",
+            "/init.scope: Out of memory: Killed process 1 (systemd) total-vm:1kB",
+            "/user.slice: Out of memory: Killed process 9 (storm-load) total-vm:1kB",
+            "/steadyrun-7-proof-memory.service/load: Out of memory: Killed process 5 (python) total-vm:1kB",
         )
         assert oom_outside(lines) == ("systemd",)
 

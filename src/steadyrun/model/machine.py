@@ -5,6 +5,9 @@ from enum import Enum
 from steadyrun.named import NamedTuple
 from steadyrun.units import GIB, Bytes, Seconds
 
+SLACK = 16
+"""One part of so many stays free where others use the machine: what they need goes up and down."""
+
 
 class CgroupMode(Enum):
     """How the machine's cgroups are mounted (systemd, CGROUP_DELEGATION document)."""
@@ -57,3 +60,17 @@ def reserve_of(effective_ram: Bytes) -> Reserve:
     """
     reserve = min(max(effective_ram // 10, GIB), effective_ram // 3)
     return Reserve(Bytes(reserve), Bytes(reserve // 2), Bytes(reserve // 4))
+
+
+def room_of(effective_ram: Bytes, available: Bytes | None, reserve: Reserve) -> Bytes:
+    """Return the most memory a load may be given, so that the reserve stays available while it has all of it.
+
+    Args:
+        effective_ram: What there would be if nothing else ran.
+        available: What the machine's others leave now (MemAvailable); `None`: not known, all of it.
+        reserve: What a load never gets.
+    """
+    room = effective_ram - reserve.reserve
+    if available is not None:
+        room = min(room, (available - reserve.reserve) * (SLACK - 1) // SLACK)
+    return Bytes(max(0, room))

@@ -20,7 +20,7 @@ from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.envelope import Envelope, kind_of_load
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.limits import Limits
-from steadyrun.model.machine import Reserve
+from steadyrun.model.machine import Reserve, room_of
 from steadyrun.model.record import Attempt, Baseline, Observation, RunEnd, State
 from steadyrun.model.sample import HostSample
 from steadyrun.model.verdict import Answer
@@ -94,7 +94,7 @@ class Conductor:
             step = next_step(
                 self._order.plan,
                 self._ledger.own_attempts(),
-                ceiling=Bytes(self._effective_ram - self._reserve.reserve),
+                ceiling=self._ceiling(baseline),
                 effective_ram=self._effective_ram,
                 carried=self._ledger.carried,
             )
@@ -103,6 +103,11 @@ class Conductor:
             self._phase(runner, step)
             self._ledger.border()
             self._stop_here()
+
+    def _ceiling(self, baseline: Baseline) -> Bytes:
+        """Return the most that a load is given; under `--force` phase 1 is begun however little there is."""
+        first = self._order.plan.phases[0].limits.memory_max or Bytes(0)
+        return max(room_of(self._effective_ram, baseline.mem_available, self._reserve), first)
 
     def _phase(self, runner: AttemptRunner, step: RunPhase) -> None:
         attempt = _ready(step, serial=len(self._ledger.record.attempts) + 1)

@@ -11,7 +11,7 @@ from typing import NamedTuple, assert_never
 
 from steadyrun.errors import CannotContainError
 from steadyrun.model.limits import CPU_WEIGHT_LOWEST, Limits
-from steadyrun.model.machine import Reserve
+from steadyrun.model.machine import Reserve, reserve_of, room_of
 from steadyrun.model.plan import LoadKind, LoadSpec, Phase, Plan
 from steadyrun.units import MIB, Bytes, Seconds, format_size
 
@@ -45,6 +45,8 @@ SMALLEST_LOAD = Bytes(MIB)
 FINAL_LIMIT = Bytes(8000 * MIB)
 MINIMUM_RAM = Bytes(512 * MIB)
 """Below this, eight interpreters leave nothing to ramp with."""
+LEAST_ROOM = Bytes(MINIMUM_RAM - reserve_of(MINIMUM_RAM).reserve)
+"""The plan is made for so much at least. Where less is available the baseline refuses to begin."""
 SMALLEST_STEP = 1.1
 """Limits of neighbouring phases differ by at least this factor, else loosening proves nothing."""
 
@@ -86,6 +88,7 @@ def default_plan(
     *,
     effective_ram: Bytes,
     reserve: Reserve,
+    available: Bytes | None = None,
     argv: tuple[str, ...] = (),
     problem: str | None = None,
     goal: str | None = None,
@@ -96,6 +99,7 @@ def default_plan(
     Args:
         effective_ram: Bytes; with `reserve` it gives the most a load may have.
         reserve: What a load never gets.
+        available: What is available now, bytes: what others use no load can have. `None`: not known.
         argv: The user's command for the last phase; empty takes the built-in storm.
         problem: What brings the machine down, in the user's words; for the log.
         goal: What the ramp is to reach, in the user's words; for the log.
@@ -110,9 +114,13 @@ def default_plan(
             f"found {format_size(effective_ram)}",
             hint="steadyrun run --memory 64M -- COMMAND",
         )
-    ceiling = Bytes(effective_ram - reserve.reserve)
+    most = Bytes(effective_ram - reserve.reserve)
+    ceiling = max(room_of(effective_ram, available, reserve), LEAST_ROOM)
     limits = phase_limits(ceiling)
-    room = f"effective RAM {format_size(effective_ram)} less the reserve {format_size(reserve.reserve)}"
+    there = f"effective RAM {format_size(effective_ram)}"
+    if ceiling < most:
+        there = f"{format_size(available)} that are available"
+    room = f"{there} less the reserve {format_size(reserve.reserve)}"
     hogs = tuple(
         _hog_phase(n, row, limit, room) for n, (row, limit) in enumerate(zip(_HOGS, limits, strict=False), 1)
     )

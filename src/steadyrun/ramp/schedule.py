@@ -109,7 +109,7 @@ def next_step(
     Args:
         plan: Phases in order; at least one.
         attempts: All tries of this run so far, each over and judged.
-        ceiling: The most memory a load may be given, bytes: effective RAM less the reserve.
+        ceiling: The most memory a load may be given, bytes (`room_of`).
         effective_ram: Bytes; the steps of the user's command are a share of it.
         carried: The tries of the runs that this one goes on from, oldest first.
     """

@@ -18,6 +18,8 @@ COME_AND_GO = frozenset(
 """Processes that end by themselves on an idle machine: helpers of our own connection, idle services."""
 
 
+PROOFS = "-proof-"
+"""In the name of every unit in which steadyrun tries whether a limit holds."""
 CUT_S = 5.0
 """A look without an answer that waited less was cut short by the end of the watch: it says nothing."""
 
@@ -135,6 +137,10 @@ def work_of(record: Record) -> int | None:
 
 
 def oom_outside(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of victims that are not the load's (mm/oom_kill.c: `Killed process 1 (name)`)."""
-    names = [line.partition("Killed process ")[2].partition("(")[2].partition(")")[0] for line in lines]
+    """Return the names of victims that are neither the load's nor a proof's of steadyrun.
+
+    Form: `/cgroup/of/victim: ... Killed process 1 (name) ...` (mm/oom_kill.c).
+    """
+    others = [line for line in lines if PROOFS not in line.partition(": ")[0]]
+    names = [line.partition("Killed process ")[2].partition("(")[2].partition(")")[0] for line in others]
     return tuple(name for name in names if name != "storm-load")

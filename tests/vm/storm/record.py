@@ -94,7 +94,7 @@ class Told:
     exit_code: int | None
     """Of the line typed, as the desktop's shell saw it; `None`: it did not come to say."""
     oom_kills: tuple[str, ...]
-    """Lines of the kernel log, from the load's start on."""
+    """Lines of the kernel log, from the load's start on, each after the victim's cgroup."""
     outcome: str | None
     """What the load ran under wrote about the end, where it does: the JSON of `steadyrun run --json`."""
     said: str

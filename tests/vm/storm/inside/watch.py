@@ -11,6 +11,7 @@ import ctypes
 import dataclasses
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -198,8 +199,12 @@ def _exit_code() -> int | None:
 
 
 def _oom_kills(log: int) -> list[str]:
-    """Return the lines of OOM kills since the descriptor was moved to the log's end (dev-kmsg ABI)."""
+    """Return the lines of OOM kills since the descriptor was moved to the log's end (dev-kmsg ABI).
+
+    Each with the victim's cgroup before it, as the line before or the group's line says it (mm/oom_kill.c).
+    """
     found: list[str] = []
+    where = ""
     while True:
         try:
             line = os.read(log, 8192).decode(errors="replace")
@@ -208,8 +213,10 @@ def _oom_kills(log: int) -> list[str]:
         except BrokenPipeError:
             continue  # records were overwritten: it goes on with the oldest there is
         text = line.partition(";")[2].partition("\n")[0]
+        if told := re.search(r"task_memcg=([^,]+)|Tasks in (\S+) are going to be killed", text):
+            where = told[1] or told[2]
         if "Killed process" in text:
-            found.append(text)
+            found.append(f"{where}: {text}")
 
 
 if __name__ == "__main__":
