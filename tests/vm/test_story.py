@@ -95,14 +95,11 @@ def as_smooth(held):
 @pytest.mark.parametrize(
     ("load", "swap"),
     [
-        ("few-large", "none"),
         ("few-large", "zram"),
-        ("many-small", "none"),
         ("many-small", "file"),
         ("writer", "none"),
         ("fork-bomb", "none"),
         ("shm", "none"),
-        ("leak", "none"),
         ("leak", "zram"),
         ("all", "none"),
         ("all", "file"),
