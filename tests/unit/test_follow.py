@@ -132,6 +132,18 @@ def ramp(tmp_path):
         os.close(each.words)
 
 
+@pytest.fixture
+def as_from_a_terminal():
+    """Have no signal ignored, as it is where the tests themselves run under nohup or in the background."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def test_an_interrupt_before_there_is_a_conductor_is_passed_on_when_there_is_one(capsys):
     heard = []
     before = signal.getsignal(signal.SIGINT)
@@ -146,6 +158,7 @@ def test_an_interrupt_before_there_is_a_conductor_is_passed_on_when_there_is_one
     assert "insisting" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("as_from_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("early", [True, False], ids=["before the conductor", "while it is followed"])
 def test_a_client_that_is_ended_says_that_the_ramp_goes_on_and_how_to_see_and_end_it(
