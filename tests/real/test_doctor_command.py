@@ -35,6 +35,9 @@ def test_json_says_the_same(steadyrun):
     assert done.returncode == told["exit_code"] == 0
     assert [p["answer"] for p in told["proofs"]] == ["yes"] * 3
     assert told["containment"]["backend"] == choose(read_facts()).backend.value
+    means = told["means"]
+    assert means["looks"] == means["known"]["mem_available"] == means["known"]["load_memory"] == 1
+    assert "freeze" in means["deeds"]
     assert {r["level"] for r in told["rungs"]} <= {"ok", "degraded", "missing", "unknown", "not applicable"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from steadyrun.model.action import Action
-from steadyrun.model.containment import BackendName
+from steadyrun.model.containment import BackendName, Capability
 from steadyrun.model.crash import Crash, LastSeen, LogLine, PastLog
 from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
 from steadyrun.model.envelope import Envelope, kind_of_load
@@ -12,6 +12,7 @@ from steadyrun.model.fate import fate_of, machine_words
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.machine import CgroupMode, MachineFacts, reserve_of
+from steadyrun.model.means import Known, Means, Priority
 from steadyrun.model.outcome import Ending, LoadOutcome, MemberExit
 from steadyrun.model.plan import LoadKind, LoadSpec, Phase, Plan
 from steadyrun.model.record import (
@@ -32,6 +33,13 @@ from steadyrun.model.verdict import Answer, Check, Scope, Verdict
 from steadyrun.units import GIB, MIB
 
 MB, GB = 10**6, 10**9
+MEANS = Means(
+    42,
+    Known(42, 42, 42, 0, 40, 42, 42, 42, 42, 42),
+    deeds=(Capability.CPU_MAX, Capability.CPU_WEIGHT, Capability.IO_MAX, Capability.FREEZE, Capability.KILL),
+    priority=Priority(True, True, -900, 0),
+)
+"""What a guard had on the machine of these records."""
 START = 1762559361.0  # 2025-11-07 15:49:21 PST
 BOOT, NEXT_BOOT = "boot-a", "boot-b"
 SESSION_SINCE = START - 120
@@ -248,6 +256,7 @@ def outcome(
         removed=True,
         last=None,
         cause="memory.failcnt rose, oom_kill 0 -> 1" if ending is Ending.MEMORY_LIMIT else "",
+        means=MEANS,
     )
 
 

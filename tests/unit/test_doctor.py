@@ -17,8 +17,9 @@ from steadyrun.doctor.facts import (
     VmSettings,
     capability_set,
     read_doctor_facts,
-    try_realtime,
+    try_in_child,
 )
+from steadyrun.doctor.guard import judge_guard
 from steadyrun.doctor.judge import judge_all, unsafe_to_prove
 from steadyrun.doctor.proofs import Proved, exit_code, journal_lacks, prove_here
 from steadyrun.doctor.rung import Family, Level, Rung
@@ -35,6 +36,7 @@ from steadyrun.model.containment import (
     UnifiedLevel,
 )
 from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
+from steadyrun.model.means import DEEDS, Known, Means
 from steadyrun.model.record import Proof
 from steadyrun.model.verdict import Answer
 
@@ -183,6 +185,9 @@ TABLE = [
     ("real-time guard", rights(realtime_errno=errno.EPERM, euid=0), DEGRADED, "EPERM", "--cap-add=SYS_NICE"),
     ("real-time guard", rights(realtime_errno=errno.EPERM, realtime_budget_us=0), DEGRADED, "RT_GROUP_SCHED",
      "steadyrun doctor   # from a shell outside"),
+    ("real-time guard", rights(realtime_errno=errno.EPERM, nice_errno=0), DEGRADED, "works without, at nice -20", "rtprio"),
+    ("real-time guard", rights(realtime_errno=errno.EPERM, nice_errno=errno.EACCES), DEGRADED, "was started with", "rtprio"),
+    ("real-time guard", rights(realtime_errno=errno.EPERM), DEGRADED, "value that is not known", "rtprio"),
     ("memory lock", {}, OK, "no limit", ""),
     ("memory lock", rights(memlock=8 * MIB, effective=1 << 14), OK, "CAP_IPC_LOCK", ""),
     ("memory lock", rights(memlock=8 * MIB), DEGRADED, "at most 8 MiB", "memlock unlimited"),
@@ -340,7 +345,7 @@ def test_the_closing_sentence_says_what_to_type_next(what, says):
 
 def test_json_gives_null_for_no_remedy_and_the_exit_code():
     told = as_object(found(on_battery=True))
-    assert set(told) == {"schema", "rungs", "proofs", "containment", "exit_code"}
+    assert set(told) == {"schema", "rungs", "proofs", "containment", "means", "exit_code"}
     remedies = {r["name"]: r["remedy"] for r in told["rungs"]}
     assert (remedies["power"], remedies["Python"]) == ("plug it in", None)
     assert (told["schema"], told["exit_code"], told["containment"]["backend"]) == (1, 0, "cgroup1")
@@ -358,7 +363,36 @@ def test_where_an_oom_kill_would_panic_nothing_is_made_for_a_proof():
 
     proved = prove_here(FINE._replace(**vm(panic_on_oom=2)), refuse)
     assert [p.answer for p in proved.proofs] == [Answer.UNKNOWN]
-    assert (proved.exit_code, proved.journal.level) == (3, Level.MISSING)
+    assert (proved.exit_code, proved.journal.level, proved.means) == (3, Level.MISSING, None)
+
+
+MEANS = Means(1, Known(1, 1, 1, 1, 0, 1, 1, 1, 1, 1), ("ssh.service",), DEEDS)
+
+
+def means_without(*deeds):
+    return MEANS._replace(deeds=tuple(set(DEEDS) - set(deeds)))
+
+
+@pytest.mark.parametrize(
+    ("means", "name", "level", "evidence"),
+    [
+        (MEANS, "guard's inputs", OK, "protected groups (ssh.service)"),
+        (MEANS, "guard's inputs", OK, "The canary is a ramp's"),
+        (MEANS._replace(known=MEANS.known._replace(protected=0)), "guard's inputs", DEGRADED,
+         "unknown, which fires nothing: memory pressure of protected groups"),
+        (None, "guard's inputs", UNKNOWN, "no load"),
+        (MEANS, "guard's deeds", OK, "CPU quota, CPU weight"),
+        (means_without(Capability.MEMORY_HIGH), "guard's deeds", OK, "not: throttle limit"),
+        (means_without(Capability.FREEZE), "guard's deeds", DEGRADED, "can only be killed"),
+        (means_without(Capability.CPU_MAX), "guard's deeds", DEGRADED, "frozen at once"),
+        (means_without(Capability.KILL), "guard's deeds", DEGRADED, "can get away"),
+        (None, "guard's deeds", UNKNOWN, "no load"),
+    ],
+)  # fmt: skip
+def test_what_a_guard_has_here_is_a_rung_and_what_is_unknown_is_not_ok(means, name, level, evidence):
+    (found,) = (r for r in judge_guard(means) if r.name == name)
+    assert found.level is level
+    assert evidence in found.evidence
 
 
 @pytest.mark.parametrize(
@@ -374,10 +408,11 @@ def test_a_capability_set_is_read_or_unknown(status, expected):
     assert capability_set(status, "CapEff") == expected
 
 
-def test_the_real_time_trial_leaves_no_child_and_this_process_as_it_was():
+def test_a_trial_leaves_no_child_and_this_process_as_it_was():
     before = os.sched_getscheduler(0)
-    assert try_realtime() is not None
+    assert try_in_child(lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))) == 0
     assert os.sched_getscheduler(0) == before
+    assert try_in_child(lambda: os.kill(os.getppid(), 999)) == errno.EINVAL
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 

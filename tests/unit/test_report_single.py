@@ -20,7 +20,10 @@ LIMITS = Limits(memory_max=GIB, cpu_weight=1, tasks_max=4096)
 def a_run(ending=Ending.EXITED, code=0, *, limits=LIMITS, readback=(), actions=(), **changes):
     header = records.header(ARGV, kind=RunKind.RUN, plan=None, limits=limits, report_dir=None)
     outcome = records.outcome(limits, wall=12.0, ending=ending, peak=900 * MIB, tasks=8)._replace(**changes)
-    result = RunResult(outcome, readback, actions)
+    means = records.MEANS._replace(
+        known=records.MEANS.known._replace(frames=0), priority=records.MEANS.priority._replace(locked=False)
+    )
+    result = RunResult(outcome._replace(means=means), readback, actions)
     end = RunEnd(records.START + 12.2, code, ending.value)
     return RunRecord(header, None, (), (), (), "", None, None, end, result)
 
@@ -49,6 +52,12 @@ def test_the_page_of_a_kill_at_the_limit():
 - **Read and written**: 0 B, 4 KiB
 - **Stalls (PSI)**: on memory under 0.1 s (wholly under 0.1 s), on I/O wholly under 0.1 s, for a CPU 0.4 s
 - **Left behind**: nothing
+- **The guard saw**: available memory, memory pressure of the machine, I/O pressure of the machine, reclaim \
+of the machine, swap of the machine, memory of the load, memory pressure of the load, disk use of the load; \
+unknown, which fires nothing: memory pressure of protected groups, the canary's frames
+- **The guard could use**: CPU quota, CPU weight, disk bandwidth, freeze, a kill that no fork outruns; not: \
+disk weight, throttle limit
+- **The guard itself**: ran in real time (SCHED_FIFO 1), memory not locked, OOM score -900
 
 ## Next
 

@@ -18,11 +18,13 @@ from typing import NamedTuple
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import journal_here
 from steadyrun.doctor.facts import DoctorFacts, read_doctor_facts
+from steadyrun.doctor.guard import judge_guard
 from steadyrun.doctor.judge import judge_all, mode_of, what_is_held
 from steadyrun.doctor.proofs import Proved, prove_here
 from steadyrun.doctor.rung import Level, Rung
 from steadyrun.errors import EXIT_OK, SteadyrunError
 from steadyrun.journal.place import choose_dir
+from steadyrun.model.codec import encode
 from steadyrun.model.containment import AS_ROOT
 from steadyrun.model.record import Proof
 from steadyrun.model.verdict import Answer
@@ -99,7 +101,7 @@ def execute(args: argparse.Namespace) -> int:
     facts = read_doctor_facts(_state_directory(), _cwd())
     rungs = judge_all(facts)
     proved = prove_here(facts, journal_here)
-    found = Found(facts, (*rungs, proved.journal), proved)
+    found = Found(facts, (*rungs, proved.journal, *judge_guard(proved.means)), proved)
     if args.json:
         sys.stdout.write(json.dumps(as_object(found), indent=2) + "\n")
     else:
@@ -135,6 +137,7 @@ def as_object(found: Found) -> dict[str, object]:
                 {"backend": o.backend.value, "reason": o.reason, "remedy": o.remedy} for o in choice.obstacles
             ],
         },
+        "means": encode(found.proved.means),
         "exit_code": found.proved.exit_code,
     }
 

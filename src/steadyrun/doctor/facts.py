@@ -10,6 +10,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from steadyrun.contain.choose import choose
@@ -60,6 +61,8 @@ class Rights(NamedTuple):
     """cpu.rt_runtime_us of our own v1 cpu cgroup; `None` where there is no such file."""
     memlock: int | None
     """Soft RLIMIT_MEMLOCK in bytes; `None`: no limit."""
+    nice_errno: int | None = None
+    """As `realtime_errno`, of nice -20 (setpriority(2)), which the guard takes where real time is refused."""
 
 
 class Disk(NamedTuple):
@@ -167,9 +170,10 @@ def _rights(before: str, containment: ContainmentFacts) -> Rights:
         euid=containment.euid,
         effective=capability_set(status, "CapEff"),
         bounding=capability_set(status, "CapBnd"),
-        realtime_errno=try_realtime(),
+        realtime_errno=try_in_child(lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))),
         realtime_budget_us=_realtime_budget(before, containment),
         memlock=None if soft == resource.RLIM_INFINITY else soft,
+        nice_errno=try_in_child(lambda: os.setpriority(os.PRIO_PROCESS, 0, -20)),
     )
 
 
@@ -183,8 +187,8 @@ def capability_set(status: str, field: str) -> int | None:
     return None
 
 
-def try_realtime() -> int | None:
-    """Ask for SCHED_FIFO 1 in a child that exits at once; return 0, or the error it met (errno(3)).
+def try_in_child(deed: Callable[[], None]) -> int | None:
+    """Try something in a child that exits at once; return 0, or the error it met (errno(3)).
 
     `None`: the child could not be made or did not answer.
     """
@@ -195,7 +199,7 @@ def try_realtime() -> int | None:
     if child == 0:
         code = 255
         try:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            deed()
             code = 0
         except OSError as error:
             code = error.errno or 255

@@ -103,7 +103,12 @@ def realtime(rights: Rights) -> Rung:
         return Rung(name, Level.UNKNOWN, "the child that was to try it did not answer", "")
     if tried == 0:
         return Rung(name, Level.OK, "SCHED_FIFO 1 was granted when tried", "")
-    said = f"SCHED_FIFO refused ({errno.errorcode.get(tried, tried)}): the guard can be 10 to 40 ms late"
+    nice = {None: "at a nice value that is not known", 0: "at nice -20"}
+    without = nice.get(rights.nice_errno, "at the nice value it was started with")
+    said = (
+        f"SCHED_FIFO refused ({errno.errorcode.get(tried, tried)}): the guard works without, {without}, "
+        "and can be 10 to 40 ms late"
+    )
     if rights.realtime_budget_us == 0:
         said += "; our v1 cpu cgroup has no real-time budget (RT_GROUP_SCHED)"
         return Rung(name, Level.DEGRADED, said, "steadyrun doctor   # from a shell outside that cgroup")
@@ -125,7 +130,9 @@ def memory_lock(rights: Rights) -> Rung:
         return not_known(name, "CapEff in /proc/self/status")
     if _has(rights.effective, CAP_IPC_LOCK):
         return Rung(name, Level.OK, "CAP_IPC_LOCK is held", "")
-    said = f"at most {format_size(rights.memlock)}: under pressure the guard can be paged out"
+    said = (
+        f"at most {format_size(rights.memlock)}: the guard works without, and can be paged out under pressure"
+    )
     if rights.euid == 0:
         return Rung(name, Level.DEGRADED, said, "ulimit -l unlimited   # in this shell, then again")
     remedy = (

@@ -18,12 +18,14 @@ from steadyrun.desktop.facts import quick_facts
 from steadyrun.doctor.facts import DoctorFacts
 from steadyrun.doctor.judge import can_contain, unsafe_to_prove
 from steadyrun.doctor.rung import Level, Rung
+from steadyrun.doctor.sight import look_at
 from steadyrun.errors import EXIT_CANNOT_CONTAIN, EXIT_OK, SteadyrunError
 from steadyrun.guard.identity import new_run_id, run_header
 from steadyrun.guard.recovery import recover
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.write import Journal
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
+from steadyrun.model.means import Means
 from steadyrun.model.record import Proof, RunEnd, RunHeader, RunKind
 from steadyrun.model.verdict import Answer
 from steadyrun.ramp.conductor import intent_hook
@@ -39,6 +41,8 @@ class Proved(NamedTuple):
     proofs: tuple[Proof, ...]
     journal: Rung
     exit_code: int
+    means: Means | None = None
+    """What a guard would have had of the first proof's load; `None`: nothing could be looked at."""
 
 
 def prove_here(facts: DoctorFacts, open_journal: Callable[[], Journal]) -> Proved:
@@ -51,15 +55,18 @@ def prove_here(facts: DoctorFacts, open_journal: Callable[[], Journal]) -> Prove
     try:
         journal = open_journal()
     except SteadyrunError as error:
-        proofs = _proofs(facts, new_run_id(), _write_nothing)
-        return Proved(proofs, journal_lacks(error), exit_code(facts, proofs))
+        return _unrecorded(facts, error)
     with closing(journal):
         try:
             with Owners(journal.directory) as owners:
                 return _recorded(facts, journal, owners)
         except SteadyrunError as error:  # it opened and could then not be written
-            proofs = _proofs(facts, new_run_id(), _write_nothing)
-            return Proved(proofs, journal_lacks(error), exit_code(facts, proofs))
+            return _unrecorded(facts, error)
+
+
+def _unrecorded(facts: DoctorFacts, error: SteadyrunError) -> Proved:
+    proofs, means = _proofs(facts, new_run_id(), _write_nothing)
+    return Proved(proofs, journal_lacks(error), exit_code(facts, proofs), means)
 
 
 def journal_lacks(error: SteadyrunError) -> Rung:
@@ -78,18 +85,19 @@ def _recorded(facts: DoctorFacts, journal: Journal, owners: Owners) -> Proved:
     recovered = recover(journal)
     run_id, code = new_run_id(), INTERRUPTED
     proofs: tuple[Proof, ...] = ()
+    means: Means | None = None
     backend = open_backend(facts.choice.backend, facts.containment)
     owners.own(run_id)
     journal.begin_run(_header(run_id, backend, weak=not can_contain(facts)))
     try:
-        proofs = _proofs(facts, run_id, intent_hook(journal, run_id))
+        proofs, means = _proofs(facts, run_id, intent_hook(journal, run_id))
         for proof in proofs:
             journal.add_proof(run_id, proof)
         code = exit_code(facts, proofs)
     finally:
         reason = "interrupted" if code == INTERRUPTED else f"{len(proofs)} proofs carried out"
         journal.end_run(run_id, RunEnd(Seconds(time.time()), code, reason))
-    return Proved(proofs, _journal_rung(journal.path, recovered.done, recovered.failed), code)
+    return Proved(proofs, _journal_rung(journal.path, recovered.done, recovered.failed), code, means)
 
 
 def _journal_rung(path: str, done: tuple[str, ...], failed: tuple[str, ...]) -> Rung:
@@ -100,13 +108,15 @@ def _journal_rung(path: str, done: tuple[str, ...], failed: tuple[str, ...]) -> 
     return Rung("journal", Level.OK, said, "")
 
 
-def _proofs(facts: DoctorFacts, run_id: str, intent: IntentHook) -> tuple[Proof, ...]:
-    """Return the proofs; one that could not even be made answers no, and ends them."""
+def _proofs(facts: DoctorFacts, run_id: str, intent: IntentHook) -> tuple[tuple[Proof, ...], Means | None]:
+    """Return the proofs, and what a guard would have; one that cannot be made answers no, and ends them."""
     unsafe = unsafe_to_prove(facts)
     if unsafe is not None:
-        return (Proof("not carried out", "", Answer.UNKNOWN, unsafe, Seconds(0.0)),)
+        return (Proof("not carried out", "", Answer.UNKNOWN, unsafe, Seconds(0.0)),), None
     backend = open_backend(facts.choice.backend, facts.containment)
-    return tuple(_until_error(prove(backend, f"{run_id}-proof", intent)))
+    seen: list[Means] = []
+    proofs = prove(backend, f"{run_id}-proof", intent, lambda hold: seen.append(look_at(hold)))
+    return tuple(_until_error(proofs)), next(iter(seen), None)
 
 
 def _until_error(proofs: Iterator[Proof]) -> Iterator[Proof]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from steadyrun.guard.held import Rules
     from steadyrun.guard.loop import Emit, Loop
+    from steadyrun.model.means import Priority
 
 STOP_SIGNAL = signal.SIGRTMIN + 1
 """What `steadyrun stop` sends: unlike TERM it is not passed on but ends the load, with a grace."""
@@ -112,6 +113,7 @@ def guard_in_front(
     emit: Emit,
     *,
     others: tuple[int, ...] = (),
+    priority: Priority | None = None,
 ) -> LoadOutcome:
     """Hold one command in front of the terminal until it is over.
 
@@ -120,6 +122,7 @@ def guard_in_front(
         rules_for: Gives the rules once the limits are read back.
         emit: Hears every event.
         others: Descriptors above 2 that the caller meant for the command.
+        priority: What was granted to this process, for the record.
     """
     terminal = Terminal()
     signals = Signals()
@@ -128,7 +131,7 @@ def guard_in_front(
         from steadyrun.guard.loop import Loop  # `make_hold` has had the time for it
 
         with hold:
-            loop = Loop(hold, rules_for(hold), emit)
+            loop = Loop(hold, rules_for(hold), emit, priority=priority)
             loop.watch(signals.fd, lambda: _hear(signals, loop))
             for number in signals.leave_to_the_load():
                 _forward(loop, number)

@@ -29,6 +29,7 @@ from steadyrun.guard.held import (
 )
 from steadyrun.guard.hold import Hold
 from steadyrun.guard.killing import Killing
+from steadyrun.guard.means import Looks, deeds_of
 from steadyrun.guard.outcome import outcome_of
 from steadyrun.guard.tightening import Tightening
 from steadyrun.kernel.reader import HostReader
@@ -42,6 +43,7 @@ from steadyrun.units import Seconds
 if TYPE_CHECKING:
     from steadyrun.desktop.protected import ProtectedReader
     from steadyrun.guard.frames import FramesReader
+    from steadyrun.model.means import Priority
 
 FRAMES_WINDOW = Seconds(1.0)
 SAMPLE_EVERY = Seconds(0.1)
@@ -61,8 +63,24 @@ Emit = Callable[[Event], None]
 class Loop:
     """Guards one prepared load until nothing of it is left."""
 
-    def __init__(self, hold: Hold, rules: Rules, emit: Emit, frames: FramesReader | None = None) -> None:
-        """Take a prepared hold. Nothing runs before `release`."""
+    def __init__(
+        self,
+        hold: Hold,
+        rules: Rules,
+        emit: Emit,
+        frames: FramesReader | None = None,
+        *,
+        priority: Priority | None = None,
+    ) -> None:
+        """Take a prepared hold. Nothing runs before `release`.
+
+        Args:
+            hold: The load, waiting.
+            rules: What it is held by.
+            emit: Hears every event.
+            frames: Of the canary; `None`: there is none.
+            priority: What was granted to this process, for the record.
+        """
         self.hold = hold
         self.rules = rules
         self.held = Held()
@@ -72,6 +90,8 @@ class Loop:
         self._poll = select.poll()
         self._watched: dict[int, Callable[[], None]] = {}
         self._seq = 0
+        backend = hold.containment.made.plan.backend
+        self._looks = Looks(deeds_of(backend, hold.capabilities, rules.limits), priority)
         self._last_tick = self.now()
         self._interval = rules.thresholds.tick
         self._passed_on = Seconds(0.0)
@@ -203,7 +223,9 @@ class Loop:
         load = self.hold.containment.sample(now)
         frames = None if self._frames is None else self._frames.read(now, FRAMES_WINDOW)
         protected = () if self._protected is None else self._protected.sample()
-        return Reading(self._seq, host, load, frames, protected)
+        reading = Reading(self._seq, host, load, frames, protected)
+        self._looks.take(reading)
+        return reading
 
     def _meet_protected(self) -> None:
         """Find the protected groups once the load runs: a quick start does not wait for them."""
@@ -362,6 +384,7 @@ class Loop:
             survivors=survivors,
             left_behind=self.left_behind,
             removed=removed,
+            means=self._looks.means(),
         )
         self._emit(Ended(Seconds(time()), outcome))
         return outcome

@@ -144,13 +144,14 @@ class _Run:
     def carry_out(self, others: tuple[int, ...]) -> LoadOutcome:
         plan = self.backend.plan(f"{self.run_id}-1")
         intent = self._begin(plan)
-        come_first(lock=False)
+        priority = come_first(lock=False)
         try:
             outcome = guard_in_front(
                 lambda streams: self._make(plan, intent, streams),
                 self._rules,
                 self._hear,
                 others=others,
+                priority=priority,
             )
             self._end(intent, outcome)
         finally:

@@ -6,6 +6,7 @@ import errno as errnos
 from errno import errorcode
 
 from steadyrun.guard.held import Held
+from steadyrun.model.means import Means
 from steadyrun.model.outcome import Ending, LoadOutcome, MemberExit
 from steadyrun.model.sample import CgroupSample, Psi
 from steadyrun.units import Seconds
@@ -29,6 +30,7 @@ def outcome_of(
     survivors: int,
     left_behind: int,
     removed: bool,
+    means: Means | None = None,
 ) -> LoadOutcome:
     """Put together how the load ended. `ended` and the times in `held` are CLOCK_MONOTONIC."""
     ending = held.ending or Ending.UNKNOWN
@@ -62,6 +64,7 @@ def outcome_of(
         cause=held.cause,
         left_behind=left_behind,
         limit_kills=last.limit_kills,
+        means=means,
     )
 
 

@@ -5,16 +5,7 @@ from __future__ import annotations
 import os
 
 from steadyrun.contain.realtime import take_realtime
-from steadyrun.named import NamedTuple
-
-
-class Priority(NamedTuple):
-    """What was granted."""
-
-    realtime: bool
-    """SCHED_FIFO 1 (sched(7)); else the best nice value allowed."""
-    locked: bool
-    oom_score_adj: int | None
+from steadyrun.model.means import Priority
 
 
 def come_first(*, lock: bool) -> Priority:
@@ -23,7 +14,9 @@ def come_first(*, lock: bool) -> Priority:
     Memory is locked only where the whole of it may be (CAP_IPC_LOCK or no limit): with a
     small RLIMIT_MEMLOCK later allocations would fail instead (mlockall(2)).
     """
-    return Priority(take_realtime(), _lock_memory() if lock else False, _lower_oom_score())
+    realtime = take_realtime()
+    locked = _lock_memory() if lock else False
+    return Priority(realtime, locked, _lower_oom_score(), os.getpriority(os.PRIO_PROCESS, 0))
 
 
 def _lock_memory() -> bool:

@@ -32,10 +32,11 @@ from steadyrun.guard.frames import FramesReader
 from steadyrun.guard.hold import Hold, Streams, prepare
 from steadyrun.guard.loop import Loop
 from steadyrun.guard.orphans import Orphans
-from steadyrun.guard.priority import Priority, come_first
+from steadyrun.guard.priority import come_first
 from steadyrun.guard.rules import rules_of
 from steadyrun.model.codec import decode
 from steadyrun.model.event import Control, Ended, Event, Order, Prepared, Refused
+from steadyrun.model.means import Priority
 from steadyrun.model.outcome import Ending
 from steadyrun.units import Seconds
 
@@ -71,7 +72,7 @@ def main(argv: list[str]) -> int:
             cores=len(os.sched_getaffinity(0)),
             usual=order.usual,
         )
-        loop = Loop(hold, rules, lambda event: _emit(channel, event), frames)
+        loop = Loop(hold, rules, lambda event: _emit(channel, event), frames, priority=priority)
         channel.emit(_prepared(hold, priority))
         _serve(channel, loop, early)
     _send_the_rest(channel)

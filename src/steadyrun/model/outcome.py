@@ -2,6 +2,7 @@
 
 from enum import Enum
 
+from steadyrun.model.means import Means
 from steadyrun.model.sample import CgroupSample
 from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
@@ -74,6 +75,8 @@ class LoadOutcome(NamedTuple):
     """Processes the members left in the containment when they ended by themselves; they were killed."""
     limit_kills: int | None = None
     """Of `oom_kills`, those at the load's own memory limit; `None`: not told apart."""
+    means: Means | None = None
+    """What its guard could see and do; `None`: a version that did not say."""
 
     @property
     def kills_at_limit(self) -> int | None:

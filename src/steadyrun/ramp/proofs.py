@@ -60,19 +60,24 @@ IntentHook = Callable[[ContainmentPlan], Callable[[ContainmentMade], Callable[[s
 """Called with the plan before anything is made; its result with what was made; that with the end."""
 
 
-def prove(backend: Backend, name: str, intent: IntentHook) -> Iterator[Proof]:
+def prove(
+    backend: Backend, name: str, intent: IntentHook, look: Callable[[Hold], None] | None = None
+) -> Iterator[Proof]:
     """Carry out the proofs and yield each as it is known.
 
     Args:
         backend: What is to be proven.
         name: Base of the throw-away containments' names; holds the run's id.
         intent: Writes the intent down (see `IntentHook`).
+        look: Called with the first load while it waits in its containment, as a guard would have it.
 
     Raises:
         SteadyrunError: A containment could not even be made, or its kill would panic the machine.
     """
     expect_no_panic()
     with _contained(backend, f"{name}-readback", intent, "pass", PROOF_LIMITS) as hold:
+        if look is not None:
+            look(hold)
         yield _limits_read_back(backend, hold.readback)
     with _contained(backend, f"{name}-memory", intent, _OVER_ALLOCATOR, QUICK_LIMITS) as hold:
         yield _over_allocator_dies(backend, hold)

@@ -41,6 +41,7 @@ from steadyrun.report.lines import (
     weakened,
     with_word,
 )
+from steadyrun.report.means import lack_words
 from steadyrun.report.opening import phase_title
 from steadyrun.report.totals import phases_of
 from steadyrun.units import Seconds, format_size
@@ -238,6 +239,7 @@ def _oddities(seen: Evidence) -> tuple[Line, ...]:
     if worst.dropped:
         kept += f", {worst.dropped} more not kept"
     missed = [r for r in seen.readback if not r.held]
+    lacking = lack_words(outcome.means) if outcome and outcome.means else ""
     return (
         *((Line("Frozen by the guard", lasted(frozen)),) if frozen else ()),
         *((Line("Slept", lasted(seen.suspended)),) if seen.suspended >= SLEPT_LEAST else ()),
@@ -250,6 +252,7 @@ def _oddities(seen: Evidence) -> tuple[Line, ...]:
             for r in missed
         ),
         Line("Watched with", f"{kept}; the guard used {share(seen.guard_cpu)} of a core"),
+        *((Line("Unknown to the guard", lacking),) if lacking else ()),
     )
 
 

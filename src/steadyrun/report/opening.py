@@ -34,6 +34,7 @@ from steadyrun.report.lines import (
     rows_of,
     with_word,
 )
+from steadyrun.report.means import means_lines
 from steadyrun.report.totals import phases_of
 from steadyrun.units import format_size
 
@@ -72,10 +73,18 @@ def system_lines(record: RunRecord) -> tuple[Line, ...]:
         Line("cgroups", _cgroup_words(record)),
         Line("Desktop", machine.desktop or _desktop_words(record, ProbeName.SESSION)),
         Line("Display manager", machine.display_manager or _desktop_words(record, ProbeName.DISPLAY_MANAGER)),
+        *_guard_lines(record),
         Line("Command", _command_words(record)),
         Line("Problem", header.problem or Md("not given (`--problem`)")),
         Line("Goal", header.goal or Md("not given (`--goal`)")),
     )
+
+
+def _guard_lines(record: RunRecord) -> tuple[Line, ...]:
+    """Return what the guard of the first load had; each attempt says what was unknown to its own."""
+    outcomes = (a.evidence.outcome for a in record.attempts if a.evidence)
+    means = next((o.means for o in outcomes if o is not None and o.means is not None), None)
+    return means_lines(means)
 
 
 def _kind_words(machine: MachineFacts) -> str:

@@ -20,6 +20,7 @@ from steadyrun.report.escape import Md, as_utf8, code, fenced, fill
 from steadyrun.report.figures import count, lasted, limit_words, memory_size, plural
 from steadyrun.report.judged import how_ended
 from steadyrun.report.lines import WEAK, Line, clock_of, finding_lines, with_word
+from steadyrun.report.means import means_lines
 from steadyrun.report.opening import backend_words, proof_rows
 from steadyrun.report.page import fill_page
 from steadyrun.report.single_json import SCHEMA, outcome_object
@@ -132,6 +133,7 @@ def _figures(record: RunRecord) -> tuple[Line, ...]:
         Line("Read and written", f"{format_size(outcome.io_read)}, {format_size(outcome.io_write)}"),
         *((Line("Stalls (PSI)", stalls),) if outcome.psi_memory_some is not None else ()),
         Line("Left behind", _left_words(outcome)),
+        *means_lines(outcome.means),
         *((Line("The guard", "", deeds),) if deeds else ()),
     )
 

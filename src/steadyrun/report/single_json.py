@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from steadyrun.model.codec import encode
 from steadyrun.model.containment import BackendName
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import LoadOutcome
@@ -44,6 +45,7 @@ def outcome_object(backend: BackendName, limits: Limits, outcome: LoadOutcome | 
         "containment": backend.value,
         "termination": None if outcome is None else outcome.ending.value,
         **{key: getattr(outcome, name, None) for key, name in _OUTCOME.items()},
+        "means": None if outcome is None else encode(outcome.means),
         "memory_max_bytes": limits.memory_max,
         "swap_max_bytes": limits.swap_max,
         "cpu_max_cores": limits.cpu_max,
