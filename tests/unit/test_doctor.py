@@ -10,7 +10,6 @@ from steadyrun.cli.doctor import Found, Page, as_object, closing, lines_of
 from steadyrun.doctor.facts import (
     Disk,
     DoctorFacts,
-    OtherGuard,
     PsiFacts,
     Rights,
     SwapFacts,
@@ -37,6 +36,7 @@ from steadyrun.model.containment import (
 )
 from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
 from steadyrun.model.means import DEEDS, Known, Means
+from steadyrun.model.others import OtherGuard, Swap
 from steadyrun.model.record import Proof
 from steadyrun.model.verdict import Answer
 
@@ -208,6 +208,10 @@ TABLE = [
     ("other guards", {"guards": None}, UNKNOWN, "/proc", ""),
     ("other guards", GUARDED, DEGRADED, "systemd-oomd (pid 7) may kill the whole desktop session",
      "sudo systemctl stop systemd-oomd.socket systemd-oomd.service earlyoom"),
+    ("other guards", {"guards": (OtherGuard("earlyoom", 8, 2 * GIB, 0.1, source="/proc/8/cmdline"),),
+                      "swap_now": Swap(0, 0), "effective_ram": 20 * GIB}, DEGRADED,
+     "acts once available memory is at most 2 GiB and free swap at most 10%. earlyoom may end processes: so that our "
+     "guard acts first, 2816 MiB instead of 2 GiB stay", "sudo systemctl stop earlyoom"),
     ("other guards", GUARDED | contained(systemd_running=False), DEGRADED, "earlyoom (pid 8)", "sudo kill 7 8"),
     ("panic on OOM", {}, OK, "no", ""),
     ("panic on OOM", vm(panic_on_oom=None), UNKNOWN, "/proc/sys/vm/panic_on_oom", ""),
@@ -441,7 +445,7 @@ def test_facts_are_read_from_the_tree_they_are_in(tmp_path):
     facts = read_doctor_facts(str(tmp_path / "not/yet/made"), str(tmp_path), root=str(tmp_path))
     assert facts.psi == PsiFacts(False, "0")
     assert facts.swap.areas == ("/dev/zram0",)
-    assert facts.guards == (OtherGuard("systemd-oomd", 7),)
+    assert [(each.name, each.pid) for each in facts.guards] == [("systemd-oomd", 7)]
     assert (facts.vm.panic_on_oom, facts.vm.has_mglru, facts.vm.min_ttl_ms) == (2, True, 1000)
     assert facts.family is Family.DEBIAN
     assert facts.disks[0].free == facts.disks[1].free

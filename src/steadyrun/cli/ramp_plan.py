@@ -11,12 +11,13 @@ from steadyrun.errors import UsageError
 from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.kernel.meminfo import parse_meminfo
 from steadyrun.model.containment import BackendName, Choice
-from steadyrun.model.machine import MachineFacts, reserve_of
+from steadyrun.model.machine import MachineFacts, reserve_for
 from steadyrun.model.plan import LoadKind, Phase, Plan, RunAs
 from steadyrun.ramp.default_plan import default_plan
 from steadyrun.ramp.plancheck import check_plan, with_command, with_ok_exits
 from steadyrun.ramp.planfile import read_plan
 from steadyrun.ramp.recovery import RECOVERY_LIMIT
+from steadyrun.report.others import other_lines
 from steadyrun.report.rights import rights_of
 from steadyrun.units import Bytes, Seconds, format_duration, format_size, parse_count, parse_exit_codes
 
@@ -41,7 +42,7 @@ def plan_for(
         PlanError: The plan file cannot be carried out here.
     """
     ram = machine.effective_ram or Bytes(0)
-    reserve = reserve_of(ram)
+    reserve = reserve_for(machine, ram)
     tries = args.tries or settings.text("tries")
     if args.plan:
         plan = read_plan(_read(args.plan, user), source=args.plan)
@@ -119,13 +120,15 @@ def describe(
 
     `lasts` are lines about what becomes of it when the session ends or the machine crashes.
     """
-    ram = machine.effective_ram or 0
+    ram = machine.effective_ram or Bytes(0)
+    reserve = reserve_for(machine, ram)
     most = max(phase.limits.memory_max or 0 for phase in plan.phases)
     lines = [
         f"steadyrun ramp on {machine.hostname}: {machine.cores} cores, {format_size(ram)} of RAM, "
         f"containment {choice.backend.value}",
-        f"The loads get at most {format_size(most)}; {format_size(reserve_of(Bytes(ram)).reserve)} "
+        f"The loads get at most {format_size(most)}; {format_size(reserve.reserve)} "
         "of RAM stay out of their reach.",
+        *other_lines(machine, reserve),
         f"It takes {_how_long(plan)}.",
         "Nothing lasting is changed, nothing is installed. "
         "Ctrl-C stops it, or `steadyrun stop` from elsewhere.",

@@ -67,13 +67,18 @@ def machine_facts(root: str = "/", env: Mapping[str, str] | None = None) -> Mach
         FormatError: There is no boot id to be read.
     """
     from steadyrun.desktop.managers import display_manager_name
+    from steadyrun.desktop.others import find_others, read_swap
     from steadyrun.desktop.virtualization import virtualization
+    from steadyrun.model.others import first_to_act
 
+    others = find_others(root)
     return quick_facts(root, env)._replace(
         virtualization=virtualization(root),
         cpu_model=_cpu_model(root),
         desktop=_desktop(root, os.environ if env is None else env),
         display_manager=display_manager_name(root),
+        others=others,
+        others_from=first_to_act(others or (), read_swap(root)),
     )
 
 

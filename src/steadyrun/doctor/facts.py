@@ -16,18 +16,17 @@ from typing import NamedTuple
 from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
+from steadyrun.desktop.others import find_others, read_swap
 from steadyrun.desktop.power import on_battery
 from steadyrun.desktop.probes import take_view
 from steadyrun.doctor.rung import Family
 from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.meminfo import parse_meminfo
-from steadyrun.kernel.reader import read_text
+from steadyrun.kernel.reader import effective_ram, read_text
 from steadyrun.model.containment import Capability, Choice, ContainmentFacts
 from steadyrun.model.desktop import DesktopView
+from steadyrun.model.others import OtherGuard, Swap
 from steadyrun.units import Bytes, Seconds
-
-GUARDS = ("systemd-oomd", "earlyoom", "nohang", "uresourced")
-"""Names in /proc/PID/comm (at most 15 characters, proc_pid_comm(5)) of what else guards a machine."""
 
 
 class SwapFacts(NamedTuple):
@@ -75,13 +74,6 @@ class Disk(NamedTuple):
     writable: bool
 
 
-class OtherGuard(NamedTuple):
-    """Somebody else who ends or ranks processes when memory is short."""
-
-    name: str
-    pid: int
-
-
 class VmSettings(NamedTuple):
     """Settings of /proc/sys/vm (Documentation/admin-guide/sysctl/vm.rst) and of MGLRU."""
 
@@ -107,9 +99,12 @@ class DoctorFacts(NamedTuple):
     desktop: DesktopView
     disks: tuple[Disk, ...]
     guards: tuple[OtherGuard, ...] | None
+    """Who else ends or ranks processes when memory is short."""
     vm: VmSettings
     python: tuple[int, int, int]
     on_battery: bool | None
+    swap_now: Swap = Swap(None, None)
+    effective_ram: Bytes | None = None
 
 
 def read_doctor_facts(state_directory: str | None, cwd: str | None, *, root: str = "/") -> DoctorFacts:
@@ -135,10 +130,12 @@ def read_doctor_facts(state_directory: str | None, cwd: str | None, *, root: str
         rights=_rights(before, containment),
         desktop=take_view(wall=Seconds(time.time()), root=root),
         disks=(_disk("disk: journal", state_directory), _disk("disk: reports", cwd)),
-        guards=_guards(before),
+        guards=find_others(root),
+        swap_now=read_swap(root),
         vm=_vm(before),
         python=sys.version_info[:3],
         on_battery=on_battery(root),
+        effective_ram=effective_ram(root),
     )
 
 
@@ -230,15 +227,6 @@ def _disk(name: str, path: str | None) -> Disk:
     except OSError:
         return Disk(name, path, None, False)
     return Disk(name, path, Bytes(found.f_bavail * found.f_frsize), os.access(there, os.W_OK | os.X_OK))
-
-
-def _guards(before: str) -> tuple[OtherGuard, ...] | None:
-    try:
-        pids = sorted(int(name) for name in os.listdir(f"{before}/proc") if name.isdecimal())
-    except OSError:
-        return None
-    names = ((pid, (read_text(f"{before}/proc/{pid}/comm") or "").strip()) for pid in pids)
-    return tuple(OtherGuard(name, pid) for pid, name in names if name in GUARDS)
 
 
 def _vm(before: str) -> VmSettings:

@@ -14,6 +14,9 @@ from steadyrun.doctor.facts import Disk, DoctorFacts, Rights
 from steadyrun.doctor.rung import Level, Rung, boot_option, not_known
 from steadyrun.model.containment import AS_ROOT, Capability
 from steadyrun.model.desktop import ProbeName, Seen
+from steadyrun.model.machine import beside, reserve_of
+from steadyrun.model.others import OtherGuard, first_to_act
+from steadyrun.report.others import kept_words, threshold_words
 from steadyrun.units import GIB, Bytes, format_size
 
 LEAST_DISK = Bytes(GIB)
@@ -196,11 +199,23 @@ def other_guards(facts: DoctorFacts) -> Rung:
         return not_known(name, "/proc")
     if not found:
         return Rung(name, Level.OK, f"none of {', '.join(_GUARD_NOTES)}", "")
-    said = "; ".join(f"{g.name} (pid {g.pid}) {_GUARD_NOTES.get(g.name, 'acts too')}" for g in found)
+    said = "; ".join(
+        f"{g.name} (pid {g.pid}) {_GUARD_NOTES.get(g.name, 'acts too')}: {threshold_words(g)}" for g in found
+    )
+    said += "".join(f". {line}" for line in _because_of(facts, found))
     if facts.containment.systemd_running:
         units = " ".join(dict.fromkeys(_STOP_UNITS.get(g.name, g.name) for g in found))
         return Rung(name, Level.DEGRADED, said, f"sudo systemctl stop {units}   # until the next boot")
     return Rung(name, Level.DEGRADED, said, "sudo kill " + " ".join(str(g.pid) for g in found))
+
+
+def _because_of(facts: DoctorFacts, found: tuple[OtherGuard, ...]) -> tuple[str, ...]:
+    """Say what a run does because of them."""
+    ram = facts.effective_ram
+    if ram is None:
+        return ()
+    own = reserve_of(ram)
+    return kept_words(found, own, beside(own, first_to_act(found, facts.swap_now), ram))
 
 
 def panic_on_oom(value: int | None) -> Rung:

@@ -31,7 +31,7 @@ from steadyrun.model.containment import BackendName, ContainmentMade, Containmen
 from steadyrun.model.envelope import kind_of
 from steadyrun.model.event import Acted, Event, Troubled
 from steadyrun.model.limits import Limits, ReadBack
-from steadyrun.model.machine import reserve_of
+from steadyrun.model.machine import Reserve, beside, reserve_of
 from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import Member, RunAs
 from steadyrun.model.thresholds import Thresholds
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from steadyrun.journal.owners import Owners
     from steadyrun.journal.write import Journal
     from steadyrun.model.envelope import Envelope
+    from steadyrun.model.others import OtherGuard
     from steadyrun.model.run import RunHeader
+    from steadyrun.model.sample import HostSample
 
 NEEDED_LATER = tuple(f"steadyrun.guard.{name}" for name in ("loop", "rules", "exitcode", "aside"))
 """Imported only once the intent is written: by then the kernel is at work on the first move."""
@@ -128,6 +130,9 @@ class _Run:
         self.run_id = new_run_id()
         self.readback: tuple[ReadBack, ...] = ()
         self.keeper_pid = 0
+        self._others: tuple[OtherGuard, ...] | None = None
+        self._others_from: Bytes | None = None
+        self._pressure_is_watched = False
         self._frozen = False
         self._acted: list[Acted] = []
         self._aside: Aside | None = None
@@ -207,6 +212,7 @@ class _Run:
             hold.readback,
             capabilities=hold.capabilities,
             cores=len(os.sched_getaffinity(0)),
+            may_throttle=not self._pressure_is_watched,
         )
 
     def _limits(self) -> Limits:
@@ -216,7 +222,7 @@ class _Run:
         if sample.mem_total is None or sample.mem_available is None:
             raise CannotContainError("/proc/meminfo: expected MemTotal and MemAvailable, found none")
         self._effective_ram = sample.mem_total
-        self._reserve = reserve_of(sample.mem_total)
+        self._reserve = self._beside_others(reserve_of(sample.mem_total), sample)
         self.ceiling = Bytes(sample.mem_total - self._reserve.reserve)
         promises = tuple(Promise(Bytes(a), Bytes(b)) for a, b in promised_here(self.backend))
         chosen = choose_limits(
@@ -228,6 +234,24 @@ class _Run:
         if chosen.why:
             self._say(f"limits: {chosen.why}")
         return chosen.limits
+
+    def _beside_others(self, reserve: Reserve, sample: HostSample) -> Reserve:
+        """Have the guard act before anybody else who ends processes when memory is short."""
+        from steadyrun.desktop.other_units import running_units
+
+        if not (units := running_units()):
+            return reserve
+        from steadyrun.desktop.others import others_by_unit
+        from steadyrun.model.others import Swap, first_to_act, watches_pressure
+        from steadyrun.report.others import kept_words
+
+        self._others = others_by_unit(units)
+        self._pressure_is_watched = watches_pressure(self._others)
+        self._others_from = first_to_act(self._others, Swap(sample.swap_total, sample.swap_free))
+        found = beside(reserve, self._others_from, self._effective_ram)
+        for line in kept_words(self._others, reserve, found):
+            self._say(line)
+        return found
 
     def _envelope(self) -> Envelope | None:
         """Return what a ramp proved on this machine as it is now: for this kind of load, else for any."""
@@ -326,7 +350,7 @@ class _Run:
             cwd=self.request.cwd,
             backend=self.backend.name,
             weak=self.backend.name is BackendName.POLL,
-            machine=quick_facts(),
+            machine=quick_facts()._replace(others=self._others, others_from=self._others_from),
             reserve=self._reserve,
             limits=self.limits,
         )

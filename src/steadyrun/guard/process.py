@@ -71,6 +71,7 @@ def main(argv: list[str]) -> int:
             capabilities=hold.capabilities,
             cores=len(os.sched_getaffinity(0)),
             usual=order.usual,
+            may_throttle=order.may_throttle,
         )
         loop = Loop(hold, rules, lambda event: _emit(channel, event), frames, priority=priority)
         channel.emit(_prepared(hold, priority))

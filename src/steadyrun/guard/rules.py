@@ -21,6 +21,7 @@ def rules_of(
     capabilities: frozenset[Capability] = frozenset(),
     cores: int = 1,
     usual: Usual = Usual(),  # noqa: B008
+    may_throttle: bool = True,
 ) -> Rules:
     """Say what the guard itself has to hold: the wall time, and the memory that no kernel holds.
 
@@ -32,6 +33,7 @@ def rules_of(
         capabilities: Of the containment: what a load that runs can be tightened by.
         cores: CPUs there are for the load.
         usual: What is usual on this machine without it.
+        may_throttle: Nobody else acts on the memory pressure that a throttle limit makes.
     """
     held = {r.name: r.held for r in readback}
     polled = None if held.get("memory_max", True) else limits.memory_max
@@ -46,5 +48,5 @@ def rules_of(
         limits,
         Cores(float(cores)),
         tightens=Capability.CPU_MAX in capabilities,
-        throttles=Capability.MEMORY_HIGH in capabilities and limits.swap_max != 0,
+        throttles=may_throttle and Capability.MEMORY_HIGH in capabilities and limits.swap_max != 0,
     )

@@ -32,6 +32,8 @@ class Order(NamedTuple):
     stderr_fd: int
     usual: Usual = Usual()
     """As the baseline found it."""
+    may_throttle: bool = True
+    """False: somebody else on this machine acts on the pressure that a throttle limit makes."""
 
 
 class Control(Enum):

@@ -2,6 +2,7 @@
 
 from enum import Enum
 
+from steadyrun.model.others import OtherGuard
 from steadyrun.named import NamedTuple
 from steadyrun.units import GIB, Bytes, Seconds
 
@@ -42,6 +43,10 @@ class MachineFacts(NamedTuple):
     display_manager: str | None
     timezone: str
     """Name as in `TZ`, or the abbreviation."""
+    others: tuple[OtherGuard, ...] | None = None
+    """Who else ends processes when memory is short; `None`: not known."""
+    others_from: Bytes | None = None
+    """Available memory at which the first of them acts, with the swap there was; `None`: none does."""
 
 
 class Reserve(NamedTuple):
@@ -74,3 +79,29 @@ def room_of(effective_ram: Bytes, available: Bytes | None, reserve: Reserve) -> 
     if available is not None:
         room = min(room, (available - reserve.reserve) * (SLACK - 1) // SLACK)
     return Bytes(max(0, room))
+
+
+def beside(reserve: Reserve, others_from: Bytes | None, effective_ram: Bytes) -> Reserve:
+    """Return a reserve at which the guard freezes, and kills, before somebody else acts.
+
+    An eighth of the reserve lies between each two of the four; at the worst fill rate that is more than
+    the guard's fastest looks need. Where that would keep back more than half of the machine the reserve is
+    left as it is, and the other one may act first.
+
+    Args:
+        reserve: The machine's own.
+        others_from: Available memory at which the first of the others acts; `None`: none does.
+        effective_ram: Of the machine.
+    """
+    if others_from is None:
+        return reserve
+    step = reserve.reserve // 8
+    black, floor, kept = (Bytes(others_from + step * times) for times in (1, 2, 3))
+    if kept > effective_ram // 2:
+        return reserve
+    return Reserve(max(reserve.reserve, kept), max(reserve.floor, floor), max(reserve.black, black))
+
+
+def reserve_for(machine: MachineFacts, effective_ram: Bytes) -> Reserve:
+    """Return what a load never gets on a machine, others that guard its memory considered."""
+    return beside(reserve_of(effective_ram), machine.others_from, effective_ram)

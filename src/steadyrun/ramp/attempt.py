@@ -20,6 +20,7 @@ from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.event import Event, Order, Prepared
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.machine import Reserve
+from steadyrun.model.others import watches_pressure
 from steadyrun.model.record import Attempt, Baseline, Evidence, Observation, State
 from steadyrun.model.sample import Reading
 from steadyrun.model.thresholds import Thresholds, Usual
@@ -181,6 +182,7 @@ class AttemptRunner:
             members=members_for(attempt.phase.load, cwd=order.cwd, env=order.env),
             thresholds=Thresholds.of(self._set.reserve, order.guard),
             usual=self._set.usual,
+            may_throttle=not watches_pressure(order.machine.others or ()),
             run_as=order.run_as,
             frames_fd=order.frames_fd,
             stdout_fd=write_fd,

@@ -15,6 +15,9 @@ from steadyrun.bus.properties import Property, prop
 
 OOM_POLICY_SINCE = 253
 """systemd version from which scopes have OOMPolicy= (systemd/systemd#25385)."""
+OOM_PREFERENCE_SINCE = 248
+"""systemd version from which units have ManagedOOMPreference= (systemd.resource-control(5)). The conductor's
+is `avoid`; a load's is left alone: if somebody has to go for its pressure, it is the load."""
 STOP_WITHIN_S = 60
 """What a shutdown gives the conductor to end the load and write that down."""
 
@@ -79,6 +82,7 @@ def scope_properties(place: Place, run_id: str, pid: int, version: int | None) -
         version: Of systemd; `None`: unknown, and only what every one has is set.
     """
     has_policy = version is not None and version >= OOM_POLICY_SINCE
+    has_preference = version is not None and version >= OOM_PREFERENCE_SINCE
     return (
         prop("Description", f"steadyrun ramp {run_id}: conductor and guard"),
         prop("PIDs", [pid]),
@@ -86,6 +90,7 @@ def scope_properties(place: Place, run_id: str, pid: int, version: int | None) -
         prop("CollectMode", "inactive-or-failed"),
         prop("TimeoutStopUSec", STOP_WITHIN_S * 10**6),
         *((prop("OOMPolicy", "continue"),) if has_policy else ()),
+        *((prop("ManagedOOMPreference", "avoid"),) if has_preference else ()),
     )
 
 

@@ -21,7 +21,7 @@ from steadyrun.journal.write import Journal, open_journal
 from steadyrun.kernel.reader import boot_id
 from steadyrun.model.codec import decode
 from steadyrun.model.finding import Finding
-from steadyrun.model.machine import reserve_of
+from steadyrun.model.machine import reserve_for
 from steadyrun.model.record import Attempt, RunEnd, RunHeader, RunKind
 from steadyrun.ramp.bug import bug_finding, bug_reason, where_raised
 from steadyrun.ramp.conductor import Conductor
@@ -94,7 +94,7 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
                 journal=journal,
                 ledger=ledger,
                 stop=stop,
-                reserve=reserve_of(machine.effective_ram),
+                reserve=reserve_for(machine, machine.effective_ram),
                 effective_ram=machine.effective_ram,
             )
             return conductor.run()
@@ -156,7 +156,7 @@ def _header(order: RampOrder) -> RunHeader:
         backend=order.backend,
         weak=order.weak,
         machine=machine,
-        reserve=None if machine.effective_ram is None else reserve_of(machine.effective_ram),
+        reserve=None if machine.effective_ram is None else reserve_for(machine, machine.effective_ram),
         plan=order.plan,
         problem=order.plan.problem,
         goal=order.plan.goal,

@@ -14,6 +14,7 @@ from steadyrun.model.verdict import Answer
 from steadyrun.report import words
 from steadyrun.report.escape import Md, code, fill
 from steadyrun.report.figures import (
+    UNKNOWN,
     Clock,
     count,
     finite,
@@ -35,6 +36,7 @@ from steadyrun.report.lines import (
     with_word,
 )
 from steadyrun.report.means import means_lines
+from steadyrun.report.others import other_lines
 from steadyrun.report.totals import phases_of
 from steadyrun.units import format_size
 
@@ -73,11 +75,21 @@ def system_lines(record: RunRecord) -> tuple[Line, ...]:
         Line("cgroups", _cgroup_words(record)),
         Line("Desktop", machine.desktop or _desktop_words(record, ProbeName.SESSION)),
         Line("Display manager", machine.display_manager or _desktop_words(record, ProbeName.DISPLAY_MANAGER)),
+        Line("Other guards of memory", *_others_words(record)),
         *_guard_lines(record),
         Line("Command", _command_words(record)),
         Line("Problem", header.problem or Md("not given (`--problem`)")),
         Line("Goal", header.goal or Md("not given (`--goal`)")),
     )
+
+
+def _others_words(record: RunRecord) -> tuple[str, tuple[Md, ...]]:
+    machine, kept = record.header.machine, record.header.reserve
+    if machine.others is None or kept is None:
+        return UNKNOWN, ()
+    if not machine.others:
+        return "none found", ()
+    return "", tuple(fill("{}", line) for line in other_lines(machine, kept))
 
 
 def _guard_lines(record: RunRecord) -> tuple[Line, ...]:
