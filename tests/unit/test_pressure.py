@@ -1,58 +1,14 @@
 """What pressure makes of a load: told as stories of a machine at ten looks a second."""
 
 import pytest
-from readings import THRESHOLDS, frames, psi, reading
+from readings import frames, psi, reading
+from stories import FREEZE, KILL, LOOSEN, RULES, THAW, TIGHTEN, Story
 
 from steadyrun.guard.grip import TIGHTEST
-from steadyrun.guard.held import Freed, Held, Rules, Stage, Ticked
+from steadyrun.guard.held import Stage, Ticked
 from steadyrun.guard.machine import step
-from steadyrun.model.action import Action
-from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.units import GIB, MIB
-
-RULES = Rules(
-    THRESHOLDS._replace(kill_least=256 * MIB),
-    members=1,
-    wall_time=None,
-    limits=Limits(memory_max=8 * GIB, swap_max=None),
-    cores=4.0,
-    tightens=True,
-)
-FREEZE, THAW, TIGHTEN, LOOSEN, KILL = (
-    Action.FREEZE,
-    Action.THAW,
-    Action.TIGHTEN,
-    Action.LOOSEN,
-    Action.KILL,
-)
-
-
-class Story:
-    """A load that was released at 0, and a machine that is told of ten times a second."""
-
-    def __init__(self, rules=RULES):
-        self.rules = rules
-        self.now, self.stalled, self.done = 0.0, 0.0, []
-        self.held, _ = step(Held(), Freed(0.0), rules)
-        self.go(0.1)
-
-    def go(self, seconds, stall=0.0, **given):
-        """Go on; `stall` is the share of the time that all of the session waits for memory."""
-        for _ in range(round(seconds * 10)):
-            self.now = round(self.now + 0.1, 6)
-            self.stalled += stall * 0.1
-            given.setdefault("memory", GIB)
-            given["working_set"] = given["memory"]
-            protected = (("session", self.stalled, self.stalled),)
-            look = reading(self.now, seq=round(self.now * 10), protected=protected, **given)
-            self.held, decisions = step(self.held, Ticked(self.now, look, False), self.rules)
-            self.done += decisions
-        return self
-
-    def acts(self):
-        return [decision.action for decision in self.done]
-
 
 LATE = {"frames": frames(p99_ms=30.0)}
 LOW = {"available": 1536 * MIB}
@@ -177,7 +133,7 @@ def test_a_third_red_that_is_over_at_the_next_look_does_not_kill():
 
 
 def test_frozen_for_memory_it_may_stay_so_for_half_a_minute():
-    story = Story().go(29.0, **RED)
+    story = Story(RULES._replace(tightens=False)).go(29.0, **RED)
     assert story.acts() == [FREEZE]
     assert story.go(1.2, **RED).acts()[-1] is KILL
     assert story.held.ending is Ending.HOST_MEMORY

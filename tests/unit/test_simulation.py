@@ -4,9 +4,11 @@ from itertools import count
 
 import pytest
 from simulation import others
-from simulation.play import play
+from simulation.play import play, play_law, sort
 from simulation.scenario import HORIZON, Kind, Load, Machine, Other, Scenario, Store, Watching, draw
 from simulation.world import DT, Fate, World
+
+from steadyrun.model.action import Action
 
 SSD = Store("ssd", 150.0, 500.0)
 MACHINE = Machine(8192.0, 4, 2000.0, SSD, 0.0, 0.0, 230.0, 500.0, 500.0, 800.0, 1500.0, False)
@@ -179,3 +181,12 @@ def test_a_story_is_played_to_its_end_and_no_further_than_it_matters():
     assert played.fate is Fate.ENDED
     assert guard.last < 8.0
     assert DT < 0.1
+
+
+@pytest.mark.parametrize(("seed", "kind"), [(285, Kind.SUITE), (315, Kind.SWAPPER), (367, Kind.BALLOON)])
+def test_a_load_that_was_frozen_at_a_peak_of_its_own_comes_down_on_trial(seed, kind):
+    """Seeds in which the law killed the load before there were trials."""
+    each = sort(seed)
+    played = play_law("steadyrun", each)
+    assert (each.scenario.load.kind, played.fate, played.lost) == (kind, Fate.ENDED, "")
+    assert Action.THAW in played.acts

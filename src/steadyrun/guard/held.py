@@ -48,6 +48,16 @@ class Rules(NamedTuple):
     """It has a throttle limit (`memory.high`) and the load may swap."""
 
 
+class Trial(NamedTuple):
+    """What was tried with a load that was frozen below the floor (`trial.py`). The default: nothing yet."""
+
+    least: Bytes | None = None
+    """It runs on trial, as long as available memory is not below this; `None`: it does not."""
+    frozen: Seconds = Seconds(0.0)
+    """Of the freezes before, since memory was last well."""
+    tries: int = 0
+
+
 class Held(NamedTuple):
     """The state of one load."""
 
@@ -74,6 +84,7 @@ class Held(NamedTuple):
     """When it was last tightened."""
     reds: tuple[Seconds, ...] = ()
     """When it was frozen for memory or a stall, as far as the last minute."""
+    trial: Trial = Trial()
     spared_until: Seconds | None = None
     """It was found not to be the cause; till then it is not frozen for the same again."""
 

@@ -9,9 +9,10 @@ alone never kill: a load that is frozen and lets the frames be as late as before
 
 from __future__ import annotations
 
+from steadyrun.guard import trial
 from steadyrun.guard.deeds import kill, rest_from_pause, running_time, term, thawed
 from steadyrun.guard.grip import TIGHTEST, in_words, looser, tighter
-from steadyrun.guard.held import Decision, Held, Rules, Stage, Step, Ticked
+from steadyrun.guard.held import Decision, Held, Rules, Stage, Step, Ticked, Trial
 from steadyrun.guard.law import Judgement, Kind, Level
 from steadyrun.guard.signs import WINDOW, Signs
 from steadyrun.model.action import Action
@@ -25,16 +26,44 @@ SPARED = Seconds(60.0)
 
 def on_running(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
     """Decide for a load that runs."""
+    if held.trial.least is not None:
+        if judgement.level >= Level.RED or judgement.level is Level.UNKNOWN:
+            return _on_trial(held, tick, judgement, signs, rules)
+        held = held._replace(trial=Trial())
     if judgement.level >= Level.RED and not _is_spared(held, tick, judgement, rules):
         return _freeze(held, tick, judgement, signs, rules)
     if rules.wall_time is not None and running_time(held, tick.at) >= rules.wall_time:
-        cause = f"it ran for its wall time, {format_duration(rules.wall_time)}"
-        return term(held, tick.at, Ending.WALL_TIME, cause, tick.reading.seq)
+        return _out_of_time(held, tick, rules)
     if judgement.level >= Level.YELLOW and judgement.kind is not Kind.MEMORY:
         return _tighten(held, tick, judgement, signs, rules)
     if judgement.level is Level.UNKNOWN:
         return held._replace(clean_since=None), ()
     return _loosen(held, tick, judgement, rules)
+
+
+def _on_trial(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
+    """Decide for a load that runs on trial and is still below the floor, or what is not known."""
+    if trial.is_over(held, tick, rules) and worth_killing(tick.reading, rules):
+        cause = f"held tightly for {format_duration(rules.thresholds.frozen_max)} and still {judgement.cause}"
+        return kill(held, tick.at, Ending.HOST_MEMORY, cause, tick.reading.seq)
+    if trial.goes_on(held, tick, judgement, signs, rules):
+        if rules.wall_time is not None and running_time(held, tick.at) >= rules.wall_time:
+            return _out_of_time(held, tick, rules)
+        return held._replace(clean_since=None), ()
+    if (judgement.level is Level.RED and judgement.kind is Kind.MEMORY) or judgement.level is Level.UNKNOWN:
+        broken = held._replace(trial=held.trial._replace(least=None))
+        again = Decision(Action.FREEZE, f"tried, and {judgement.cause}", tick.reading.seq)
+        return _frozen(broken, tick, black=False), (again,)
+    return _freeze(held._replace(trial=Trial()), tick, judgement, signs, rules)
+
+
+def _out_of_time(held: Held, tick: Ticked, rules: Rules) -> Step:
+    cause = f"it ran for its wall time, {format_duration(rules.wall_time)}"
+    return term(held, tick.at, Ending.WALL_TIME, cause, tick.reading.seq)
+
+
+def _frozen(held: Held, tick: Ticked, *, black: bool) -> Held:
+    return held._replace(stage=Stage.FROZEN, since=tick.at, clean_since=None, black_seen=black)
 
 
 def _is_spared(held: Held, tick: Ticked, judgement: Judgement, rules: Rules) -> bool:
@@ -59,13 +88,7 @@ def _freeze(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules:
     reds = tuple(at for at in held.reds if tick.at - at < REDS_WITHIN)
     if judgement.kind is not Kind.FRAMES:
         reds = (*reds, tick.at)
-    frozen = held._replace(
-        stage=Stage.FROZEN,
-        since=tick.at,
-        clean_since=None,
-        black_seen=judgement.level is Level.BLACK,
-        reds=reds,
-    )
+    frozen = _frozen(held, tick, black=judgement.level is Level.BLACK)._replace(reds=reds, trial=Trial())
     freeze = Decision(Action.FREEZE, judgement.cause, seq)
     if judgement.kind in (Kind.STALL, Kind.FRAMES) and rules.tightens:
         frozen, tightened = _gripped(frozen, tick, judgement, signs, rules, to=TIGHTEST)
@@ -135,12 +158,25 @@ def on_frozen(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rule
         strikes = (tick.at,) * (rules.thresholds.reds_max - 1)
         cause = f"frozen for {format_duration(rules.thresholds.frozen_max)}, and {judgement.cause}: no worse"
         return _thaw(held._replace(reds=strikes), tick, cause)
+    if trial.is_due(held, tick, judgement, signs, rules):
+        return _try(held, tick, judgement, signs, rules)
     if not _is_well(held, tick, judgement, rules):
         return held._replace(clean_since=None), ()
     since = tick.at if held.clean_since is None else held.clean_since
     if tick.at - since < rules.thresholds.clean:
         return held._replace(clean_since=since), ()
     return _thaw(held, tick, judgement.cause)
+
+
+def _try(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
+    """Tighten a frozen load as far as can be; once that is in force, thaw it on trial."""
+    if not trial.is_gripped(held, tick):
+        if held.grip.step >= TIGHTEST:
+            return held, ()
+        return _gripped(held, tick, judgement, signs, rules, to=TIGHTEST)
+    cause = f"on trial: nobody waits, although {judgement.cause}; it may be at a peak of its own"
+    tried = held._replace(trial=trial.begun(held, tick, rules))
+    return _thaw(tried, tick, cause)
 
 
 def _why_kill(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> str | None:
@@ -155,7 +191,7 @@ def _why_kill(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rule
         return f"frozen for the {len(held.reds)}. time within a minute: {judgement.cause}"
     if red and judgement.kind is Kind.STALL and _outlasts(frozen_for, signs, rules):
         return f"frozen for {format_duration(frozen_for)} and still {judgement.cause}"
-    if (red or judgement.level is Level.UNKNOWN) and frozen_for >= limits.frozen_max:
+    if (red or judgement.level is Level.UNKNOWN) and trial.frozen_in_all(held, tick.at) >= limits.frozen_max:
         return f"frozen for {format_duration(limits.frozen_max)} and still {judgement.cause}"
     return None
 
