@@ -5,6 +5,7 @@ import json
 from journal_values import a_header, opened
 
 from steadyrun.cli.main import main
+from steadyrun.model.run import RunEnd
 
 
 def listed(tmp_path, monkeypatch, capsys, *argvs, words=()):
@@ -45,3 +46,10 @@ def test_a_header_that_cannot_be_read_has_no_command(tmp_path, monkeypatch, caps
         journal._connection.execute("UPDATE runs SET header='[1'")
     out = listed(tmp_path, monkeypatch, capsys)
     assert out.startswith("r9 ")
+
+
+def test_a_run_during_which_the_clock_was_set_back_has_no_length(tmp_path, monkeypatch, capsys):
+    with opened(tmp_path) as journal:
+        journal.begin_run(a_header("r9"))
+        journal.end_run("r9", RunEnd(a_header("r9").started_wall - 3598.6, 0, "exited"))
+    assert "exit 0, the clock was set back" in listed(tmp_path, monkeypatch, capsys)

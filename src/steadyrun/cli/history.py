@@ -61,7 +61,8 @@ def _line(row: RunRow, alive: bool) -> str:
     elif row.ended_wall is None:
         how = "has no end in the journal; `steadyrun recover` looks into it"
     else:
-        how = f"exit {row.exit_code}, {format_duration(row.ended_wall - row.started_wall)}"
+        took = row.ended_wall - row.started_wall
+        how = f"exit {row.exit_code}, {format_duration(took) if took >= 0 else 'the clock was set back'}"
     told = "  ".join(part for part in (row.status, _command(row.argv)) if part)
     return f"{row.run_id}  {began}  {kind:<6}  {how:<28}  {told}".rstrip()
 
