@@ -94,3 +94,16 @@ def a_ramp_runs():
     return any(
         line.split()[-1] == "@steadyrun-ramp" for line in Path("/proc/net/unix").read_text().splitlines()
     )
+
+
+def of_this_test(program):
+    """Find the living processes that were started with this test's state directory."""
+    wanted = f"STEADYRUN_STATE_DIR={program.state}".encode()
+    found = []
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
+        except OSError:
+            continue
+    return found

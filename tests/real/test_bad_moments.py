@@ -3,16 +3,15 @@
 import json
 import os
 import re
-import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from program import a_ramp_runs, executable, our_cgroups
+from program import a_ramp_runs, of_this_test
+from small_disks import full_disk, small_disk
 from test_ramp import PLAN, RAMP
 
 from conftest import until
@@ -21,63 +20,13 @@ from steadyrun.journal.write import open_journal
 from steadyrun.kernel.reader import boot_id
 from steadyrun.model.change import BootUnit
 
+pytest_plugins = ("apart",)
 pytestmark = pytest.mark.real
 
 
 @pytest.fixture
 def alone():
     assert until(lambda: not a_ramp_runs(), 120, every=0.2)
-
-
-@pytest.fixture
-def apart(steadyrun):
-    """Run the command in a mount namespace of its own, prepared by a line of shell."""
-    (steadyrun.cwd / "plan.toml").write_text(PLAN)
-    allowed = shutil.which("unshare") and subprocess.run(
-        ["unshare", "-m", "mount", "-t", "tmpfs", "none", str(steadyrun.cwd)],
-        capture_output=True,
-        check=False,
-    )
-    if not allowed or allowed.returncode != 0:
-        pytest.skip("no private mount namespace to be had (unshare -m, as root)")
-    steadyrun.state.mkdir()
-    before = our_cgroups()
-
-    def run(prepare, *words, timeout=90):
-        script = f'set -e; {prepare}; exec "$@"'
-        line = ["unshare", "-m", "sh", "-c", script, "sh", executable(), *words]
-        done = subprocess.run(
-            line, cwd=steadyrun.cwd, env=steadyrun.env, text=True, capture_output=True,
-            stdin=subprocess.DEVNULL, timeout=timeout, check=False,
-        )  # fmt: skip
-        assert until(lambda: not of_this_test(steadyrun)), of_this_test(steadyrun)
-        assert until(lambda: our_cgroups() <= before), our_cgroups() - before
-        return done
-
-    run.state = steadyrun.state
-    run.cwd = steadyrun.cwd
-    return run
-
-
-def of_this_test(program):
-    """Find the living processes that were started with this test's state directory."""
-    wanted = f"STEADYRUN_STATE_DIR={program.state}".encode()
-    found = []
-    for pid in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
-        except OSError:
-            continue
-    return found
-
-
-def small_disk(state, size):
-    return f"mount -t tmpfs -o size={size},mode=700 none {state}"
-
-
-def full_disk(state):
-    return f"{small_disk(state, '64k')}; head -c 100k /dev/zero > {state}/fill 2>/dev/null || true"
 
 
 def one_message(stderr):

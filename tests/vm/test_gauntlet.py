@@ -1,0 +1,21 @@
+"""The gauntlet of `tests/real` in the guest, with a desktop beside it that has to be the same afterwards."""
+
+import pytest
+from looking import SSH, identities, look
+from suites import run_suite
+from testbed.program import copy_repository
+
+pytestmark = pytest.mark.deadline(900)
+SUITE = "tests/real/test_gauntlet.py"
+
+
+@pytest.mark.parametrize("user", ["root", "desk"])
+def test_in_every_scenario_session_manager_and_ssh_stay_who_they_are(machine, user):
+    root = machine.guest()
+    copy_repository(root)
+    before = identities(look(root))
+    assert SSH in before
+    ran = run_suite(machine.guest(user), SUITE, seconds=850)
+    assert ran.code == 0, ran.told
+    assert ran.passed.total() >= 21, ran.told
+    assert identities(look(root)) == before
