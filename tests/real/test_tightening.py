@@ -19,7 +19,7 @@ from steadyrun.model.thresholds import Thresholds
 
 pytestmark = pytest.mark.real
 
-MIB = 2**20
+MIB, GIB = 2**20, 2**30
 CALM = Thresholds(0, 0, 0, loosen_after=1.0, clean=0.5)
 BUSY = "while :; do :; done"
 
@@ -150,3 +150,29 @@ def test_a_session_that_waits_on_although_the_load_is_frozen_is_worth_a_kill(gua
     assert "still all of session waited for memory" in outcome.cause
     assert (outcome.survivors, outcome.removed) == (0, True)
     assert until(lambda: not any(map(os.path.exists, held.hold.containment.made.plan.directories)))
+
+
+def test_a_load_frozen_at_a_peak_runs_on_trial_under_the_quota_until_it_has_come_down(guarded):
+    held = guarded(thresholds=CALM._replace(reserve=2 * GIB, floor=GIB, black=GIB // 2), wall_time=5.0)
+    worked, began = [], []
+
+    def comes_down_by_running(reading):
+        frozen = reading.load.frozen
+        if began and not frozen:
+            worked.append((reading.host.at, reading.load.cpu_time))
+        if frozen and not began:
+            began.append(reading.load.cpu_time)
+        done = began and reading.load.cpu_time - began[0] > 300_000
+        return reading._replace(host=reading.host._replace(mem_available=(3 if done else 0.9) * GIB))
+
+    held.change = comes_down_by_running
+    outcome = held.run(lambda: None)
+    assert outcome.ending is Ending.WALL_TIME
+    acts = sorted(held.acts(), key=lambda act: act.at)
+    assert [a.action.value for a in acts[:3]] == ["freeze", "tighten", "thaw"]
+    assert acts[2].cause.startswith("on trial: nobody waits, although available memory")
+    assert acts[2].at - acts[1].at >= 1.0
+    assert 2.5 < outcome.frozen < 5.0
+    (t0, cpu0), (t1, cpu1) = worked[0], worked[-1]
+    assert cpu1 - cpu0 >= 300_000 - 50_000
+    assert (cpu1 - cpu0) / 1e6 <= 0.25 * (t1 - t0) + 0.05

@@ -51,7 +51,7 @@ def _on_trial(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rule
             return _out_of_time(held, tick, rules)
         return held._replace(clean_since=None), ()
     if (judgement.level is Level.RED and judgement.kind is Kind.MEMORY) or judgement.level is Level.UNKNOWN:
-        broken = held._replace(trial=held.trial._replace(least=None))
+        broken = rest_from_pause(held._replace(trial=held.trial._replace(least=None)), tick.at)
         again = Decision(Action.FREEZE, f"tried, and {judgement.cause}", tick.reading.seq)
         return _frozen(broken, tick, black=False), (again,)
     return _freeze(held._replace(trial=Trial()), tick, judgement, signs, rules)
