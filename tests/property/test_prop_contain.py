@@ -44,21 +44,24 @@ def managers(draw):
 @st.composite
 def unified_levels(draw):
     """Our own cgroup and those above it, topmost first."""
-    depth = draw(st.integers(1, 4))
-    flags = st.booleans()
-    return tuple(
-        UnifiedLevel(
-            directory="/cg/unified" + "".join(f"/l{n}.slice" for n in range(1, level + 1)),
-            available=draw(some(UNIFIED)),
-            enabled=draw(some(UNIFIED)),
-            is_root=level == 0 and draw(flags),
-            occupied=draw(flags),
-            writable=draw(flags),
-            limits=draw(flags),
-            delegated=draw(flags),
+    flags, levels = st.booleans(), []
+    for level in range(draw(st.integers(1, 4))):
+        available = draw(some(UNIFIED))
+        # What a cgroup enables it has itself (cgroup-v2.rst, "Enabling and Disabling").
+        enabled = tuple(name for name in draw(some(UNIFIED)) if name in available)
+        levels.append(
+            UnifiedLevel(
+                directory="/cg/unified" + "".join(f"/l{n}.slice" for n in range(1, level + 1)),
+                available=available,
+                enabled=enabled,
+                is_root=level == 0 and draw(flags),
+                occupied=draw(flags),
+                writable=draw(flags),
+                limits=draw(flags),
+                delegated=draw(flags),
+            )
         )
-        for level in range(depth)
-    )
+    return tuple(levels)
 
 
 @st.composite
