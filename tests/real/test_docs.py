@@ -1,6 +1,7 @@
 """What README and docs show is what the program does: their commands, messages, tables and fields."""
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -76,6 +77,8 @@ def prepared(steadyrun):
 
 
 NEEDS_A_RUN = ("stop", "watch", "report")
+HAS_SYSTEMD = os.path.isdir("/run/systemd/system")
+CANNOT = 3
 
 
 @pytest.mark.parametrize(("page", "typed"), EXAMPLES, ids=lambda each: str(each)[:60])
@@ -86,8 +89,13 @@ def test_every_example_does_what_it_says(prepared, page, typed):
         words += ["--seconds", "0.5"]
     if name == "ramp" and not {"--dry-run", "--print-plan", "--resume"} & set(words):
         words.append("--dry-run")
+    if name == "protect":
+        words.append("--dry-run")
     done = prepared(*words, *command)
-    if name in NEEDS_A_RUN or "--resume" in words:
+    if name == "protect" and "--undo" not in words and not HAS_SYSTEMD:
+        assert done.returncode == CANNOT, done.stdout + done.stderr
+        assert "steadyrun run -- COMMAND" in done.stdout + done.stderr
+    elif name in NEEDS_A_RUN or "--resume" in words:
         assert done.returncode == 2, done.stderr
         assert re.match(r"steadyrun: expected (one|a (running )?(run|ramp))\b", done.stderr), done.stderr
     else:

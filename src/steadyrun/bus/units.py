@@ -297,6 +297,17 @@ class Manager:
         sent = [(each.name, each.value) for each in properties]
         self._bus.call(MANAGER, "SetUnitProperties", "sba(sv)", (name, True, sent), until=_by(until))
 
+    def reload(self, *, until: float | None = None) -> None:
+        """Have the manager read its files again; answered once it has.
+
+        Limits and weights of units that are up are then set anew (unit_deserialize(), systemd/systemd
+        src/core/unit-serialize.c).
+
+        Raises:
+            BusError: It was refused, or not answered in time: it may then still happen.
+        """
+        self._bus.call(MANAGER, "Reload", until=_by(until))
+
     def _subscribe(self, until: float) -> str:
         """Have the manager send its signals; return the unique name that they come from."""
         if self._sender is None:

@@ -28,6 +28,7 @@ COMMANDS = {
     "history": "the runs so far",
     "recover": "undo whatever a crash left behind",
     "canary": "the desktop's frames alone, live",
+    "protect": "show, apply, undo lasting protection: bare commands meet a wall, too",
 }
 START_FAILURES = (126, 127)
 INTERRUPTED = 128 + 2

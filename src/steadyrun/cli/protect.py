@@ -1,0 +1,193 @@
+"""`steadyrun protect`: the machine itself made robust: a bare command meets a wall before the desktop does.
+
+Without an option it shows what it would change and why. Calls no sudo, installs nothing, restarts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from typing import Any
+
+from steadyrun.cli.options import add_options
+from steadyrun.cli.parser import Parser
+from steadyrun.cli.protect_words import (
+    Page,
+    applied_lines,
+    joined,
+    plan_lines,
+    plan_object,
+    status_closing,
+    status_lines,
+    status_object,
+    to_undo_lines,
+    undone_lines,
+    undone_object,
+)
+from steadyrun.cli.settings import settings_here
+from steadyrun.errors import EXIT_JOB_FAILED, EXIT_OK, CannotContainError
+from steadyrun.journal.place import choose_dir, state_dir
+from steadyrun.protect.change import Plan
+from steadyrun.protect.plan import plan
+from steadyrun.protect.protection import Protection
+from steadyrun.protect.read import read_facts
+from steadyrun.protect.shares import Profile
+
+WIDTH = 100
+EPILOG = """\
+As root for the machine; as a user for your own part of it. Every file carries our name, every change is
+written down before it is made, and --undo puts back every byte and value that was there before, also after
+a crash in the middle.
+
+exit status: 0 done, or all in force; 1 not all of it is in force, or something had to be left; 3 it cannot
+be done here, the message says what to do instead; 74 it cannot be written down; 75 another one is at it
+
+examples:
+  steadyrun protect                 what would be changed, and why
+  sudo steadyrun protect            the same for the whole machine
+  sudo steadyrun protect --apply
+  steadyrun protect --status        what is in force, read from the kernel
+  sudo steadyrun protect --undo
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Say which options there are."""
+    parser.usage = (
+        "steadyrun protect [--apply | --undo | --status] [--profile NAME] [--json] [--dry-run] [--yes]"
+    )
+    parser.epilog = EPILOG
+    deed = parser.add_mutually_exclusive_group()
+    deed.add_argument("--apply", action="store_true", help="make the changes")
+    deed.add_argument("--undo", action="store_true", help="take them back")
+    deed.add_argument("--status", action="store_true", help="what is in force now")
+    names = [each.value for each in Profile]
+    parser.add_argument("--profile", choices=names, help="what the machine is for (default: as it looks)")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, then stop")
+    add_options(parser, "yes")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Do what was asked for, and return the exit code."""
+    if args.undo:
+        return _undo(args)
+    if args.status:
+        return _status(args)
+    found = _plan(args)
+    if found.obstacle:
+        return _cannot(found, args)
+    if args.apply and not args.dry_run:
+        return _apply(found, args)
+    protection = _protection(write=False)
+    pending, record = protection.pending(found), protection.record()
+    if args.json:
+        return _print(plan_object(found, pending, record), EXIT_OK)
+    sys.stdout.write(joined(plan_lines(found, pending, record, _page())))
+    return EXIT_OK
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    """Plan for the profile asked for, else for the one that is applied, else as the machine looks."""
+    facts = read_facts(env=os.environ, euid=os.geteuid())
+    asked = args.profile
+    if asked is None:
+        record = _protection(write=False).record()
+        begun = record.last() if record.standing() else None
+        asked = None if begun is None else begun.profile
+    return plan(facts, None if asked is None else Profile(asked))
+
+
+def _protection(*, write: bool) -> Protection:
+    """Open what was done so far; nothing is made for merely looking at it.
+
+    Raises:
+        JournalUnwritableError: There is no place for it, or it is not this user's alone.
+    """
+    where = state_dir if write else choose_dir
+    return Protection(where(os.environ, os.geteuid()))
+
+
+def _cannot(found: Plan, args: argparse.Namespace) -> int:
+    """Say why not and what else there is.
+
+    Raises:
+        CannotContainError: Always, but for a program that asked.
+    """
+    if args.json:
+        from steadyrun.protect.record import NOTHING
+
+        return _print(plan_object(found, (), NOTHING), CannotContainError.exit_code)
+    raise CannotContainError(f"protect: {found.obstacle}", hint=found.remedy)
+
+
+def _apply(found: Plan, args: argparse.Namespace) -> int:
+    looking = _protection(write=False)
+    pending, record = looking.pending(found), looking.record()
+    if not args.json:
+        sys.stdout.write(joined(plan_lines(found, pending, record, _page())))
+        sys.stdout.flush()
+        _wait_for_enter(yes=args.yes or bool(settings_here().flag("yes")))
+    protection = _protection(write=True)
+    applied = protection.apply(found)
+    code = EXIT_OK if applied.status.holds() and not applied.trouble else EXIT_JOB_FAILED
+    if args.json:
+        told = status_object(applied.status, protection.record())
+        return _print(
+            {**told, "changed": [c.path for c in applied.changes], "trouble": applied.trouble}, code
+        )
+    sys.stdout.write("\n" + joined(applied_lines(applied, _page())))
+    sys.stdout.write(status_closing(applied.status, protection.record()) + "\n")
+    return code
+
+
+def _undo(args: argparse.Namespace) -> int:
+    protection = _protection(write=False)
+    if args.dry_run:
+        sys.stdout.write(joined(to_undo_lines(protection.record())))
+        return EXIT_OK
+    undone = protection.undo()
+    code = EXIT_JOB_FAILED if undone.left or undone.trouble else EXIT_OK
+    if args.json:
+        return _print(undone_object(undone), code)
+    sys.stdout.write(joined(undone_lines(undone, _page())))
+    return code
+
+
+def _status(args: argparse.Namespace) -> int:
+    protection = _protection(write=False)
+    facts = read_facts(env=os.environ, euid=os.geteuid())
+    record = protection.record()
+    if not record.standing():
+        found = plan(facts, None)
+        if found.obstacle:
+            return _cannot(found, args)
+    status = protection.status(facts)
+    whole = bool(record.standing()) and not record.undoing() and not record.unfinished()
+    code = EXIT_OK if whole and status.holds() else EXIT_JOB_FAILED
+    if args.json:
+        return _print(status_object(status, record), code)
+    sys.stdout.write(joined(status_lines(status, _page())))
+    sys.stdout.write(status_closing(status, record) + "\n")
+    return code
+
+
+def _wait_for_enter(*, yes: bool) -> None:
+    if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    sys.stdout.write("Enter applies it, Ctrl-C leaves everything as it is. ")
+    sys.stdout.flush()
+    if not sys.stdin.readline():
+        raise KeyboardInterrupt
+
+
+def _print(told: dict[str, Any], code: int) -> int:
+    sys.stdout.write(json.dumps({**told, "exit_code": code}, indent=2) + "\n")
+    return code
+
+
+def _page() -> Page:
+    return Page(min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))

@@ -1,0 +1,345 @@
+"""What `steadyrun protect` says, for people and for programs. Pure: values in, lines out."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from steadyrun.model.finding import Finding, Severity
+from steadyrun.protect.change import FileChange, Line, Plan, When
+from steadyrun.protect.disk import Seen
+from steadyrun.protect.facts import Facts, Layout
+from steadyrun.protect.inforce import Standing, State
+from steadyrun.protect.protection import Applied, Undone
+from steadyrun.protect.record import Change, Record
+from steadyrun.protect.shares import ABOUT, Shares, part
+from steadyrun.protect.status import Status
+from steadyrun.report.escape import one_line
+from steadyrun.units import Bytes, format_size
+
+SCHEMA = 1
+"""Goes up when a name is removed or changes its meaning."""
+_INDENT = 6
+
+
+class Page(NamedTuple):
+    """How it is printed."""
+
+    width: int
+
+
+def plan_lines(plan: Plan, pending: tuple[Change, ...], record: Record, page: Page) -> Iterator[str]:
+    """Yield everything that would be changed, and why."""
+    yield from _opening(plan, pending, record, page)
+    yield ""
+    yield from _walls(plan, page)
+    yield from _findings(plan, "Not protected", (Severity.PROBLEM, Severity.WARNING), page)
+    waiting = {change.path for change in pending}
+    replaced = {change.path for change in pending if change.before is not None}
+    shown = [each for each in plan.files if each.path in waiting or not waiting]
+    if shown:
+        yield ""
+        yield "Files, each new and with the same reasons in it"
+    for each in shown:
+        yield from _file(each, replaced, page)
+    gone = [change.path for change in pending if change.after is None]
+    for path in gone:
+        yield f"  {path}  is removed: this version does not need it"
+    values = [each for each in plan.values if each.path in waiting]
+    if values:
+        yield ""
+        yield "Values of the running system, so that nobody has to log out or boot"
+    for value in values:
+        yield f"  {value.path}: {value.now} -> {value.value}"
+        yield from _wrapped(f"{value.why} [{value.source}]", _INDENT, page)
+    yield from _rest(plan, page)
+    yield ""
+    yield from _closing(plan, pending, record, page)
+
+
+def _opening(plan: Plan, pending: tuple[Change, ...], record: Record, page: Page) -> Iterator[str]:
+    if not pending:
+        yield "Lasting protection is applied, and nothing is left to be changed. This is what it consists of."
+    elif record.standing():
+        yield "Lasting protection is applied; this is what would be changed in it. Nothing is changed yet."
+    else:
+        yield "This is what would be changed on this machine. Nothing is changed yet."
+    yield ""
+    yield from _wrapped(_machine(plan.facts), 2, page)
+    yield from _wrapped(f"Profile {plan.profile.value}: {ABOUT[plan.profile]}.", 2, page)
+
+
+def _machine(facts: Facts) -> str:
+    swap = (
+        "unknown swap"
+        if facts.swap is None
+        else f"{format_size(facts.swap)} of swap"
+        if facts.swap
+        else "no swap"
+    )
+    words = f"{format_size(facts.ram)} of memory, {swap}, systemd {facts.version}"
+    for desktop in facts.desktops or ():
+        if desktop.layout is Layout.MANAGED:
+            words += f"; {desktop.user}'s desktop is made of units of its own (session.slice, app.slice)"
+        else:
+            words += f"; {desktop.user}'s desktop is all in {desktop.session}"
+    return words + "."
+
+
+def _walls(plan: Plan, page: Page) -> Iterator[str]:
+    shares, ram = plan.shares, plan.facts.ram
+    if shares is None or ram is None:
+        return
+    yield "What it comes to"
+    words = (
+        "A command that takes too much memory meets a wall and is killed there by the kernel, alone,"
+        " while the"
+        " machine still has memory to go on with. What fits below the wall runs as before."
+    )
+    yield from _wrapped(words, 2, page)
+    for name, percent in _wall_rows(plan, shares):
+        yield f"  {name:<46}{percent:>3} %  {format_size(_rounded(part(ram, percent))):>9}"
+
+
+def _wall_rows(plan: Plan, shares: Shares) -> Iterator[tuple[str, int]]:
+    root = plan.facts.euid == 0
+    if root:
+        yield "wall for all users together", shares.everybody
+        yield "wall for one user", shares.person
+    yield "wall for ordinary commands", shares.ordinary
+    yield "wall for everything that `steadyrun` runs", shares.loads
+    if root and shares.session:
+        yield "kept for the desktop when memory is short", shares.session
+    if root:
+        yield "kept for sshd, D-Bus, logind, each", shares.way_in
+
+
+def _rounded(size: Bytes) -> Bytes:
+    """Return whole mebibytes: people read this."""
+    return Bytes(size >> 20 << 20)
+
+
+def _file(each: FileChange, replaced: set[str], page: Page) -> Iterator[str]:
+    yield f"  {each.path}{'  (ours, written anew)' if each.path in replaced else ''}"
+    for line in each.lines:
+        said = line.text() if not line.key.startswith("/") else f"at each boot {line.key} = {line.value}"
+        later = f" ({line.when.value})" if line.when is not When.NOW else ""
+        yield f"    {said}{later}"
+        yield from _wrapped(f"{line.why} [{line.source}]", _INDENT, page)
+
+
+def _rest(plan: Plan, page: Page) -> Iterator[str]:
+    if plan.skipped:
+        yield ""
+        yield "Left as it is"
+    for each in plan.skipped:
+        yield f"  {each.what}"
+        yield from _wrapped(each.why, _INDENT, page)
+    yield from _findings(plan, "Also", (Severity.NOTE,), page)
+
+
+def _findings(plan: Plan, title: str, severities: tuple[Severity, ...], page: Page) -> Iterator[str]:
+    found = [each for each in plan.findings if each.severity in severities]
+    if found:
+        yield ""
+        yield title
+    for finding in found:
+        yield from _finding(finding, page)
+
+
+def _finding(finding: Finding, page: Page) -> Iterator[str]:
+    yield f"  {finding.title}"
+    yield from _wrapped(finding.evidence + ".", _INDENT, page)
+    if finding.remedy:
+        yield from _wrapped(f"What helps: {finding.remedy}", _INDENT, page)
+
+
+def _closing(plan: Plan, pending: tuple[Change, ...], record: Record, page: Page) -> Iterator[str]:
+    sudo = "sudo " if plan.facts.euid == 0 else ""
+    profile = f" --profile {plan.profile.value}"
+    undo = f"{sudo}steadyrun protect --undo"
+    if not pending:
+        yield from _wrapped(
+            f"Whether it is in force: {sudo}steadyrun protect --status. To take it back: {undo}", 0, page
+        )
+        return
+    values = sum(1 for each in pending if isinstance(each.after, str))
+    files = sum(1 for each in pending if _is_file(each))
+    told = _counted(files, "file", "files")
+    told += f" and {_counted(values, 'value', 'values')}" if values else ""
+    yield from _wrapped(
+        f"In all {told}. No other file is touched, nothing is installed, no service is restarted. What is"
+        f" there"
+        f" now is written down first, and `{undo}` puts every byte of it back.",
+        0,
+        page,
+    )
+    yield f"Type next: {sudo}steadyrun protect --apply{profile}"
+
+
+def _is_file(change: Change) -> bool:
+    state = change.before if change.after is None else change.after
+    return isinstance(state, Seen) and state.content is not None
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def applied_lines(applied: Applied, page: Page) -> Iterator[str]:
+    """Yield how an apply went."""
+    if applied.mended:
+        yield "A change that a crash had interrupted was taken back first."
+    for left in applied.left:
+        yield f"  left: {left.path}: {left.why}"
+    if applied.changes:
+        yield f"Applied: {_counted(len(applied.changes), 'change', 'changes')}, each read back:"
+    else:
+        yield "Nothing had to be changed:"
+    yield from status_lines(applied.status, page)
+    for trouble in applied.trouble:
+        yield from _wrapped(trouble, 2, page)
+
+
+def status_lines(status: Status, page: Page) -> Iterator[str]:
+    """Yield what is in force: what is not first."""
+    rows = [(s.state, f"{s.unit}: {s.setting}", s.found) for s in status.settings]
+    rows += [(f.state, f.path, f.found) for f in status.files if f.state is not State.YES]
+    bad = (State.NO, State.UNKNOWN)
+    across = max((len(what) for _, what, _ in rows), default=0)
+    for state, what, found in sorted(rows, key=lambda row: row[0] not in bad):
+        said = f"  {state.value:<14}{what:<{min(across, page.width - 30)}}"
+        yield (said + (f"  {found}" if found else "")).rstrip()
+
+
+def status_closing(status: Status, record: Record) -> str:
+    """Return the last sentence of a status."""
+    begun = record.last()
+    if record.undoing() or record.unfinished():
+        return "A crash interrupted a change: `steadyrun protect --undo` or `--apply` finishes it."
+    if not record.standing() or begun is None:
+        return "Nothing is applied here. `steadyrun protect` shows what would be."
+    if status.holds():
+        return f"Applied with profile {begun.profile} by steadyrun {begun.version}, and in force."
+    return (
+        f"Applied with profile {begun.profile} by steadyrun {begun.version}, and not all of it is in force:"
+        " see above."
+    )
+
+
+def undone_lines(undone: Undone, page: Page) -> Iterator[str]:
+    """Yield how an undo went."""
+    if not undone.paths:
+        yield "Nothing is applied here, nothing to be undone."
+        return
+    back = len(undone.paths) - len(undone.left)
+    yield f"{_counted(back, 'change is', 'changes are')} taken back; what was there before is there again."
+    for left in undone.left:
+        yield from _wrapped(
+            f"left: {left.path}: {left.why}. Look at it, remove it, and type this again.", 2, page
+        )
+    for trouble in undone.trouble:
+        yield from _wrapped(trouble, 2, page)
+
+
+def to_undo_lines(record: Record) -> Iterator[str]:
+    """Yield what an undo would do, for `--dry-run`."""
+    standing = record.standing()
+    if not standing:
+        yield "Nothing is applied here, nothing to be undone."
+    for intent in reversed(standing):
+        change = intent.change
+        if isinstance(change.before, str):
+            yield f"  {change.path}: {change.before} again"
+        else:
+            yield f"  {change.path}: {'removed' if change.before is None else 'as it was before'}"
+
+
+def _wrapped(words: str, indent: int, page: Page) -> list[str]:
+    before = " " * indent
+    return textwrap.wrap(
+        one_line(words),
+        page.width,
+        initial_indent=before,
+        subsequent_indent=before,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def plan_object(plan: Plan, pending: tuple[Change, ...], record: Record) -> dict[str, Any]:
+    """Return a plan for programs."""
+    waiting = {change.path for change in pending}
+    begun = record.last()
+    return {
+        "schema": SCHEMA,
+        "possible": not plan.obstacle,
+        "obstacle": plan.obstacle or None,
+        "remedy": plan.remedy or None,
+        "applied": bool(record.standing()),
+        "applied_by": None if begun is None else begun.version,
+        "profile": plan.profile.value,
+        "effective_ram_bytes": plan.facts.ram,
+        "systemd": plan.facts.version,
+        "shares": None if plan.shares is None else {f"{k}": v for k, v in plan.shares._asdict().items()},
+        "files": [
+            {
+                "path": each.path,
+                "unit": each.unit,
+                "pending": each.path in waiting,
+                "settings": [_line(line) for line in each.lines],
+                "text": each.text,
+            }
+            for each in plan.files
+        ],
+        "values": [
+            {"path": v.path, "now": v.now, "value": v.value, "why": v.why, "source": v.source}
+            for v in plan.values
+        ],
+        "skipped": [each._asdict() for each in plan.skipped],
+        "findings": [{**each._asdict(), "severity": each.severity.value} for each in plan.findings],
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    return {
+        "key": line.key,
+        "value": line.value,
+        "why": line.why,
+        "source": line.source,
+        "when": line.when.value,
+    }
+
+
+def status_object(status: Status, record: Record) -> dict[str, Any]:
+    """Return a status for programs."""
+    begun = record.last()
+    return {
+        "schema": SCHEMA,
+        "applied": bool(record.standing()),
+        "interrupted": record.undoing() or bool(record.unfinished()),
+        "profile": None if begun is None else begun.profile,
+        "holds": status.holds(),
+        "files": [{"path": f.path, "state": f.state.value, "found": f.found} for f in status.files],
+        "settings": [_standing(each) for each in status.settings],
+    }
+
+
+def _standing(each: Standing) -> dict[str, Any]:
+    return {"cgroup": each.unit, "setting": each.setting, "state": each.state.value, "found": each.found}
+
+
+def undone_object(undone: Undone) -> dict[str, Any]:
+    """Return an undo for programs."""
+    return {
+        "schema": SCHEMA,
+        "undone": [path for path in undone.paths if path not in {left.path for left in undone.left}],
+        "left": [left._asdict() for left in undone.left],
+        "trouble": list(undone.trouble),
+    }
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Return lines as text."""
+    return "".join(f"{line}\n" for line in lines)

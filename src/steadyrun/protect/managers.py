@@ -1,0 +1,112 @@
+"""Tells systemd's managers to read what was written, and has the texts checked before they are written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterable
+
+from steadyrun.bus.address import Bus
+from steadyrun.bus.connection import within
+from steadyrun.bus.units import Manager
+from steadyrun.desktop.processes import processes_named
+from steadyrun.errors import BusError
+from steadyrun.kernel.reader import read_text
+from steadyrun.protect.change import FileChange
+from steadyrun.protect.plan import SYSTEM_UNITS
+
+RELOAD_WITHIN_S = 90.0
+"""The timeout of systemctl(1) for the same call."""
+VERIFY_WITHIN_S = 30.0
+_REAL = {"user-.slice": "user-1000.slice", "user@.service": "user@1000.service"}
+"""What stands for all units with that beginning: a unit that can be loaded."""
+_UNVERIFIABLE = (".scope",)
+"""Made by who starts them: there is no such unit to be loaded."""
+
+
+def reload_all(euid: int) -> tuple[str, ...]:
+    """Have every manager concerned read its files again; return what went wrong.
+
+    Managers of users are sent SIGHUP, which is the same as a reload (systemd(1)); it is not answered, so what
+    they made of it is read back from the kernel.
+    """
+    trouble = []
+    try:
+        until = within(RELOAD_WITHIN_S)
+        with Manager.open(Bus.SYSTEM if euid == 0 else Bus.USER, until=until) as manager:
+            manager.reload(until=until)
+    except BusError as error:
+        how = "systemctl daemon-reload" if euid == 0 else "systemctl --user daemon-reload"
+        trouble.append(f"systemd did not read its files again ({error.message}): {how}")
+    return (*trouble, *(_hang_up() if euid == 0 else ()))
+
+
+def _hang_up() -> list[str]:
+    trouble = []
+    for one in processes_named(frozenset({"systemd"})):
+        if not one.uid or f"/user@{one.uid}.service/" not in (read_text(f"/proc/{one.pid}/cgroup") or ""):
+            continue
+        try:
+            descriptor = os.pidfd_open(one.pid)
+        except ProcessLookupError:
+            continue
+        try:
+            again = next((p for p in processes_named(frozenset({"systemd"})) if p.pid == one.pid), None)
+            if again == one:
+                signal.pidfd_send_signal(descriptor, signal.SIGHUP)
+        except ProcessLookupError:
+            pass
+        except OSError as error:
+            trouble.append(f"the user manager of uid {one.uid}: {os.strerror(error.errno or 0)}")
+        finally:
+            os.close(descriptor)
+    return trouble
+
+
+def complaints(files: Iterable[FileChange]) -> tuple[str, ...]:
+    """Have systemd-analyze read the drop-ins in a folder of their own; return what it says against them.
+
+    Empty where there is no systemd-analyze. Complaints about other files of the machine are not ours to
+    tell. Scopes and user.conf cannot be asked about: those keys stand on the table of versions alone.
+    """
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        return ()
+    found: list[str] = []
+    for_whom = {True: [], False: []}  # type: dict[bool, list[FileChange]]
+    for each in files:
+        folder = os.path.dirname(os.path.dirname(each.path))
+        if each.unit.endswith((".slice", ".service")):
+            for_whom[folder == SYSTEM_UNITS].append(each)
+    for system, theirs in for_whom.items():
+        if theirs:
+            found += _verify(program, theirs, system=system)
+    return tuple(found)
+
+
+def _verify(program: str, files: list[FileChange], *, system: bool) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="steadyrun-verify-") as stage:
+        for each in files:
+            folder = f"{stage}/{each.unit}.d"
+            os.makedirs(folder, exist_ok=True)
+            with open(f"{folder}/{os.path.basename(each.path)}", "w", encoding="utf-8") as file:
+                file.write(each.text)
+        names = [_loadable(each.unit) for each in files]
+        words = [program, *(() if system else ("--user",)), "verify", "--man=no", *names]
+        env = {**os.environ, "SYSTEMD_UNIT_PATH": f"{stage}:", "XDG_RUNTIME_DIR": stage, "LC_ALL": "C"}
+        try:
+            done = subprocess.run(
+                words, env=env, capture_output=True, text=True, timeout=VERIFY_WITHIN_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return []
+        return [line.replace(f"{stage}/", "") for line in done.stderr.splitlines() if stage in line]
+
+
+def _loadable(unit: str) -> str:
+    if unit in _REAL:
+        return _REAL[unit]
+    return unit.replace("@.", "@steadyrun.")

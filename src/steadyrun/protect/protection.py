@@ -1,0 +1,169 @@
+"""Showing, applying, undoing and looking at lasting protection: the one way in for the command line.
+
+One process at a time: the lock is on the state directory itself, so that nothing of it is left behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from steadyrun import __version__
+from steadyrun.errors import BusyError, CannotContainError, JournalUnwritableError
+from steadyrun.kernel.reader import boot_id
+from steadyrun.protect.carry import FILE, Carrier, Left, Started
+from steadyrun.protect.change import Plan
+from steadyrun.protect.disk import Disk
+from steadyrun.protect.facts import Facts
+from steadyrun.protect.managers import complaints, reload_all
+from steadyrun.protect.prepare import changes_for
+from steadyrun.protect.record import Begin, Change, Record
+from steadyrun.protect.status import Status, status_of, status_when_settled
+
+
+class Applied(NamedTuple):
+    """How an `--apply` went."""
+
+    changes: tuple[Change, ...]
+    mended: bool
+    """Something that a crash had left half done was taken back first."""
+    left: tuple[Left, ...]
+    """Of that, what somebody else had changed meanwhile."""
+    trouble: tuple[str, ...]
+    """A manager that did not read its files again."""
+    status: Status
+
+
+class Undone(NamedTuple):
+    """How an `--undo` went."""
+
+    paths: tuple[str, ...]
+    left: tuple[Left, ...]
+    trouble: tuple[str, ...]
+
+
+class Protection:
+    """Lasting protection of one machine, by one user.
+
+    Args:
+        state: The state directory, absolute; it need not be there for looking.
+        disk: The machine's files.
+        root: Where the kernel's files are looked for.
+    """
+
+    def __init__(self, state: str, disk: Disk | None = None, *, root: str = "/") -> None:
+        self._disk = Disk() if disk is None else disk
+        self._state = state
+        self._boot = boot_id(root)
+        self._real = root == "/"
+        self._owner = (os.geteuid(), os.getegid())
+        self._carrier = Carrier(self._disk, f"{state}/{FILE}", boot=self._boot, started=Started(root))
+
+    def record(self) -> Record:
+        """Return what stands.
+
+        Raises:
+            FormatError: The record is not what was written.
+            JournalUnwritableError: It cannot be read.
+        """
+        return self._carrier.read()
+
+    def pending(self, plan: Plan) -> tuple[Change, ...]:
+        """Return what an `--apply` would do now.
+
+        Raises:
+            CannotContainError: A file is in the way.
+        """
+        return changes_for(plan, self._disk, self.record(), owner=self._owner, boot=self._boot)
+
+    def status(self, facts: Facts) -> Status:
+        """Look at what is in force.
+
+        Raises:
+            FormatError: The record is not what was written.
+            JournalUnwritableError: It cannot be read.
+        """
+        return status_of(self.record(), self._disk, facts)
+
+    def apply(self, plan: Plan) -> Applied:
+        """Carry out a plan, all of it or nothing.
+
+        Raises:
+            BusyError: Another one is at it.
+            CannotContainError: It cannot be done; nothing was changed.
+            JournalUnwritableError: It could not be written down; nothing was changed.
+        """
+        with self._alone():
+            self._carrier.read()
+            left = self._carrier.mend()
+            changes = self.pending(plan)
+            if changes:
+                self._expect_understood(plan)
+                begin = Begin(__version__, plan.profile.value, time.time())
+                self._carrier.apply(changes, begin)
+            trouble = self._reload(plan.facts.euid) if changes or left is not None else ()
+            record = self.record()
+            if self._real and changes:
+                status = status_when_settled(record, self._disk, plan.facts)
+            else:
+                status = status_of(record, self._disk, plan.facts)
+        return Applied(changes, left is not None, left or (), trouble, status)
+
+    def undo(self) -> Undone:
+        """Take everything back.
+
+        Raises:
+            BusyError: Another one is at it.
+            CannotContainError: Something could not be taken back; it can be tried again.
+        """
+        if not os.path.isdir(self._disk.at(self._state)):
+            return Undone((), (), ())
+        with self._alone():
+            standing = self._carrier.read().standing()
+            left = self._carrier.undo()
+            trouble = self._reload(os.geteuid()) if standing else ()
+        with suppress(OSError):  # others keep their own things in there
+            os.rmdir(self._disk.at(self._state))
+        return Undone(tuple(each.change.path for each in standing), left, trouble)
+
+    def _expect_understood(self, plan: Plan) -> None:
+        if not self._real:
+            return
+        said = complaints(plan.files)
+        if said:
+            raise CannotContainError(
+                f"systemd-analyze verify: expected no complaint, found: {said[0]}; nothing was changed",
+                hint="this is a fault of steadyrun with this version of systemd: please report it",
+            )
+
+    def _reload(self, euid: int) -> tuple[str, ...]:
+        """Have the managers read their files, where there are any: a chroot has none, and a tree of tests."""
+        if not self._real or not os.path.isdir("/run/systemd/system"):
+            return ()
+        return reload_all(euid)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        path = self._disk.at(self._state)
+        try:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise JournalUnwritableError(
+                f"{path}: expected a directory to write down what is changed, found:"
+                f" {os.strerror(error.errno or 0)}",
+                hint="STEADYRUN_STATE_DIR=DIRECTORY names another place",
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise BusyError(
+                "another `steadyrun protect` changes things just now", hint="type it again in a moment"
+            ) from error
+        finally:
+            os.close(descriptor)

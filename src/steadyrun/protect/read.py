@@ -1,0 +1,204 @@
+"""Reads what a plan is made of: the machine, its units, its desktops, its neighbours. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from steadyrun.contain.disks import disks_that_weigh
+from steadyrun.desktop.facts import cgroup_mode
+from steadyrun.desktop.managers import display_manager_name
+from steadyrun.desktop.neighbours import ENGINES, GUARDS
+from steadyrun.desktop.processes import Found, processes_named
+from steadyrun.desktop.session import COMPOSITORS, read_sessions
+from steadyrun.errors import BusError
+from steadyrun.kernel.cgroupfiles import parse_limit
+from steadyrun.kernel.kept import parsed
+from steadyrun.kernel.meminfo import MemInfo, parse_meminfo
+from steadyrun.kernel.mountinfo import parse_cgroup_mounts
+from steadyrun.kernel.reader import read_text
+from steadyrun.protect.facts import Desktop, Facts, Layout, Mglru, Running, UnitFacts, Whose
+from steadyrun.protect.units import own_path, read_unit
+from steadyrun.protect.wanted import BUSES, SSH
+from steadyrun.protect.wanted import COMPOSITORS as DRAWING
+from steadyrun.units import Bytes
+
+BOOTED = "/run/systemd/system"
+"""Is there where systemd is the first process (sd_booted(3))."""
+MGLRU = "/sys/kernel/mm/lru_gen"
+ANSWER_WITHIN_S = 5.0
+_SYSTEM = ("user.slice", "user-.slice", "session-.scope", "system.slice", "steadyrun.slice", "user@.service")
+_USER = ("session.slice", "app.slice", "steadyrun.slice", "scope")
+_BUS_NAMES = frozenset({"dbus-daemon", "dbus-broker-lau", "dbus-broker"})
+"""As in `comm`, 15 characters at most."""
+_INSTALLED = re.compile(r"libsystemd-shared-([0-9]+)(?:[.~-].*)?\.so")
+_LIBRARIES = ("/usr/lib/systemd", "/usr/lib64/systemd", "/lib/systemd")
+
+
+def read_facts(*, root: str = "/", env: Mapping[str, str], euid: int) -> Facts:
+    """Read everything.
+
+    Args:
+        root: Where files are looked for; tests give a tree of their own, and no bus is asked then.
+        env: For the user's own folders.
+        euid: Root plans for the machine, anybody else for themselves.
+    """
+    before = root.rstrip("/")
+    memory = parsed(read_text(f"{before}/proc/meminfo"), parse_meminfo, "/proc/meminfo")
+    top = _unified(before)
+    home = _home(env)
+    manager = display_manager_name(root)
+    booted = os.path.isdir(before + BOOTED)
+    return Facts(
+        euid=euid,
+        booted=booted,
+        version=_version(before, euid) if booted else None,
+        mode=cgroup_mode(root),
+        controllers=tuple((read_text(f"{before}{top}/cgroup.controllers") or "").split()),
+        ram=_ram(before, memory, top),
+        swap=memory.swap_total if memory else None,
+        home=home,
+        desktops=_desktops(root),
+        display_manager=f"{manager}.service" if manager else None,
+        units=_units(root, manager, euid, home, env),
+        running=_running(root),
+        mglru=_mglru(before),
+        weighs=bool(disks_that_weigh(top, before)),
+        guards=_named(GUARDS, root),
+        engines=_named(ENGINES, root),
+    )
+
+
+def _unified(before: str) -> str:
+    source = f"{before}/proc/self/mountinfo"
+    mounts = parsed(read_text(source), parse_cgroup_mounts, source) or ()
+    return next((mount.path for mount in mounts if mount.unified), "/sys/fs/cgroup")
+
+
+def _ram(before: str, memory: MemInfo | None, top: str) -> Bytes | None:
+    """Return what systemd takes percentages of: the memory, or the limit of the container it is the first in.
+
+    Not a limit further down: our own walls are such (physical_memory() in systemd/systemd
+    src/basic/limits-util.c looks at the root of its cgroups alone).
+    """
+    if memory is None or memory.total is None:
+        return None
+    source = f"{before}{top}/memory.max"
+    limit = parsed(read_text(source), parse_limit, source)
+    return memory.total if limit is None else Bytes(min(memory.total, limit))
+
+
+def _home(env: Mapping[str, str]) -> str:
+    """Return the folder of the user's own units (systemd.unit(5), XDG Base Directory Specification)."""
+    base = env.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join(env.get("HOME") or os.path.expanduser("~"), ".config")
+    return f"{base}/systemd/user"
+
+
+def _version(before: str, euid: int) -> int | None:
+    """Return the version of the systemd that runs, as it says; else of the one that is installed."""
+    if not before:
+        from steadyrun.bus.address import Bus
+        from steadyrun.bus.connection import within
+        from steadyrun.bus.units import Manager
+
+        until = within(ANSWER_WITHIN_S)
+        try:
+            with Manager.open(Bus.SYSTEM if euid == 0 else Bus.USER, until=until) as manager:
+                return manager.version(until=until)
+        except BusError:
+            pass
+    for folder in (*_LIBRARIES, *(f"/usr/lib/{each}/systemd" for each in _names(f"{before}/usr/lib"))):
+        for name in _names(before + folder):
+            if (match := _INSTALLED.fullmatch(name)) is not None:
+                return int(match[1])
+    return None
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _units(
+    root: str, manager: str | None, euid: int, home: str, env: Mapping[str, str]
+) -> tuple[UnitFacts, ...]:
+    own: tuple[str, ...] = ()
+    found = []
+    if euid == 0:
+        services = (*SSH, *BUSES, "systemd-logind.service", *((f"{manager}.service",) if manager else ()))
+        found = [read_unit(name, Whose.SYSTEM, root=root) for name in (*_SYSTEM, *services)]
+    else:
+        own = own_path(home, env.get("XDG_RUNTIME_DIR") or f"/run/user/{euid}")
+    names = (*_USER, *(("user.conf", *BUSES, *DRAWING) if euid == 0 else ()))
+    return (*found, *(read_unit(name, Whose.USER, root=root, own=own) for name in names))
+
+
+def _desktops(root: str) -> tuple[Desktop, ...] | None:
+    """Return the graphical sessions of persons; `None`: it could not be told, or nobody is logged in."""
+    sessions = read_sessions(root)
+    users = _users(root)
+    found = [
+        Desktop(users.get(each.uid, f"uid {each.uid}"), f"session-{each.id}.scope", _layout(each.uid, root))
+        for each in sessions.found
+        if each.uid is not None and each.on_screen() and each.session_class.startswith("user")
+    ]
+    return tuple(found) or None
+
+
+def _layout(uid: int, root: str) -> Layout:
+    """Tell by the compositor: in the user manager's part of the tree, or in the login's."""
+    for one in processes_named(COMPOSITORS, root):
+        if one.uid == uid and f"/user@{uid}.service/" in _cgroup(one, root):
+            return Layout.MANAGED
+    return Layout.SCOPE
+
+
+def _users(root: str) -> dict[int, str]:
+    """Return names by uid, of /etc/passwd: a name is for people alone."""
+    rows = (line.split(":") for line in (read_text(f"{root.rstrip('/')}/etc/passwd") or "").splitlines())
+    return {int(row[2]): row[0] for row in rows if len(row) > 2 and row[2].isdecimal()}
+
+
+def _running(root: str) -> tuple[Running, ...]:
+    """Return the managers and buses of users that run now."""
+    users = _users(root)
+    found = []
+    for one in processes_named(frozenset({"systemd"}) | _BUS_NAMES, root):
+        inside = f"/user@{one.uid}.service/"
+        if not one.uid or inside not in _cgroup(one, root):
+            continue
+        what = "user manager" if one.comm == "systemd" else "bus"
+        text = read_text(f"{root.rstrip('/')}/proc/{one.pid}/oom_score_adj")
+        found.append(
+            Running(
+                f"{what} of {users.get(one.uid, f'uid {one.uid}')}", one.pid, one.start_ticks, _whole(text)
+            )
+        )
+    return tuple(found)
+
+
+def _cgroup(one: Found, root: str) -> str:
+    return read_text(f"{root.rstrip('/')}/proc/{one.pid}/cgroup") or ""
+
+
+def _mglru(before: str) -> Mglru | None:
+    if not os.path.isdir(before + MGLRU):
+        return None
+    enabled = (read_text(f"{before}{MGLRU}/enabled") or "").strip()
+    bits = int(enabled, 16) if re.fullmatch(r"0x[0-9a-f]{1,8}", enabled) else None
+    return Mglru(bits, _whole(read_text(f"{before}{MGLRU}/min_ttl_ms")))
+
+
+def _named(names: tuple[str, ...], root: str) -> tuple[str, ...]:
+    there = {one.comm for one in processes_named(frozenset(names), root)}
+    return tuple(name for name in names if name in there)
+
+
+def _whole(text: str | None) -> int | None:
+    word = (text or "").strip()
+    return int(word) if re.fullmatch(r"-?[0-9]{1,18}", word) else None

@@ -1,0 +1,133 @@
+"""What of the changes is in force now: our files as they are, the kernel's as systemd made it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from steadyrun.protect.disk import Disk, Seen
+from steadyrun.protect.facts import Facts
+from steadyrun.protect.inforce import FILES, Standing, State, judge
+from steadyrun.protect.plan import SYSTEM_UNITS
+from steadyrun.protect.record import Record
+from steadyrun.protect.unitfile import read
+from steadyrun.units import Bytes
+
+TOP = "/sys/fs/cgroup"
+SETTLE_S = 10.0
+"""What user managers may take to read their files again; below 1 s on an idle machine."""
+_LOOK_EVERY_S = 0.1
+
+
+class FileStanding(NamedTuple):
+    """One file or value of ours."""
+
+    path: str
+    state: State
+    found: str
+
+
+class Status(NamedTuple):
+    """All of it."""
+
+    files: tuple[FileStanding, ...]
+    settings: tuple[Standing, ...]
+
+    def holds(self) -> bool:
+        """Tell whether everything that could be looked at is as it was made."""
+        states = [each.state for each in self.files] + [each.state for each in self.settings]
+        return not {State.NO, State.UNKNOWN} & set(states)
+
+
+def status_of(record: Record, disk: Disk, facts: Facts) -> Status:
+    """Look at everything that stands."""
+    ours = record.ours()
+    settings: list[Standing] = []
+    for path, left in sorted(ours.items()):
+        if isinstance(left, Seen) and left.content is not None and facts.ram is not None:
+            settings += _settings(path, left.content.decode(), disk, facts.ram)
+    files = tuple(_file(path, left, disk) for path, left in sorted(ours.items()) if _is_worth(left))
+    return Status(files, tuple(settings))
+
+
+def status_when_settled(record: Record, disk: Disk, facts: Facts, *, seconds: float = SETTLE_S) -> Status:
+    """Look until all that can be in force at once is, or the time is over."""
+    end = time.monotonic() + seconds
+    while not (found := status_of(record, disk, facts)).holds() and time.monotonic() < end:
+        time.sleep(_LOOK_EVERY_S)
+    return found
+
+
+def _is_worth(left: Seen | str) -> bool:
+    return isinstance(left, str) or left.content is not None
+
+
+def _file(path: str, left: Seen | str, disk: Disk) -> FileStanding:
+    if isinstance(left, str):
+        found = disk.value(path)
+        if found is None:
+            return FileStanding(path, State.ABSENT, "it is gone, with its process")
+        return FileStanding(path, State.YES if found == left else State.NO, found)
+    try:
+        there = disk.look(path)
+    except OSError as error:
+        return FileStanding(path, State.UNKNOWN, os.strerror(error.errno or 0))
+    if there is None:
+        return FileStanding(path, State.NO, "somebody has removed it")
+    same = there.content == left.content
+    return FileStanding(
+        path, State.YES if same else State.NO, "as written" if same else "somebody has changed it"
+    )
+
+
+def _settings(path: str, text: str, disk: Disk, ram: Bytes) -> Iterator[Standing]:
+    unit = os.path.basename(os.path.dirname(path)).removesuffix(".d")
+    system = path.startswith(f"{SYSTEM_UNITS}/")
+    for key, value in read(text):
+        if key not in FILES:
+            continue
+        places = list(_cgroups(unit, disk, system=system))
+        if not places:
+            yield Standing(unit, f"{key}={value}", State.ABSENT, "")
+        for place in places:
+            state, found = judge(key, value, disk.value(f"{place}/{FILES[key]}"), ram)
+            yield Standing(place.removeprefix(f"{TOP}/"), f"{key}={value}", state, found)
+
+
+def _cgroups(unit: str, disk: Disk, *, system: bool) -> Iterator[str]:
+    """Yield the cgroups of a unit that are there now; a name that stands for many gives each of them."""
+    users = [
+        f"{TOP}/user.slice/{name}" for name in _listed(disk, f"{TOP}/user.slice") if name.startswith("user-")
+    ]
+    if not system:
+        for user in users:
+            manager = f"{user}/user@{os.path.basename(user)[5:-6]}.service"
+            yield from _there(disk, f"{manager}/{unit}")
+        return
+    match unit:
+        case "user-.slice":
+            yield from users
+        case "user@.service":
+            for user in users:
+                yield from _there(disk, f"{user}/user@{os.path.basename(user)[5:-6]}.service")
+        case "session-.scope":
+            for user in users:
+                names = _listed(disk, user)
+                yield from (f"{user}/{n}" for n in names if n.startswith("session-") and n.endswith(".scope"))
+        case _:
+            inside = "" if unit.endswith(".slice") else "system.slice/"
+            yield from _there(disk, f"{TOP}/{inside}{unit}")
+
+
+def _there(disk: Disk, path: str) -> Iterator[str]:
+    if os.path.isdir(disk.at(path)):
+        yield path
+
+
+def _listed(disk: Disk, path: str) -> list[str]:
+    try:
+        return sorted(os.listdir(disk.at(path)))
+    except OSError:
+        return []

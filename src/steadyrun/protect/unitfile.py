@@ -1,0 +1,56 @@
+"""The text of drop-ins: written with the reason above each line, and read as systemd reads it. Pure.
+
+Form: systemd.syntax(7): sections, `KEY=value`, comments, lines continued by a backslash.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+from steadyrun.protect.change import Line
+
+MARK = "# Written by `steadyrun protect`"
+NAME = "10-steadyrun.conf"
+"""Behind what distributions ship (`10-defaults.conf`, `10-oomd-...`), before what an administrator writes
+(`50-MemoryMax.conf` of `systemctl set-property`, `override.conf` of `systemctl edit`): theirs win."""
+LAST = "zz-steadyrun.conf"
+"""Where theirs is there already and looser: the stricter one is to win."""
+_HEAD = f"""\
+{MARK}; `steadyrun protect --undo` removes it.
+# Do not edit: a changed file is left alone by --undo. Put your own into another file of this folder.
+"""
+_WIDTH = 96
+
+
+def write(section: str, lines: tuple[Line, ...]) -> str:
+    """Return the text of a drop-in with one section."""
+    parts = [f"{_comment(line.why, line.source)}{line.text()}\n" for line in lines]
+    return f"{_HEAD}[{section}]\n" + "".join(parts)
+
+
+def write_tmpfiles(path: str, value: str, why: str, source: str) -> str:
+    """Return a line of tmpfiles.d(5) that writes a value at each boot, if the file is there then."""
+    return f"{_HEAD}{_comment(why, source)}w {path} - - - - {value}\n"
+
+
+def _comment(why: str, source: str) -> str:
+    words = f"{why} [{source}]"
+    wrapped = textwrap.wrap(words, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "".join(f"# {line}\n" for line in wrapped)
+
+
+def read(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the assignments of a unit file or drop-in in their order; the rest is passed over."""
+    found, before = [], ""
+    for raw in text.splitlines():
+        line = before + raw
+        before = ""
+        if not raw.strip() or raw.lstrip().startswith(("#", ";")):
+            continue
+        if line.endswith("\\"):
+            before = line[:-1] + " "
+            continue
+        key, equals, value = line.partition("=")
+        if equals and not line.lstrip().startswith("["):
+            found.append((key.strip(), value.strip()))
+    return tuple(found)

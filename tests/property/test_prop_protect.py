@@ -1,0 +1,244 @@
+"""Lasting protection: whatever moment the power is cut at, nothing of what was there before is lost."""
+
+import pathlib
+import tempfile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from protect_disk import FragileDisk, PowerCutError
+from protect_tree import GIB, Desktop
+
+from steadyrun.protect.disk import Seen
+from steadyrun.protect.facts import Whose
+from steadyrun.protect.plan import plan
+from steadyrun.protect.protection import Protection
+from steadyrun.protect.read import read_facts
+from steadyrun.protect.record import Begin, Change, Intent, line_of, read_record
+from steadyrun.protect.shares import Profile, shares_of
+from steadyrun.protect.stricter import amount
+from steadyrun.protect.wanted import wanted
+
+STATE = "/var/lib/steadyrun"
+TTL = "/sys/kernel/mm/lru_gen/min_ttl_ms"
+
+
+def machine(folder):
+    """A machine that has one of our folders with somebody's file in it already, and another one not."""
+    tree = Desktop(folder)
+    tree.file("etc/systemd/system/user.slice.d/50-own.conf", "[Slice]\nTasksMax=90%\n")
+    tree.file("var/lib/other", "x")
+    return tree
+
+
+def small(tree, *, without=(), profile=None):
+    """A plan of a few changes of every kind: files in folders new and old, and a value."""
+    whole = plan(read_facts(root=tree.root, env={"HOME": "/home/desk"}, euid=0), profile)
+    files = [f for f in whole.files if f.unit in ("user.slice", "steadyrun.slice", "at each boot")]
+    return whole._replace(
+        files=tuple(f for f in files if f.unit not in without),
+        values=tuple(v for v in whole.values if v.path == TTL),
+    )
+
+
+def protection(tree, *, cut_at=None, forgets=False):
+    disk = FragileDisk(tree.root, cut_at, forgets=forgets)
+    return Protection(STATE, disk, root=tree.root), disk
+
+
+def steps_of(deed):
+    """Return how many steps a deed takes that nothing interrupts."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = machine(folder)
+        return deed(tree)
+
+
+def whole_apply(tree):
+    guarded, disk = protection(tree)
+    guarded.apply(small(tree))
+    return disk.steps
+
+
+def whole_undo(tree):
+    whole_apply(tree)
+    guarded, disk = protection(tree)
+    guarded.undo()
+    return disk.steps
+
+
+def whole_second_apply(tree):
+    older(tree)
+    guarded, disk = protection(tree)
+    guarded.apply(small(tree, without=("user.slice",), profile=Profile.WORKSTATION))
+    return disk.steps
+
+
+def older(tree):
+    protection(tree)[0].apply(small(tree))
+
+
+APPLY, UNDO, SECOND = steps_of(whole_apply), steps_of(whole_undo), steps_of(whole_second_apply)
+
+
+def cut(deed):
+    with pytest.raises(PowerCutError):
+        deed()
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_an_apply_that_is_cut_anywhere_is_undone_to_the_byte(tmp_path, forgets):
+    assert APPLY > 30
+    for step in range(APPLY):
+        tree = machine(tmp_path / str(step))
+        before = tree.everything()
+        guarded, _ = protection(tree, cut_at=step, forgets=forgets)
+        wanted_plan = small(tree)
+        cut(lambda plan=wanted_plan, guarded=guarded: guarded.apply(plan))
+        assert protection(tree)[0].undo().left == ()
+        assert tree.everything() == before, f"cut at step {step}"
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_an_apply_that_is_cut_anywhere_can_be_done_again(tmp_path, forgets):
+    reference = machine(tmp_path / "reference")
+    protection(reference)[0].apply(small(reference))
+    wanted_end = contents(reference)
+    for step in range(APPLY):
+        tree = machine(tmp_path / str(step))
+        before = tree.everything()
+        guarded, _ = protection(tree, cut_at=step, forgets=forgets)
+        wanted_plan = small(tree)
+        cut(lambda plan=wanted_plan, guarded=guarded: guarded.apply(plan))
+        protection(tree)[0].apply(wanted_plan)
+        assert contents(tree) == wanted_end, f"cut at step {step}"
+        protection(tree)[0].undo()
+        assert tree.everything() == before
+
+
+def contents(tree):
+    """Return what there is but for our own record, by path below the root."""
+    found = {path[len(tree.root) :]: about for path, about in tree.everything().items()}
+    return {path: about for path, about in found.items() if not path.startswith(STATE)}
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_an_undo_that_is_cut_anywhere_is_finished_by_the_next_one(tmp_path, forgets):
+    assert UNDO > 20
+    for step in range(UNDO):
+        tree = machine(tmp_path / str(step))
+        before = tree.everything()
+        whole_apply(tree)
+        guarded, _ = protection(tree, cut_at=step, forgets=forgets)
+        cut(guarded.undo)
+        assert protection(tree)[0].undo().left == ()
+        assert tree.everything() == before, f"cut at step {step}"
+
+
+def test_a_change_of_an_older_version_that_is_cut_anywhere_is_undone_to_the_byte(tmp_path):
+    for step in range(SECOND):
+        tree = machine(tmp_path / str(step))
+        before = tree.everything()
+        older(tree)
+        newer = small(tree, without=("user.slice",), profile=Profile.WORKSTATION)
+        guarded, _ = protection(tree, cut_at=step, forgets=True)
+        cut(lambda plan=newer, guarded=guarded: guarded.apply(plan))
+        if step % 2:
+            protection(tree)[0].apply(newer)
+            left = pathlib.Path(tree.root) / "etc/systemd/system/user.slice.d/10-steadyrun.conf"
+            assert not left.exists()
+        protection(tree)[0].undo()
+        assert tree.everything() == before, f"cut at step {step}"
+
+
+@given(
+    cuts=st.lists(st.tuples(st.booleans(), st.integers(0, max(APPLY, UNDO) - 1), st.booleans()), max_size=5),
+)
+@settings(max_examples=300)
+def test_any_number_of_cuts_in_applies_and_undos_loses_nothing(cuts):
+    with tempfile.TemporaryDirectory() as folder:
+        tree = machine(folder)
+        before, wanted_plan = tree.everything(), small(tree)
+        for applies, step, forgets in cuts:
+            guarded, _ = protection(tree, cut_at=step, forgets=forgets)
+            try:
+                if applies:
+                    guarded.apply(wanted_plan)
+                else:
+                    guarded.undo()
+            except PowerCutError:
+                pass
+        protection(tree)[0].undo()
+        assert tree.everything() == before
+
+
+@given(data=st.binary(max_size=400), size=st.integers(0, 2000))
+def test_a_record_cut_at_any_byte_reads_as_a_prefix(data, size):
+    steps = (
+        Begin("0.1", "desktop", 1.5),
+        Intent(1, Change("/etc/x", Seen(data, 0o640, 1, 2), Seen(b"new", 0o644, 0, 0))),
+        Intent(2, Change("/proc/1/oom_score_adj", "100", "-100", "1 2 boot")),
+    )
+    whole = b"".join(map(line_of, steps))
+    found = read_record(whole[:size], source="x")
+    assert found.steps == steps[: len(found.steps)]
+    assert len(found.steps) == whole[:size].count(b"\n")
+
+
+@given(ram=st.integers(GIB, 4096 * GIB), profile=st.sampled_from(Profile))
+def test_walls_stand_inside_each_other_and_leave_the_desktop_its_part(ram, profile):
+    shares = shares_of(ram, profile)
+    assert 100 > shares.everybody >= shares.person >= shares.ordinary >= 40
+    assert shares.loads == shares.person
+    protected = shares.session + shares.login + 3 * shares.way_in
+    assert shares.ordinary + protected <= 100, "what is protected fits beside what is limited"
+
+
+@given(
+    ram=st.integers(GIB, 512 * GIB),
+    version=st.integers(247, 262),
+    profile=st.sampled_from(Profile),
+    root=st.booleans(),
+)
+@settings(max_examples=40)
+def test_nothing_is_written_that_this_systemd_does_not_know_or_that_is_no_percentage(
+    ram, version, profile, root
+):
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Desktop(folder, ram=ram, version=version)
+        facts = read_facts(root=tree.root, env={"HOME": "/home/desk"}, euid=0 if root else 1000)
+        made = plan(facts, profile)
+        assert not made.obstacle
+        for each in made.files:
+            for line in each.lines:
+                assert line.since <= version
+                assert line.why
+                assert line.source
+                if line.key.startswith("Memory") and line.key != "MemoryAccounting":
+                    assert line.value.endswith("%"), "no number of bytes that could outlive its memory"
+                    assert 0 < amount(line.value, ram) < ram
+
+
+@given(ram=st.integers(GIB, 512 * GIB), profile=st.sampled_from(Profile))
+@settings(max_examples=20)
+def test_what_is_protected_is_protected_on_every_slice_above(ram, profile):
+    with tempfile.TemporaryDirectory() as folder:
+        facts = read_facts(root=Desktop(folder, ram=ram).root, env={}, euid=0)
+    low = {
+        (each.unit, each.whose): int(line.value.rstrip("%"))
+        for each in wanted(facts, shares_of(ram, profile), profile)
+        for line in each.lines
+        if line.key == "MemoryLow"
+    }
+    down = [
+        ("user.slice", Whose.SYSTEM),
+        ("user-.slice", Whose.SYSTEM),
+        ("user@.service", Whose.SYSTEM),
+        ("session.slice", Whose.USER),
+    ]
+    if profile is Profile.SERVER:
+        assert not any(each in low for each in down)
+    else:
+        assert len({low[each] for each in down}) == 1
+    services = [value for (unit, _), value in low.items() if unit.endswith(".service") and "@" not in unit]
+    once = sum(services) - low[("dbus-broker.service", Whose.SYSTEM)] - low[("sshd.service", Whose.SYSTEM)]
+    assert low[("system.slice", Whose.SYSTEM)] >= once

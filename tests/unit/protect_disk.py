@@ -1,0 +1,120 @@
+"""A disk whose power can be cut at any step, and which then loses what was not synced."""
+
+import contextlib
+import os
+
+from steadyrun.protect.disk import Disk
+
+
+class PowerCutError(Exception):
+    """The machine is gone."""
+
+
+class FragileDisk(Disk):
+    """The machine's files; the power is cut at the `cut_at`-th step from now.
+
+    A step that is cut is done not at all or, where it can be, by half. With `forgets` all is lost that was
+    not on the disk: file contents that were not synced, names in folders that were not synced.
+    """
+
+    def __init__(self, root, cut_at=None, *, forgets=False):
+        super().__init__(root)
+        self.left, self.forgets = cut_at, forgets
+        self.steps = 0
+        self.gone = False
+        self._unsaved = []
+
+    def _step(self, half=None):
+        """Count a step; cut the power when it is the one."""
+        if self.gone:
+            raise PowerCutError
+        self.steps += 1
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                if half is not None:
+                    half()
+                self._cut()
+
+    def _cut(self):
+        self.gone = True
+        if self.forgets:
+            for _, forget in reversed(self._unsaved):
+                forget()
+        raise PowerCutError
+
+    def _later(self, path, forget):
+        self._unsaved.append((path, forget))
+
+    def _create(self, path, wanted):
+        self._step()
+        super()._create(path, wanted)
+        self._later(os.path.dirname(path), lambda: _remove(path))
+
+    def _write(self, path, data):
+        size = os.path.getsize(path)
+        self._step(lambda: super(FragileDisk, self)._write(path, data[: len(data) // 2]))
+        self._later(path, lambda: os.path.exists(path) and os.truncate(path, size))
+        super()._write(path, data)
+
+    def _write_value(self, descriptor, text):
+        self._step()
+        os.ftruncate(
+            descriptor, 0
+        )  # a value of the kernel's is another one as a whole, and ends with a newline
+        super()._write_value(descriptor, f"{text}\n")
+
+    def _sync(self, path):
+        self._step()
+        self._unsaved = [each for each in self._unsaved if each[0] != path]
+
+    def _rename(self, path, to):
+        self._step()
+        before = _kept(to)
+        super()._rename(path, to)
+        # What was written to it is on the disk already, under either name.
+        self._unsaved = [(to if where == path else where, forget) for where, forget in self._unsaved]
+
+        def forget():
+            os.rename(to, path)
+            _restore(to, before)
+
+        self._later(os.path.dirname(to), forget)
+
+    def _unlink(self, path):
+        self._step()
+        before = _kept(path)
+        super()._unlink(path)
+        self._later(os.path.dirname(path), lambda: _restore(path, before))
+
+    def _mkdir(self, path):
+        self._step()
+        super()._mkdir(path)
+        self._later(os.path.dirname(path), lambda: os.path.isdir(path) and os.rmdir(path))
+
+    def _rmdir(self, path):
+        self._step()
+        super()._rmdir(path)
+        self._later(os.path.dirname(path), lambda: os.mkdir(path, 0o755))
+
+
+def _remove(path):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _kept(path):
+    """Return content and mode of a file; `None`: there is none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(), os.stat(path).st_mode & 0o7777
+    except FileNotFoundError:
+        return None
+
+
+def _restore(path, kept):
+    if kept is None:
+        return
+    with open(path, "wb") as file:
+        file.write(kept[0])
+    os.chmod(path, kept[1])
