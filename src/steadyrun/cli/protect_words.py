@@ -16,7 +16,7 @@ from steadyrun.protect.record import Change, Record
 from steadyrun.protect.shares import ABOUT, Shares, part
 from steadyrun.protect.status import Status
 from steadyrun.report.escape import one_line
-from steadyrun.units import Bytes, format_size
+from steadyrun.units import format_size
 
 SCHEMA = 1
 """Goes up when a name is removed or changes its meaning."""
@@ -93,13 +93,13 @@ def _walls(plan: Plan, page: Page) -> Iterator[str]:
         return
     yield "What it comes to"
     words = (
-        "A command that takes too much memory meets a wall and is killed there by the kernel, alone,"
-        " while the"
-        " machine still has memory to go on with. What fits below the wall runs as before."
+        'A command that takes too much memory meets a wall, and the kernel kills it there ("Killed", exit code'
+        " 137) while the machine still has memory to go on with. What fits below the wall runs as before."
+        " File cache counts, and gives way by itself."
     )
     yield from _wrapped(words, 2, page)
     for name, percent in _wall_rows(plan, shares):
-        yield f"  {name:<46}{percent:>3} %  {format_size(_rounded(part(ram, percent))):>9}"
+        yield f"  {name:<46}{percent:>3} %  {format_size(part(ram, percent)):>9}"
 
 
 def _wall_rows(plan: Plan, shares: Shares) -> Iterator[tuple[str, int]]:
@@ -113,11 +113,6 @@ def _wall_rows(plan: Plan, shares: Shares) -> Iterator[tuple[str, int]]:
         yield "kept for the desktop when memory is short", shares.session
     if root:
         yield "kept for sshd, D-Bus, logind, each", shares.way_in
-
-
-def _rounded(size: Bytes) -> Bytes:
-    """Return whole mebibytes: people read this."""
-    return Bytes(size >> 20 << 20)
 
 
 def _file(each: FileChange, replaced: set[str], page: Page) -> Iterator[str]:

@@ -91,6 +91,8 @@ class Facts(NamedTuple):
     ram: Bytes | None
     """Effective RAM."""
     swap: Bytes | None
+    shm: Bytes | None
+    """What files in /dev/shm may fill."""
     home: str
     """The user's folder for units, `~/.config/systemd/user`; unused for root."""
     desktops: tuple[Desktop, ...] | None

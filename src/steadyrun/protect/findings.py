@@ -6,38 +6,27 @@ from collections.abc import Iterator
 
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.protect.facts import Facts, Layout
-from steadyrun.protect.shares import Profile
+from steadyrun.protect.shares import Profile, Shares, part
+from steadyrun.units import format_size
 
 _GUARDS = {
-    "systemd-oomd": (
-        "kills a whole unit after half a minute of pressure or when swap is nearly full",
-        "it stays; at our wall a single process is killed at once, so it will rarely have to act, and it"
-        " is told"
-        " to spare the desktop's slice",
-    ),
-    "earlyoom": (
-        "kills the process that it finds most fit when less than a tenth of the machine's memory is free",
-        "it stays; our wall stands below that point on most machines, so it will rarely act. It looks at the"
-        " oom_score, in which the display server had no protection (--avoid '(^|/)(Xorg|Xwayland)$' gives"
-        " it one)",
-    ),
-    "nohang": (
-        "kills or warns by its own rules when memory or swap run short",
-        "it stays; our wall is met first by what people run",
-    ),
-    "uresourced": (
-        "gives the active user's session memory.low and CPU weight at run time",
-        "it stays; it sets values of the same units at run time, and the last one to write wins:"
-        " `--status` shows"
-        " what is in force",
-    ),
+    "systemd-oomd": "kills a whole unit after half a minute of pressure or when swap is nearly full. It stays:"
+    " a process at our wall is killed at once, so it will rarely have to act, and it is told to spare the"
+    " desktop's slice",
+    "earlyoom": "kills the process that it finds most fit when less than a tenth of memory and swap is free."
+    " It stays, and may act before a wall is met. The display server is an ordinary process to it:"
+    " --avoid '(^|/)(Xorg|Xwayland)$' in its settings spares it",
+    "nohang": "warns or kills by its own rules when memory or swap run short. It stays, and may act before a"
+    " wall is met",
+    "uresourced": "gives the active user's session memory.low and CPU weight at run time. It stays; of the"
+    " same value the last one who wrote it wins: --status shows what is in force",
 }
 """What each does, and how it goes together with this."""
 
 
-def findings_of(facts: Facts, profile: Profile) -> tuple[Finding, ...]:
+def findings_of(facts: Facts, profile: Profile, shares: Shares) -> tuple[Finding, ...]:
     """Return all of it, the lacks first."""
-    return (*_unprotected(facts, profile), *_others(facts), *_advice(facts))
+    return (*_unprotected(facts, profile), *_shm(facts, shares), *_others(facts), *_advice(facts))
 
 
 def _unprotected(facts: Facts, profile: Profile) -> Iterator[Finding]:
@@ -47,11 +36,11 @@ def _unprotected(facts: Facts, profile: Profile) -> Iterator[Finding]:
                 code="one-scope",
                 severity=Severity.WARNING,
                 title=f"{each.user}'s desktop and the commands typed in it are one cgroup",
-                evidence=f"window manager, panel and terminals are all in {each.session}: the kernel"
-                f" cannot tell"
-                " them apart. At the wall it kills the largest process in there, which is nearly always the"
-                " command; until then the command may make the window manager slow. The X server, the user"
-                " manager, its bus and SSH are outside",
+                evidence=f"Window manager, panel and terminals are all in {each.session}, and the kernel"
+                f" cannot"
+                " tell them apart: they share the CPU, and at the wall it kills the largest process in there."
+                " With one large command that is the command; with many small ones it may be the window"
+                " manager. The X server, the user manager, its bus and SSH are outside",
                 remedy="start terminals apart: systemd-run --user --scope --slice=app.slice xterm;"
                 " or heavy commands: steadyrun run -- COMMAND",
             )
@@ -59,39 +48,54 @@ def _unprotected(facts: Facts, profile: Profile) -> Iterator[Finding]:
         yield Finding(
             code="desktop-unknown",
             severity=Severity.NOTE,
-            title="nobody is logged in at the screen, or it could not be told",
-            evidence="whether the desktop is apart from what is started in it shows at the next login",
+            title="Nobody is logged in at the screen, or it could not be told",
+            evidence="Whether the desktop is apart from what is started in it shows at the next login",
             remedy="type `steadyrun protect` again in a terminal of the desktop",
         )
     if facts.euid != 0:
         yield Finding(
             code="user-alone",
             severity=Severity.WARNING,
-            title="as a user only your own part is changed",
-            evidence="memory.low, OOM scores, SSH, the display manager and what you start outside of your"
-            " user"
-            " manager (a login on a console or by SSH) belong to root",
+            title="As a user only your own part is changed",
+            evidence="Protection of memory, OOM scores, SSH, the display manager, and a wall for what you"
+            " start"
+            " outside of your user manager (a login on a console or by SSH) belong to root",
             remedy="sudo steadyrun protect",
         )
     if facts.euid == 0 and facts.engines:
-        names = ", ".join(facts.engines)
         yield Finding(
             code="container-engine",
             severity=Severity.WARNING,
-            title=f"containers are not behind a wall ({names})",
-            evidence="they run below system.slice, where services are; a wall there would be met by services",
+            title=f"Containers are not behind a wall ({', '.join(facts.engines)})",
+            evidence="They run below system.slice, where services are; services would meet a wall there, too",
             remedy="give each one its own limit: docker run --memory, podman run --memory",
+        )
+
+
+def _shm(facts: Facts, shares: Shares) -> Iterator[Finding]:
+    if facts.ram is None or facts.shm is None:
+        return
+    wall = part(facts.ram, shares.ordinary)
+    if wall - facts.shm < part(facts.ram, shares.session + 10):
+        yield Finding(
+            code="shared-memory",
+            severity=Severity.WARNING,
+            title="Files in /dev/shm could fill the wall of ordinary commands nearly alone",
+            evidence=f"They count for who wrote them and stay when that is killed. The wall stands at"
+            f" {format_size(wall)}, and they may take {format_size(facts.shm)}"
+            " (kernel, cgroup-v2.rst, Memory Ownership)",
+            remedy="sudo mount -o remount,size=25% /dev/shm, and the same option in /etc/fstab",
         )
 
 
 def _others(facts: Facts) -> Iterator[Finding]:
     for name in facts.guards:
-        does, together = _GUARDS.get(name, ("acts when memory is short", "it stays as it is"))
+        does = _GUARDS.get(name, "acts when memory is short. It stays")
         yield Finding(
             code=f"found-{name}",
             severity=Severity.NOTE,
             title=f"{name} runs",
-            evidence=f"it {does}; {together}",
+            evidence=f"It {does}",
             remedy="",
         )
 
@@ -101,28 +105,29 @@ def _advice(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             code="disk-without-weights",
             severity=Severity.NOTE,
-            title="no disk here shares its time out by weight",
-            evidence="IOWeight= would be accepted and do nothing, so it is not written"
-            " (kernel, cgroup-v2.rst, io.weight; block/bfq-iosched.rst)",
-            remedy="echo bfq | sudo tee /sys/block/DISK/queue/scheduler, for a spinning or SATA disk;"
-            " then type this again",
+            title="No disk here shares its time out by weight",
+            evidence="IOWeight= would be accepted and do nothing, so it is not written (kernel,"
+            " cgroup-v2.rst,"
+            " IO Interface Files; block/bfq-iosched.rst)",
+            remedy="for a SATA or spinning disk: echo bfq | sudo tee /sys/block/DISK/queue/scheduler, then"
+            " this again",
         )
     if facts.swap == 0:
         yield Finding(
             code="no-swap",
             severity=Severity.NOTE,
-            title="there is no swap: a command at its wall is killed, it does not get slower first",
-            evidence="that is the safer of the two. Compressed swap in memory (zram) gives idle programs"
-            " a place"
-            " to go; it is not set up by this",
+            title="There is no swap: a command at its wall is killed, it does not get slower first",
+            evidence="That is the safer of the two. Compressed swap in memory (zram) would give idle"
+            " programs a"
+            " place to go; it is not set up by this",
             remedy="Debian: sudo apt install systemd-zram-generator; Fedora has it already",
         )
     elif facts.swap is not None:
         yield Finding(
             code="swap",
             severity=Severity.NOTE,
-            title="there is swap: a command at its wall swaps before it is killed",
-            evidence="its own pages go, not the desktop's, but the disk is busy meanwhile; nothing is changed"
+            title="There is swap: a command at its wall swaps before it is killed",
+            evidence="Its own pages go, not the desktop's, but the disk is busy meanwhile. Nothing is changed"
             " about that, because what fits into memory and swap today has to fit tomorrow",
             remedy="heavy commands without swap: steadyrun run -- COMMAND",
         )

@@ -62,7 +62,7 @@ def plan(facts: Facts, profile: Profile | None = None) -> Plan:
         files=tuple(files),
         values=_values(facts, files),
         skipped=tuple(skipped),
-        findings=findings_of(facts, profile),
+        findings=findings_of(facts, profile, shares),
     )
 
 

@@ -22,7 +22,7 @@ from steadyrun.protect.facts import Desktop, Facts, Layout, Mglru, Running, Unit
 from steadyrun.protect.units import own_path, read_unit
 from steadyrun.protect.wanted import BUSES, SSH
 from steadyrun.protect.wanted import COMPOSITORS as DRAWING
-from steadyrun.units import Bytes
+from steadyrun.units import KIB, Bytes
 
 BOOTED = "/run/systemd/system"
 """Is there where systemd is the first process (sd_booted(3))."""
@@ -58,6 +58,7 @@ def read_facts(*, root: str = "/", env: Mapping[str, str], euid: int) -> Facts:
         controllers=tuple((read_text(f"{before}{top}/cgroup.controllers") or "").split()),
         ram=_ram(before, memory, top),
         swap=memory.swap_total if memory else None,
+        shm=_shm(before, memory),
         home=home,
         desktops=_desktops(root),
         display_manager=f"{manager}.service" if manager else None,
@@ -87,6 +88,17 @@ def _ram(before: str, memory: MemInfo | None, top: str) -> Bytes | None:
     source = f"{before}{top}/memory.max"
     limit = parsed(read_text(source), parse_limit, source)
     return memory.total if limit is None else Bytes(min(memory.total, limit))
+
+
+def _shm(before: str, memory: MemInfo | None) -> Bytes | None:
+    """Return the size of /dev/shm: of its mount, else half of the memory (tmpfs(5))."""
+    for line in (read_text(f"{before}/proc/self/mountinfo") or "").splitlines():
+        head, _, tail = line.partition(" - ")
+        if head.split(" ")[4:5] == ["/dev/shm"]:
+            sizes = re.findall(r"\bsize=([0-9]{1,15})k\b", tail)
+            if sizes:
+                return Bytes(int(sizes[-1]) * KIB)
+    return None if memory is None or memory.total is None else Bytes(memory.total // 2)
 
 
 def _home(env: Mapping[str, str]) -> str:

@@ -38,6 +38,9 @@ ABOUT = {
     Profile.WORKSTATION: "a desktop that mostly computes; a quarter of the reserve is kept for the desktop",
     Profile.SERVER: "no screen; services and the way in by SSH are protected",
 }
+SHM = 50
+"""Percent of the memory that files in /dev/shm may fill (tmpfs(5), `size=`). They count for who wrote them
+and stay when that is killed, so a wall has to stand higher, or nobody behind it could go on."""
 _GAP = {Profile.DESKTOP: 0.5, Profile.WORKSTATION: 0.25, Profile.SERVER: 0.25}
 """Of the reserve, between a person's wall and that of their ordinary commands."""
 _WEIGHT = {Profile.DESKTOP: 500, Profile.WORKSTATION: 300, Profile.SERVER: 300}
@@ -75,7 +78,7 @@ def shares_of(ram: Bytes, profile: Profile) -> Shares:
     return Shares(
         everybody=limit(0.75),
         person=limit(1),
-        ordinary=limit(1 + _GAP[profile]),
+        ordinary=max(limit(1 + _GAP[profile]), (SHM + limit(1)) // 2),
         loads=limit(1),
         session=protection(_GAP[profile]) if screen else 0,
         login=protection(0.125),
