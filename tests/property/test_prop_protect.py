@@ -27,7 +27,6 @@ def machine(folder):
     """A machine that has one of our folders with somebody's file in it already, and another one not."""
     tree = Desktop(folder)
     tree.file("etc/systemd/system/user.slice.d/50-own.conf", "[Slice]\nTasksMax=90%\n")
-    tree.file("var/lib/other", "x")
     return tree
 
 

@@ -43,6 +43,7 @@ class Desktop(Tree):
         self.file("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory hugetlb pids rdma misc\n")
         os.makedirs(self.path("run/systemd/system/x").rsplit("/", 1)[0], exist_ok=True)
         self.file(f"usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-{version}.so", "")
+        self.file("var/lib/other", "somebody's")
         self.file("etc/passwd", "root:x:0:0::/root:/bin/sh\ndesk:x:1000:1000::/home/desk:/bin/bash\n")
         for name, text in UNITS.items():
             self.file(f"usr/lib/systemd/system/{name}", text)

@@ -93,9 +93,9 @@ def _walls(plan: Plan, page: Page) -> Iterator[str]:
         return
     yield "What it comes to"
     words = (
-        'A command that takes too much memory meets a wall, and the kernel kills it there ("Killed", exit code'
-        " 137) while the machine still has memory to go on with. What fits below the wall runs as before."
-        " File cache counts, and gives way by itself."
+        'A command that takes too much memory meets a wall, and the kernel kills it there ("Killed", exit'
+        " code 137) while the machine still has memory to go on with. What fits below the wall runs as"
+        " before. File cache counts, and gives way by itself."
     )
     yield from _wrapped(words, 2, page)
     for name, percent in _wall_rows(plan, shares):

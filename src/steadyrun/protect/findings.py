@@ -10,9 +10,9 @@ from steadyrun.protect.shares import Profile, Shares, part
 from steadyrun.units import format_size
 
 _GUARDS = {
-    "systemd-oomd": "kills a whole unit after half a minute of pressure or when swap is nearly full. It stays:"
-    " a process at our wall is killed at once, so it will rarely have to act, and it is told to spare the"
-    " desktop's slice",
+    "systemd-oomd": "kills a whole unit after half a minute of pressure or when swap is nearly full. It"
+    " stays: a process at our wall is killed at once, so it will rarely have to act, and it is told to spare"
+    " the desktop's slice",
     "earlyoom": "kills the process that it finds most fit when less than a tenth of memory and swap is free."
     " It stays, and may act before a wall is met. The display server is an ordinary process to it:"
     " --avoid '(^|/)(Xorg|Xwayland)$' in its settings spares it",
@@ -37,8 +37,8 @@ def _unprotected(facts: Facts, profile: Profile) -> Iterator[Finding]:
                 severity=Severity.WARNING,
                 title=f"{each.user}'s desktop and the commands typed in it are one cgroup",
                 evidence=f"Window manager, panel and terminals are all in {each.session}, and the kernel"
-                f" cannot"
-                " tell them apart: they share the CPU, and at the wall it kills the largest process in there."
+                " cannot tell them apart: they share the CPU, and at the wall it kills the largest process in"
+                " there."
                 " With one large command that is the command; with many small ones it may be the window"
                 " manager. The X server, the user manager, its bus and SSH are outside",
                 remedy="start terminals apart: systemd-run --user --scope --slice=app.slice xterm;"

@@ -126,8 +126,6 @@ class Protection:
             standing = self._carrier.read().standing()
             left = self._carrier.undo()
             trouble = self._reload(os.geteuid()) if standing else ()
-        with suppress(OSError):  # others keep their own things in there
-            os.rmdir(self._disk.at(self._state))
         return Undone(tuple(each.change.path for each in standing), left, trouble)
 
     def _expect_understood(self, plan: Plan) -> None:
@@ -159,11 +157,16 @@ class Protection:
                 hint="STEADYRUN_STATE_DIR=DIRECTORY names another place",
             ) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError as error:
-            raise BusyError(
-                "another `steadyrun protect` changes things just now", hint="type it again in a moment"
-            ) from error
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError(
+                    "another `steadyrun protect` changes things just now", hint="type it again in a moment"
+                ) from error
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # where others keep their own things in it, it stays
+                    os.rmdir(path)
         finally:
             os.close(descriptor)

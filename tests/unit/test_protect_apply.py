@@ -1,0 +1,273 @@
+"""Applying and undoing on hostile ground: files in the way, a disk that refuses, somebody else's changes."""
+
+import errno
+import fcntl
+import os
+
+import pytest
+from protect_disk import FragileDisk
+from protect_tree import Desktop
+
+from steadyrun.errors import BusyError, CannotContainError, FormatError, JournalUnwritableError
+from steadyrun.protect.disk import Disk
+from steadyrun.protect.plan import MIN_TTL, plan
+from steadyrun.protect.protection import Protection
+from steadyrun.protect.read import read_facts
+
+STATE = "/var/lib/steadyrun"
+FIRST = "/etc/systemd/system/user.slice.d/10-steadyrun.conf"
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return Desktop(tmp_path)
+
+
+def planned(tree, **changes):
+    return plan(read_facts(root=tree.root, env={"HOME": "/home/desk"}, euid=0)._replace(**changes))
+
+
+def protection(tree, disk=None):
+    return Protection(STATE, disk or FragileDisk(tree.root), root=tree.root)
+
+
+def test_a_whole_plan_is_applied_and_undone_to_the_byte(tree):
+    before = tree.everything()
+    made = planned(tree)
+    applied = protection(tree).apply(made)
+    assert len(applied.changes) > 30
+    for each in made.files:
+        assert tree.text(each.path) == each.text
+    assert tree.text(MIN_TTL) == "1000\n"
+    assert tree.text("/proc/200/oom_score_adj") == "-100\n"
+    undone = protection(tree).undo()
+    assert undone.left == ()
+    assert tree.everything() == before, "the state directory was ours, too"
+
+
+def test_a_second_apply_changes_nothing_and_one_undo_takes_back_both(tree):
+    before = tree.everything()
+    protection(tree).apply(planned(tree))
+    after = tree.everything()
+    assert protection(tree).apply(planned(tree)).changes == ()
+    assert tree.everything() == after
+    protection(tree).undo()
+    assert tree.everything() == before
+
+
+def test_undo_without_an_apply_makes_nothing(tree):
+    before = tree.everything()
+    assert protection(tree).undo().paths == ()
+    assert tree.everything() == before
+
+
+def test_files_are_readable_by_everybody_and_the_record_by_root_alone(tree):
+    protection(tree).apply(planned(tree))
+    assert os.stat(tree.root + FIRST).st_mode & 0o777 == 0o644
+    assert os.stat(f"{tree.root}{STATE}/protect.changes").st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_something_of_that_name_that_is_not_ours_is_refused_and_nothing_is_changed(tree, kind):
+    if kind == "file":
+        tree.file(FIRST.lstrip("/"), "[Slice]\nMemoryMax=1%\n")
+    elif kind == "link":
+        tree.link(FIRST.lstrip("/"), "/dev/null")
+    else:
+        os.makedirs(tree.root + FIRST)
+    before = tree.everything()
+    with pytest.raises(CannotContainError, match="did not write") as caught:
+        protection(tree).apply(planned(tree))
+    assert FIRST in caught.value.message
+    assert "mv " in caught.value.hint
+    assert caught.value.exit_code == 3
+    assert tree.everything() == before
+
+
+def test_a_file_of_ours_that_somebody_edited_is_not_written_over(tree):
+    protection(tree).apply(planned(tree))
+    with open(tree.root + FIRST, "a") as file:
+        file.write("# mine\n")
+    with pytest.raises(CannotContainError, match="another text"):
+        protection(tree).apply(planned(tree))
+
+
+def test_a_file_that_somebody_edited_is_left_by_undo_named_and_undone_once_it_is_gone(tree):
+    before = tree.everything()
+    protection(tree).apply(planned(tree))
+    with open(tree.root + FIRST, "a") as file:
+        file.write("# mine\n")
+    left = protection(tree).undo().left
+    assert [each.path for each in left] == [FIRST]
+    assert tree.text(FIRST).endswith("# mine\n")
+    assert not os.path.exists(tree.root + "/etc/systemd/system/app.slice.d")
+    os.unlink(tree.root + FIRST)
+    assert protection(tree).undo().left == ()
+    os.rmdir(os.path.dirname(tree.root + FIRST))
+    assert tree.everything() == before
+
+
+def test_somebody_elses_file_in_a_folder_of_ours_keeps_the_folder(tree):
+    protection(tree).apply(planned(tree))
+    own = f"{os.path.dirname(tree.root + FIRST)}/50-own.conf"
+    with open(own, "w") as file:
+        file.write("x")
+    assert protection(tree).undo().left == ()
+    assert os.listdir(os.path.dirname(own)) == ["50-own.conf"]
+
+
+class Refuses(FragileDisk):
+    """A disk on which one kind of step fails from its n-th time on."""
+
+    def __init__(self, root, step, number, code):
+        super().__init__(root)
+        self.step, self.number, self.code = step, number, code
+
+    def _maybe(self, step, path):
+        if step == self.step:
+            self.number -= 1
+            if self.number < 0:
+                self.number = 10**9  # taking back works again
+                raise OSError(self.code, os.strerror(self.code), path)
+
+    def _mkdir(self, path):
+        self._maybe("mkdir", path)
+        super()._mkdir(path)
+
+    def _rename(self, path, to):
+        self._maybe("rename", to)
+        super()._rename(path, to)
+
+    def _write(self, path, data):
+        self._maybe("write", path)
+        super()._write(path, data)
+
+    def _write_value(self, descriptor, text):
+        self._maybe("value", "value")
+        super()._write_value(descriptor, text)
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "code"),
+    [
+        ("mkdir", 0, errno.EROFS),
+        ("mkdir", 3, errno.EACCES),
+        ("rename", 5, errno.EIO),
+        ("write", 9, errno.ENOSPC),
+        ("value", 0, errno.EINVAL),
+        ("value", 2, errno.EACCES),
+    ],
+)
+def test_a_disk_that_refuses_leaves_nothing_and_one_clear_message(tree, step, number, code):
+    before = tree.everything()
+    with pytest.raises((CannotContainError, JournalUnwritableError), match=os.strerror(code)) as caught:
+        protection(tree, Refuses(tree.root, step, number, code)).apply(planned(tree))
+    assert caught.value.exit_code in (3, 74)
+    assert tree.everything() == before
+
+
+def test_a_read_only_etc_is_exit_3_and_names_the_place(tree):
+    disk = Refuses(tree.root, "mkdir", 0, errno.EROFS)
+    with pytest.raises(CannotContainError, match="Read-only file system") as caught:
+        protection(tree, disk).apply(planned(tree))
+    assert caught.value.exit_code == 3
+    assert "/etc/systemd" in caught.value.message
+    assert "as it was" in caught.value.hint
+
+
+def test_a_ctrl_c_in_the_middle_takes_everything_back(tree):
+    class Interrupted(FragileDisk):
+        def _rename(self, path, to):
+            if "session-.scope" in to:
+                raise KeyboardInterrupt
+            super()._rename(path, to)
+
+    before = tree.everything()
+    with pytest.raises(KeyboardInterrupt):
+        protection(tree, Interrupted(tree.root)).apply(planned(tree))
+    assert tree.everything() == before
+
+
+def test_two_at_once_are_one_and_a_busy(tree):
+    os.makedirs(tree.root + STATE)
+    holder = os.open(tree.root + STATE, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    try:
+        for deed in (lambda: protection(tree).apply(planned(tree)), protection(tree).undo):
+            with pytest.raises(BusyError) as caught:
+                deed()
+            assert caught.value.exit_code == 75
+    finally:
+        os.close(holder)
+    protection(tree).apply(planned(tree))
+
+
+def test_without_a_place_to_write_down_nothing_is_changed(tree):
+    tree.file("var/lib/steadyrun", "a file")
+    before = tree.everything()
+    with pytest.raises(JournalUnwritableError) as caught:
+        protection(tree).apply(planned(tree))
+    assert caught.value.exit_code == 74
+    assert tree.everything() == before
+
+
+def test_a_damaged_record_stops_everything(tree):
+    protection(tree).apply(planned(tree))
+    path = f"{tree.root}{STATE}/protect.changes"
+    with open(path, "r+b") as file:
+        file.seek(30)
+        file.write(b"\0")
+    with pytest.raises(FormatError):
+        protection(tree).undo()
+    with pytest.raises(FormatError):
+        protection(tree).apply(planned(tree))
+
+
+def test_the_score_of_a_process_that_is_gone_is_nobodys(tree):
+    protection(tree).apply(planned(tree))
+    tree.process(200, "other", ticks=99)  # its number is another one's now
+    assert protection(tree).undo().left == ()
+    assert tree.text("/proc/200/oom_score_adj") == "-100\n"
+    assert tree.text("/proc/201/oom_score_adj") == "200\n"
+
+
+def test_after_a_boot_scores_of_the_boot_before_are_not_touched(tree):
+    protection(tree).apply(planned(tree))
+    tree.file("proc/sys/kernel/random/boot_id", "another\n")
+    assert protection(tree).undo().left == ()
+    assert tree.text("/proc/201/oom_score_adj") == "-100\n"
+    assert tree.text(MIN_TTL) == "0\n", "tmpfiles.d had set that again"
+
+
+def test_a_value_that_somebody_changed_since_is_left_and_named(tree):
+    protection(tree).apply(planned(tree))
+    tree.file(MIN_TTL.lstrip("/"), "3000\n")
+    (left,) = protection(tree).undo().left
+    assert left.path == MIN_TTL
+    assert "3000" in left.why
+
+
+def test_the_first_disk_writes_through_to_real_files(tmp_path):
+    tree = Desktop(tmp_path)
+    before = tree.everything()
+    small = planned(tree)
+    small = small._replace(files=small.files[:2], values=())
+    protection(tree, Disk(tree.root)).apply(small)
+    assert tree.text(FIRST) == small.files[0].text
+    protection(tree, Disk(tree.root)).undo()
+    assert tree.everything() == before
+
+
+def test_an_older_versions_file_is_replaced_or_removed_and_its_place_is_empty_after_undo(tree):
+    before = tree.everything()
+    old = planned(tree)
+    gone = old.files[0]._replace(path="/etc/tmpfiles.d/steadyrun-old.conf")
+    old = old._replace(files=(*old.files[:3], gone))
+    protection(tree).apply(old)
+    new = planned(tree)
+    changed = {change.path: change.after for change in protection(tree).pending(new)}
+    assert changed["/etc/tmpfiles.d/steadyrun-old.conf"] is None
+    protection(tree).apply(new)
+    assert not os.path.exists(tree.root + "/etc/tmpfiles.d/steadyrun-old.conf")
+    protection(tree).undo()
+    assert tree.everything() == before
