@@ -41,6 +41,21 @@ def test_a_scope_is_started_with_typed_properties_and_read_once_its_job_is_done(
     assert order.index("Subscribe") < order.index("StartTransientUnit") < order.index("GetUnit")
 
 
+def test_a_reload_is_over_when_it_is_answered(systemd, manager):
+    systemd.answers["Reload"] = lambda bus, call: ("", ())
+    manager.reload()
+    assert len(systemd.asked("Reload")) == 1
+
+
+def test_a_reload_that_is_refused_is_an_error(systemd, manager):
+    def refuse(bus, call):
+        raise FailureError("org.freedesktop.DBus.Error.AccessDenied")
+
+    systemd.answers["Reload"] = refuse
+    with pytest.raises(BusError, match="AccessDenied"):
+        manager.reload()
+
+
 def test_the_manager_is_subscribed_to_once(systemd, manager):
     for name in ("a.scope", "b.scope"):
         manager.start_transient(name, SCOPE)

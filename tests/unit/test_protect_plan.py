@@ -115,7 +115,9 @@ def test_a_user_changes_their_own_folder_and_what_root_could_do_besides_is_said(
     assert "MemoryLow" not in keys, "without the slices above it would count for nothing"
     assert keys == {"CPUWeight", "MemoryMax", "MemoryAccounting"}
     assert made.values == ()
-    assert "sudo steadyrun protect" in [f.remedy for f in made.findings]
+    found = {f.code: f for f in made.findings}
+    assert found["user-alone"].remedy == "sudo steadyrun protect"
+    assert "no wall of a user's own" in found["one-scope"].evidence
 
 
 def test_weights_of_disks_only_where_a_disk_heeds_them(tree):

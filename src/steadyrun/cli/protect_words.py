@@ -107,7 +107,7 @@ def _wall_rows(plan: Plan, shares: Shares) -> Iterator[tuple[str, int]]:
     if root:
         yield "wall for all users together", shares.everybody
         yield "wall for one user", shares.person
-    yield "wall for ordinary commands", shares.ordinary
+    yield "wall for ordinary commands" if root else "wall for programs of app.slice", shares.ordinary
     yield "wall for everything that `steadyrun` runs", shares.loads
     if root and shares.session:
         yield "kept for the desktop when memory is short", shares.session
@@ -165,8 +165,7 @@ def _closing(plan: Plan, pending: tuple[Change, ...], record: Record, page: Page
     told += f" and {_counted(values, 'value', 'values')}" if values else ""
     yield from _wrapped(
         f"In all {told}. No other file is touched, nothing is installed, no service is restarted. What is"
-        f" there"
-        f" now is written down first, and `{undo}` puts every byte of it back.",
+        f" there now is written down first, and `{undo}` puts every byte of it back.",
         0,
         page,
     )
@@ -218,8 +217,8 @@ def status_closing(status: Status, record: Record) -> str:
     if status.holds():
         return f"Applied with profile {begun.profile} by steadyrun {begun.version}, and in force."
     return (
-        f"Applied with profile {begun.profile} by steadyrun {begun.version}, and not all of it is in force:"
-        " see above."
+        f"Applied with profile {begun.profile} by steadyrun {begun.version}, and not all of it is in"
+        " force: see above."
     )
 
 

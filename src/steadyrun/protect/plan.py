@@ -26,8 +26,7 @@ TTL_MS = 1000
 """The value that the kernel's document gives as an example that avoids noticeable lags."""
 _TTL_WHY = (
     "memory that was used within the last second is not taken away; where that cannot be kept the kernel"
-    " kills"
-    " something instead of grinding on"
+    " kills something instead of grinding on"
 )
 _TTL_SOURCE = "kernel, multigen_lru.rst, Thrashing prevention"
 OLDEST = 247
@@ -77,19 +76,17 @@ def obstacle_of(facts: Facts) -> tuple[str, str]:
     if not facts.booted:
         return (
             "no systemd runs as the first process here (a container, or another init): what protects"
-            " lastingly"
-            " are settings of systemd's",
+            " lastingly are settings of systemd's",
             "start what is heavy with `steadyrun run -- COMMAND`, which works here too; in a container"
-            " set the"
-            " limit outside (docker run --memory, a Pod's limits), and run `steadyrun protect` on the host",
+            " set the limit outside (docker run --memory, a Pod's limits), and run `steadyrun protect`"
+            " on the host",
         )
     if facts.mode is not CgroupMode.UNIFIED:
         return (
             f"cgroups are {facts.mode.value} here: memory.low and a wall for a slice are of the unified"
-            f" hierarchy"
-            " alone",
-            "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line, then type this again;"
-            " until then start what is heavy with `steadyrun run -- COMMAND`",
+            " hierarchy alone",
+            "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line, then type this"
+            " again; until then start what is heavy with `steadyrun run -- COMMAND`",
         )
     if facts.version is None or facts.version < OLDEST:
         found = "no answer" if facts.version is None else f"{facts.version}"
@@ -104,8 +101,7 @@ def obstacle_of(facts: Facts) -> tuple[str, str]:
     if facts.ram < LEAST_RAM:
         return (
             f"memory: expected at least {format_size(LEAST_RAM)}, found {format_size(facts.ram)}: a wall"
-            f" would"
-            " stand too close to what a login needs",
+            " would stand too close to what a login needs",
             "start what is heavy with `steadyrun run --memory SIZE -- COMMAND`",
         )
     return "", ""

@@ -113,8 +113,8 @@ def _survives(facts: Facts, *, policy: bool) -> tuple[Line, ...]:
         line = Line("OOMPolicy", "continue", why, "systemd/systemd PR#25385", since=SCOPES_HAVE_POLICY)
         return (line,) if policy else ()
     why = (
-        "before version 253 systemd ends the whole scope, a terminal or a desktop, when the kernel kills one"
-        " process in it; it does not notice where memory is not accounted for. The limits still hold"
+        "before version 253 systemd ends the whole scope, a terminal or a desktop, when the kernel kills"
+        " one process in it; it does not notice where memory is not accounted for. The limits still hold"
     )
     return (Line("MemoryAccounting", "no", why, "systemd/systemd#25376"),)
 
@@ -154,8 +154,8 @@ def _manager(facts: Facts, shares: Shares) -> tuple[Line, ...]:
         Line(
             "OOMScoreAdjust",
             f"{SCORE_KEPT}",
-            "systemd gives the user manager 100, so it goes before a command that has 0; without it there is"
-            " no desktop",
+            "systemd gives the user manager 100, so it goes before a command that has 0; without it"
+            " there is no desktop",
             OOM_FIRST,
             since=SCORES_HAVE_DEFAULT,
             when=When.LOGIN,
@@ -177,8 +177,8 @@ def _users(facts: Facts, shares: Shares, profile: Profile, *, own: bool) -> tupl
     wall = Line(
         "MemoryMax",
         f"{shares.ordinary}%",
-        "a wall for all programs that a desktop starts as units, terminals and what runs in them too: the"
-        " desktop itself is in session.slice, outside of it",
+        "a wall for all programs that a desktop starts as units, terminals and what runs in them too:"
+        " the desktop itself is in session.slice, outside of it",
         CONTROL,
     )
     found = [
