@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storm.under import BARE, MEMORY, STEADYRUN, Under
+from storm.under import APART, BARE, MEMORY, PROTECTED, STEADYRUN, Under
 
 TASKS = 4096
 """steadyrun's own default, given to the others that take one."""
@@ -58,5 +58,7 @@ UNDERS = {
             version=f"{RUNEXEC} --version",
         ),
         STEADYRUN,
+        PROTECTED,
+        APART,
     )
 }

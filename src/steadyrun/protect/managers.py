@@ -47,8 +47,8 @@ def reload_all(euid: int) -> tuple[str, ...]:
 def _hang_up() -> list[str]:
     trouble = []
     for one in processes_named(frozenset({"systemd"})):
-        if not one.uid or f"/user@{one.uid}.service/" not in (read_text(f"/proc/{one.pid}/cgroup") or ""):
-            continue
+        if f"/user@{one.uid}.service/" not in (read_text(f"/proc/{one.pid}/cgroup") or ""):
+            continue  # the system's own, or a container's
         try:
             descriptor = os.pidfd_open(one.pid)
         except ProcessLookupError:

@@ -13,7 +13,6 @@ from steadyrun.protect.inforce import FILES, Standing, State, judge
 from steadyrun.protect.plan import SYSTEM_UNITS
 from steadyrun.protect.record import Record
 from steadyrun.protect.unitfile import read
-from steadyrun.units import Bytes
 
 TOP = "/sys/fs/cgroup"
 SETTLE_S = 10.0
@@ -46,8 +45,8 @@ def status_of(record: Record, disk: Disk, facts: Facts) -> Status:
     ours = record.ours()
     settings: list[Standing] = []
     for path, left in sorted(ours.items()):
-        if isinstance(left, Seen) and left.content is not None and facts.ram is not None:
-            settings += _settings(path, left.content.decode(), disk, facts.ram)
+        if isinstance(left, Seen) and left.content is not None:
+            settings += _settings(path, left.content.decode(), disk, facts)
     files = tuple(_file(path, left, disk) for path, left in sorted(ours.items()) if _is_worth(left))
     return Status(files, tuple(settings))
 
@@ -82,27 +81,27 @@ def _file(path: str, left: Seen | str, disk: Disk) -> FileStanding:
     )
 
 
-def _settings(path: str, text: str, disk: Disk, ram: Bytes) -> Iterator[Standing]:
+def _settings(path: str, text: str, disk: Disk, facts: Facts) -> Iterator[Standing]:
     unit = os.path.basename(os.path.dirname(path)).removesuffix(".d")
     system = path.startswith(f"{SYSTEM_UNITS}/")
     for key, value in read(text):
-        if key not in FILES:
+        if key not in FILES or facts.ram is None:
             continue
-        places = list(_cgroups(unit, disk, system=system))
+        places = list(_cgroups(unit, disk, system=system, euid=facts.euid))
         if not places:
             yield Standing(unit, f"{key}={value}", State.ABSENT, "")
         for place in places:
-            state, found = judge(key, value, disk.value(f"{place}/{FILES[key]}"), ram)
+            state, found = judge(key, value, disk.value(f"{place}/{FILES[key]}"), facts.ram)
             yield Standing(place.removeprefix(f"{TOP}/"), f"{key}={value}", state, found)
 
 
-def _cgroups(unit: str, disk: Disk, *, system: bool) -> Iterator[str]:
+def _cgroups(unit: str, disk: Disk, *, system: bool, euid: int) -> Iterator[str]:
     """Yield the cgroups of a unit that are there now; a name that stands for many gives each of them."""
     users = [
         f"{TOP}/user.slice/{name}" for name in _listed(disk, f"{TOP}/user.slice") if name.startswith("user-")
     ]
-    if not system:
-        for user in users:
+    if not system:  # root's are for every user, a user's own for themselves
+        for user in users if euid == 0 else [f"{TOP}/user.slice/user-{euid}.slice"]:
             manager = f"{user}/user@{os.path.basename(user)[5:-6]}.service"
             yield from _there(disk, f"{manager}/{unit}")
         return

@@ -40,3 +40,15 @@ RAMP = Under(
     before="steadyrun ramp --yes --force --tries 1 --progress text --report /home/desk/rep --",
     start_s=400.0,
 )
+_PROTECT = "steadyrun protect --apply --yes"
+_PROTECT_VERSION = STEADYRUN.version
+PROTECTED = Under(
+    "protected", "the command as it is, after steadyrun protect", prepare=_PROTECT, version=_PROTECT_VERSION
+)
+APART = Under(
+    "protected, apart",
+    "the same from a terminal that was started apart from the desktop, as protect's page says",
+    before="systemd-run --user --scope --quiet --slice=app.slice --",
+    prepare=_PROTECT,
+    version=_PROTECT_VERSION,
+)
