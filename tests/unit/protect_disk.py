@@ -57,12 +57,9 @@ class FragileDisk(Disk):
         self._later(path, lambda: os.path.exists(path) and os.truncate(path, size))
         super()._write(path, data)
 
-    def _write_value(self, descriptor, text):
+    def set_value(self, path, text):
         self._step()
-        os.ftruncate(
-            descriptor, 0
-        )  # a value of the kernel's is another one as a whole, and ends with a newline
-        super()._write_value(descriptor, f"{text}\n")
+        super().set_value(path, text)
 
     def _sync(self, path):
         self._step()

@@ -142,9 +142,9 @@ class Refuses(FragileDisk):
         self._maybe("write", path)
         super()._write(path, data)
 
-    def _write_value(self, descriptor, text):
-        self._maybe("value", "value")
-        super()._write_value(descriptor, text)
+    def set_value(self, path, text):
+        self._maybe("value", path)
+        super().set_value(path, text)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +229,14 @@ def test_the_score_of_a_process_that_is_gone_is_nobodys(tree):
     assert protection(tree).undo().left == ()
     assert tree.text("/proc/200/oom_score_adj") == "-100\n"
     assert tree.text("/proc/201/oom_score_adj") == "200\n"
+
+
+def test_a_process_that_ends_before_its_score_is_set_stops_nothing(tree):
+    made = planned(tree)
+    for pid in (200, 201):
+        os.unlink(f"{tree.root}/proc/{pid}/oom_score_adj")
+    protection(tree).apply(made)
+    assert tree.text(MIN_TTL) == "1000\n"
 
 
 def test_after_a_boot_scores_of_the_boot_before_are_not_touched(tree):

@@ -46,6 +46,13 @@ def test_the_machine_is_read_as_it_is(tree):
     assert facts.unit("sshd.service", Whose.SYSTEM).exists is False, "another name of ssh.service"
 
 
+def test_the_systemd_of_a_rootless_container_is_none_of_ours(tree):
+    inside = "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-1.scope/container"
+    tree.member(400, "systemd", f"{inside}/init.scope", adj=200)
+    tree.member(401, "dbus-daemon", f"{inside}/system.slice/dbus.service", adj=200)
+    assert [r.pid for r in read_facts(root=tree.root, env=ENV, euid=0).running] == [200, 201]
+
+
 def test_walls_stand_inside_each_other_at_every_place(tree):
     found = settings(planned(tree))
     shares = shares_of(16 * GIB, Profile.DESKTOP)

@@ -7,18 +7,16 @@ import pytest
 from protect_disk import FragileDisk
 from protect_tree import GIB, Desktop
 
+from steadyrun.cli.protect_json import plan_object, status_object, undone_object
 from steadyrun.cli.protect_words import (
     Page,
     applied_lines,
     joined,
     plan_lines,
-    plan_object,
     status_closing,
     status_lines,
-    status_object,
     to_undo_lines,
     undone_lines,
-    undone_object,
 )
 from steadyrun.protect.inforce import State
 from steadyrun.protect.plan import plan
@@ -102,7 +100,7 @@ def test_after_an_apply_each_setting_is_read_back_what_is_not_in_force_first(tre
     status = protection(tree).status(planned(tree).facts)
     lines = list(status_lines(status, Page(WIDTH)))
     assert lines[0].startswith(f"  {State.NO.value}") or lines[0].startswith(f"  {State.UNKNOWN.value}")
-    assert "not all of it" in status_closing(status, protection(tree).record())
+    assert "not all of it" in status_closing(status, protection(tree).record(), planned(tree).facts)
     assert f"Applied: {len(applied.changes)} changes" in joined(applied_lines(applied, Page(WIDTH)))
 
 

@@ -14,26 +14,28 @@ from typing import Any
 
 from steadyrun.cli.options import add_options
 from steadyrun.cli.parser import Parser
+from steadyrun.cli.protect_json import plan_object, status_object, undone_object
 from steadyrun.cli.protect_words import (
     Page,
     applied_lines,
     joined,
+    mended_lines,
     plan_lines,
-    plan_object,
     status_closing,
     status_lines,
-    status_object,
     to_undo_lines,
     undone_lines,
-    undone_object,
 )
 from steadyrun.cli.settings import settings_here
 from steadyrun.errors import EXIT_JOB_FAILED, EXIT_OK, CannotContainError
 from steadyrun.journal.place import choose_dir, state_dir
 from steadyrun.protect.change import Plan
+from steadyrun.protect.disk import Disk
+from steadyrun.protect.facts import Facts
 from steadyrun.protect.plan import plan
 from steadyrun.protect.protection import Protection
 from steadyrun.protect.read import read_facts
+from steadyrun.protect.record import NOTHING
 from steadyrun.protect.shares import Profile
 
 WIDTH = 100
@@ -71,44 +73,56 @@ def configure(parser: Parser) -> None:
     add_options(parser, "yes")
 
 
-def execute(args: argparse.Namespace) -> int:
-    """Do what was asked for, and return the exit code."""
+def execute(args: argparse.Namespace, root: str = "/") -> int:
+    """Do what was asked for, and return the exit code; on another root than the machine's for tests alone."""
+    here = Here(root)
     if args.undo:
-        return _undo(args)
+        return _undo(args, here)
     if args.status:
-        return _status(args)
-    found = _plan(args)
+        return _status(args, here)
+    if args.apply and not args.dry_run:
+        return _apply(args, here)
+    found = here.plan(args.profile)
     if found.obstacle:
         return _cannot(found, args)
-    if args.apply and not args.dry_run:
-        return _apply(found, args)
-    protection = _protection(write=False)
+    return _show(found, args, here)
+
+
+class Here:
+    """The machine and what was done to it so far."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def facts(self) -> Facts:
+        """Read what the machine is like."""
+        return read_facts(root=self._root, env=os.environ, euid=os.geteuid())
+
+    def plan(self, profile: str | None) -> Plan:
+        """Plan for the profile asked for, else for the one that is applied, else as the machine looks."""
+        if profile is None:
+            record = self.protection().record()
+            begun = record.last() if record.standing() else None
+            profile = None if begun is None else begun.profile
+        return plan(self.facts(), None if profile is None else Profile(profile))
+
+    def protection(self, *, write: bool = False) -> Protection:
+        """Open what was done so far; no directory is made for merely looking at it.
+
+        Raises:
+            JournalUnwritableError: There is no place for it, or it is not this user's alone.
+        """
+        where = state_dir if write and self._root == "/" else choose_dir
+        return Protection(where(os.environ, os.geteuid()), Disk(self._root), root=self._root)
+
+
+def _show(found: Plan, args: argparse.Namespace, here: Here) -> int:
+    protection = here.protection()
     pending, record = protection.pending(found), protection.record()
     if args.json:
         return _print(plan_object(found, pending, record), EXIT_OK)
     sys.stdout.write(joined(plan_lines(found, pending, record, _page())))
     return EXIT_OK
-
-
-def _plan(args: argparse.Namespace) -> Plan:
-    """Plan for the profile asked for, else for the one that is applied, else as the machine looks."""
-    facts = read_facts(env=os.environ, euid=os.geteuid())
-    asked = args.profile
-    if asked is None:
-        record = _protection(write=False).record()
-        begun = record.last() if record.standing() else None
-        asked = None if begun is None else begun.profile
-    return plan(facts, None if asked is None else Profile(asked))
-
-
-def _protection(*, write: bool) -> Protection:
-    """Open what was done so far; nothing is made for merely looking at it.
-
-    Raises:
-        JournalUnwritableError: There is no place for it, or it is not this user's alone.
-    """
-    where = state_dir if write else choose_dir
-    return Protection(where(os.environ, os.geteuid()))
 
 
 def _cannot(found: Plan, args: argparse.Namespace) -> int:
@@ -118,34 +132,37 @@ def _cannot(found: Plan, args: argparse.Namespace) -> int:
         CannotContainError: Always, but for a program that asked.
     """
     if args.json:
-        from steadyrun.protect.record import NOTHING
-
         return _print(plan_object(found, (), NOTHING), CannotContainError.exit_code)
     raise CannotContainError(f"protect: {found.obstacle}", hint=found.remedy)
 
 
-def _apply(found: Plan, args: argparse.Namespace) -> int:
-    looking = _protection(write=False)
-    pending, record = looking.pending(found), looking.record()
+def _apply(args: argparse.Namespace, here: Here) -> int:
+    found = here.plan(args.profile)
+    if found.obstacle:
+        return _cannot(found, args)
+    protection = here.protection(write=True)
+    left = protection.mend()
+    if left is not None:
+        found = here.plan(args.profile)
     if not args.json:
-        sys.stdout.write(joined(plan_lines(found, pending, record, _page())))
+        sys.stdout.write(joined(mended_lines(left, _page())) if left is not None else "")
+        _show(found, args, here)
         sys.stdout.flush()
         _wait_for_enter(yes=args.yes or bool(settings_here().flag("yes")))
-    protection = _protection(write=True)
     applied = protection.apply(found)
+    record = protection.record()
     code = EXIT_OK if applied.status.holds() and not applied.trouble else EXIT_JOB_FAILED
     if args.json:
-        told = status_object(applied.status, protection.record())
-        return _print(
-            {**told, "changed": [c.path for c in applied.changes], "trouble": applied.trouble}, code
-        )
+        told = status_object(applied.status, record)
+        changed = [change.path for change in applied.changes]
+        return _print({**told, "changed": changed, "trouble": list(applied.trouble)}, code)
     sys.stdout.write("\n" + joined(applied_lines(applied, _page())))
-    sys.stdout.write(status_closing(applied.status, protection.record()) + "\n")
+    sys.stdout.write(status_closing(applied.status, record, found.facts) + "\n")
     return code
 
 
-def _undo(args: argparse.Namespace) -> int:
-    protection = _protection(write=False)
+def _undo(args: argparse.Namespace, here: Here) -> int:
+    protection = here.protection()
     if args.dry_run:
         sys.stdout.write(joined(to_undo_lines(protection.record())))
         return EXIT_OK
@@ -157,12 +174,11 @@ def _undo(args: argparse.Namespace) -> int:
     return code
 
 
-def _status(args: argparse.Namespace) -> int:
-    protection = _protection(write=False)
-    facts = read_facts(env=os.environ, euid=os.geteuid())
+def _status(args: argparse.Namespace, here: Here) -> int:
+    protection, facts = here.protection(), here.facts()
     record = protection.record()
     if not record.standing():
-        found = plan(facts, None)
+        found = plan(facts)
         if found.obstacle:
             return _cannot(found, args)
     status = protection.status(facts)
@@ -171,7 +187,7 @@ def _status(args: argparse.Namespace) -> int:
     if args.json:
         return _print(status_object(status, record), code)
     sys.stdout.write(joined(status_lines(status, _page())))
-    sys.stdout.write(status_closing(status, record) + "\n")
+    sys.stdout.write(status_closing(status, record, facts) + "\n")
     return code
 
 

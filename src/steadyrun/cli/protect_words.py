@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from steadyrun.model.finding import Finding, Severity
-from steadyrun.protect.change import FileChange, Line, Plan, When
+from steadyrun.protect.carry import Left
+from steadyrun.protect.change import FileChange, Plan, When
 from steadyrun.protect.disk import Seen
 from steadyrun.protect.facts import Facts, Layout
-from steadyrun.protect.inforce import Standing, State
+from steadyrun.protect.inforce import State
 from steadyrun.protect.protection import Applied, Undone
 from steadyrun.protect.record import Change, Record
 from steadyrun.protect.shares import ABOUT, Shares, part
@@ -18,8 +19,6 @@ from steadyrun.protect.status import Status
 from steadyrun.report.escape import one_line
 from steadyrun.units import format_size
 
-SCHEMA = 1
-"""Goes up when a name is removed or changes its meaning."""
 _INDENT = 6
 
 
@@ -59,7 +58,9 @@ def plan_lines(plan: Plan, pending: tuple[Change, ...], record: Record, page: Pa
 
 
 def _opening(plan: Plan, pending: tuple[Change, ...], record: Record, page: Page) -> Iterator[str]:
-    if not pending:
+    if record.undoing() or record.unfinished():
+        yield "A crash interrupted a change here. --undo takes it back; --apply does so, and begins again."
+    elif not pending:
         yield "Lasting protection is applied, and nothing is left to be changed. This is what it consists of."
     elif record.standing():
         yield "Lasting protection is applied; this is what would be changed in it. Nothing is changed yet."
@@ -183,10 +184,6 @@ def _counted(number: int, one: str, many: str) -> str:
 
 def applied_lines(applied: Applied, page: Page) -> Iterator[str]:
     """Yield how an apply went."""
-    if applied.mended:
-        yield "A change that a crash had interrupted was taken back first."
-    for left in applied.left:
-        yield f"  left: {left.path}: {left.why}"
     if applied.changes:
         yield f"Applied: {_counted(len(applied.changes), 'change', 'changes')}, each read back:"
     else:
@@ -207,11 +204,13 @@ def status_lines(status: Status, page: Page) -> Iterator[str]:
         yield (said + (f"  {found}" if found else "")).rstrip()
 
 
-def status_closing(status: Status, record: Record) -> str:
+def status_closing(status: Status, record: Record, facts: Facts) -> str:
     """Return the last sentence of a status."""
     begun = record.last()
     if record.undoing() or record.unfinished():
         return "A crash interrupted a change: `steadyrun protect --undo` or `--apply` finishes it."
+    if facts.euid != 0 and facts.machine_wide and not record.standing():
+        return "Root has applied it for the whole machine: sudo steadyrun protect --status."
     if not record.standing() or begun is None:
         return "Nothing is applied here. `steadyrun protect` shows what would be."
     if status.holds():
@@ -220,6 +219,14 @@ def status_closing(status: Status, record: Record) -> str:
         f"Applied with profile {begun.profile} by steadyrun {begun.version}, and not all of it is in"
         " force: see above."
     )
+
+
+def mended_lines(left: Iterable[Left], page: Page) -> Iterator[str]:
+    """Yield what was done about a change that a crash had interrupted."""
+    yield "A crash had interrupted a change here: it was taken back first."
+    for each in left:
+        yield from _wrapped(f"left: {each.path}: {each.why}", 2, page)
+    yield ""
 
 
 def undone_lines(undone: Undone, page: Page) -> Iterator[str]:
@@ -260,78 +267,6 @@ def _wrapped(words: str, indent: int, page: Page) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def plan_object(plan: Plan, pending: tuple[Change, ...], record: Record) -> dict[str, Any]:
-    """Return a plan for programs."""
-    waiting = {change.path for change in pending}
-    begun = record.last()
-    return {
-        "schema": SCHEMA,
-        "possible": not plan.obstacle,
-        "obstacle": plan.obstacle or None,
-        "remedy": plan.remedy or None,
-        "applied": bool(record.standing()),
-        "applied_by": None if begun is None else begun.version,
-        "profile": plan.profile.value,
-        "effective_ram_bytes": plan.facts.ram,
-        "systemd": plan.facts.version,
-        "shares": None if plan.shares is None else {f"{k}": v for k, v in plan.shares._asdict().items()},
-        "files": [
-            {
-                "path": each.path,
-                "unit": each.unit,
-                "pending": each.path in waiting,
-                "settings": [_line(line) for line in each.lines],
-                "text": each.text,
-            }
-            for each in plan.files
-        ],
-        "values": [
-            {"path": v.path, "now": v.now, "value": v.value, "why": v.why, "source": v.source}
-            for v in plan.values
-        ],
-        "skipped": [each._asdict() for each in plan.skipped],
-        "findings": [{**each._asdict(), "severity": each.severity.value} for each in plan.findings],
-    }
-
-
-def _line(line: Line) -> dict[str, Any]:
-    return {
-        "key": line.key,
-        "value": line.value,
-        "why": line.why,
-        "source": line.source,
-        "when": line.when.value,
-    }
-
-
-def status_object(status: Status, record: Record) -> dict[str, Any]:
-    """Return a status for programs."""
-    begun = record.last()
-    return {
-        "schema": SCHEMA,
-        "applied": bool(record.standing()),
-        "interrupted": record.undoing() or bool(record.unfinished()),
-        "profile": None if begun is None else begun.profile,
-        "holds": status.holds(),
-        "files": [{"path": f.path, "state": f.state.value, "found": f.found} for f in status.files],
-        "settings": [_standing(each) for each in status.settings],
-    }
-
-
-def _standing(each: Standing) -> dict[str, Any]:
-    return {"cgroup": each.unit, "setting": each.setting, "state": each.state.value, "found": each.found}
-
-
-def undone_object(undone: Undone) -> dict[str, Any]:
-    """Return an undo for programs."""
-    return {
-        "schema": SCHEMA,
-        "undone": [path for path in undone.paths if path not in {left.path for left in undone.left}],
-        "left": [left._asdict() for left in undone.left],
-        "trouble": list(undone.trouble),
-    }
 
 
 def joined(lines: Iterable[str]) -> str:

@@ -169,7 +169,7 @@ class Carrier:
     def _make(self, change: Change) -> None:
         match change.after:
             case str(text):
-                self._disk.set_value(change.path, text)
+                self._set(change, text)
             case None:
                 self._disk.remove(change.path)
             case Seen(content=None):
@@ -208,8 +208,16 @@ class Carrier:
             return ""
         if now != change.after:
             return f"it is {now} now, which is not from us"
-        self._disk.set_value(change.path, str(change.before))
+        self._set(change, str(change.before))
         return ""
+
+    def _set(self, change: Change, text: str) -> None:
+        """Write a value; a process that has ended meanwhile needs none."""
+        try:
+            self._disk.set_value(change.path, text)
+        except (FileNotFoundError, ProcessLookupError):
+            if not change.process:
+                raise
 
     def _lives(self, process: str) -> bool:
         pid, started, boot = process.split(" ")

@@ -137,9 +137,9 @@ class Disk:
         Raises:
             OSError: The kernel refused.
         """
-        descriptor = os.open(self.at(path), os.O_WRONLY | os.O_CLOEXEC)
+        descriptor = os.open(self.at(path), os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
-            self._write_value(descriptor, text)
+            os.write(descriptor, f"{text}\n".encode("ascii"))
         finally:
             os.close(descriptor)
 
@@ -186,9 +186,6 @@ class Disk:
                 view = view[os.write(descriptor, view) :]
         finally:
             os.close(descriptor)
-
-    def _write_value(self, descriptor: int, text: str) -> None:
-        os.write(descriptor, text.encode("ascii"))
 
     def _sync(self, path: str) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

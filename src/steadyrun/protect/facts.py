@@ -106,6 +106,8 @@ class Facts(NamedTuple):
     """A disk gives its time out by weight (BFQ, io.cost)."""
     guards: tuple[str, ...]
     """Other programs that act when memory is short."""
+    machine_wide: bool
+    """Root has applied it for the machine."""
     engines: tuple[str, ...]
     """Container engines that run: what they start is in `system.slice`."""
 

@@ -41,7 +41,15 @@ def _unprotected(facts: Facts, profile: Profile) -> Iterator[Finding]:
             evidence="Whether the desktop is apart from what is started in it shows at the next login",
             remedy="type `steadyrun protect` again in a terminal of the desktop",
         )
-    if facts.euid != 0:
+    if facts.euid != 0 and facts.machine_wide:
+        yield Finding(
+            code="machine-wide",
+            severity=Severity.NOTE,
+            title="Root has applied lasting protection for the whole machine",
+            evidence="It holds for you, too, and nothing of your own is needed",
+            remedy="to see it: sudo steadyrun protect --status",
+        )
+    elif facts.euid != 0:
         yield Finding(
             code="user-alone",
             severity=Severity.WARNING,

@@ -47,7 +47,8 @@ def reload_all(euid: int) -> tuple[str, ...]:
 def _hang_up() -> list[str]:
     trouble = []
     for one in processes_named(frozenset({"systemd"})):
-        if f"/user@{one.uid}.service/" not in (read_text(f"/proc/{one.pid}/cgroup") or ""):
+        place = (read_text(f"/proc/{one.pid}/cgroup") or "").rstrip()
+        if not place.endswith(f"/user@{one.uid}.service/init.scope"):
             continue  # the system's own, or a container's
         try:
             descriptor = os.pidfd_open(one.pid)

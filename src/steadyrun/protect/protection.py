@@ -29,10 +29,6 @@ class Applied(NamedTuple):
     """How an `--apply` went."""
 
     changes: tuple[Change, ...]
-    mended: bool
-    """Something that a crash had left half done was taken back first."""
-    left: tuple[Left, ...]
-    """Of that, what somebody else had changed meanwhile."""
     trouble: tuple[str, ...]
     """A manager that did not read its files again."""
     status: Status
@@ -89,8 +85,28 @@ class Protection:
         """
         return status_of(self.record(), self._disk, facts)
 
+    def mend(self) -> tuple[Left, ...] | None:
+        """Take back what a crash left half done, so that a plan sees the machine as it is without it.
+
+        Returns:
+            What somebody else had changed meanwhile and was left; `None`: nothing was half done.
+
+        Raises:
+            BusyError: Another one is at it.
+            CannotContainError: It could not be taken back.
+        """
+        record = self.record()
+        if not record.undoing() and not record.unfinished():
+            return None
+        with self._alone():
+            self._carrier.read()
+            left = self._carrier.mend()
+            if left is not None:
+                self._reload(self._owner[0])
+        return left
+
     def apply(self, plan: Plan) -> Applied:
-        """Carry out a plan, all of it or nothing.
+        """Carry out a plan, all of it or nothing. Plans after `mend`, where a crash came in between.
 
         Raises:
             BusyError: Another one is at it.
@@ -99,19 +115,19 @@ class Protection:
         """
         with self._alone():
             self._carrier.read()
-            left = self._carrier.mend()
+            self._carrier.mend()
             changes = self.pending(plan)
             if changes:
                 self._expect_understood(plan)
                 begin = Begin(__version__, plan.profile.value, time.time())
                 self._carrier.apply(changes, begin)
-            trouble = self._reload(plan.facts.euid) if changes or left is not None else ()
+            trouble = self._reload(plan.facts.euid) if changes else ()
             record = self.record()
             if self._real and changes:
                 status = status_when_settled(record, self._disk, plan.facts)
             else:
                 status = status_of(record, self._disk, plan.facts)
-        return Applied(changes, left is not None, left or (), trouble, status)
+        return Applied(changes, trouble, status)
 
     def undo(self) -> Undone:
         """Take everything back.

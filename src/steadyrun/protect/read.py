@@ -19,6 +19,7 @@ from steadyrun.kernel.meminfo import MemInfo, parse_meminfo
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
 from steadyrun.kernel.reader import read_text
 from steadyrun.protect.facts import Desktop, Facts, Layout, Mglru, Running, UnitFacts, Whose
+from steadyrun.protect.unitfile import MARK, NAME
 from steadyrun.protect.units import own_path, read_unit
 from steadyrun.protect.wanted import BUSES, SSH
 from steadyrun.protect.wanted import COMPOSITORS as DRAWING
@@ -26,6 +27,8 @@ from steadyrun.units import KIB, Bytes
 
 BOOTED = "/run/systemd/system"
 """Is there where systemd is the first process (sd_booted(3))."""
+MACHINE_WIDE = f"/etc/systemd/system/user-.slice.d/{NAME}"
+"""A file that every plan of root's has; its record is for root alone to read."""
 MGLRU = "/sys/kernel/mm/lru_gen"
 ANSWER_WITHIN_S = 5.0
 _SYSTEM = ("user.slice", "user-.slice", "session-.scope", "system.slice", "steadyrun.slice", "user@.service")
@@ -67,6 +70,7 @@ def read_facts(*, root: str = "/", env: Mapping[str, str], euid: int) -> Facts:
         mglru=_mglru(before),
         weighs=bool(disks_that_weigh(top, before)),
         guards=_named(GUARDS, root),
+        machine_wide=(read_text(f"{before}{MACHINE_WIDE}") or "").startswith(MARK),
         engines=_named(ENGINES, root),
     )
 
@@ -181,10 +185,11 @@ def _running(root: str) -> tuple[Running, ...]:
     users = _users(root)
     found = []
     for one in processes_named(frozenset({"systemd"}) | _BUS_NAMES, root):
-        inside = f"/user@{one.uid}.service/"
-        if not one.uid or inside not in _cgroup(one, root):
-            continue
         what = "user manager" if one.comm == "systemd" else "bus"
+        place = "init.scope" if one.comm == "systemd" else r"(?:[^/]+\.slice/)?dbus(?:-broker)?\.service"
+        # The whole path: a rootless container has a systemd and a bus of its own further down.
+        if not one.uid or not re.search(rf"/user@{one.uid}\.service/{place}$", _cgroup(one, root), re.M):
+            continue
         text = read_text(f"{root.rstrip('/')}/proc/{one.pid}/oom_score_adj")
         found.append(
             Running(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from steadyrun.protect.change import Line, When
 from steadyrun.protect.facts import Facts, Whose
 from steadyrun.protect.shares import Profile, Shares
+from steadyrun.protect.stricter import in_force
 
 CONTROL = "systemd.resource-control(5)"
 CGROUP = "kernel, cgroup-v2.rst"
@@ -147,9 +148,10 @@ def _weights(facts: Facts, shares: Shares, why: str) -> tuple[Line, ...]:
 
 def _manager(facts: Facts, shares: Shares) -> tuple[Line, ...]:
     lines = list(_low(shares.session, "on the way down to the desktop's slice"))
-    if "io" in facts.controllers:
+    given = _delegated(facts)
+    if "io" in facts.controllers and given is not None and "io" not in given:
         why = "a user may limit and weigh the disk for their own units; systemd leaves io out"
-        lines.append(Line("Delegate", "pids memory cpu io", why, CONTROL, when=When.LOGIN))
+        lines.append(Line("Delegate", " ".join((*given, "io")), why, CONTROL, when=When.LOGIN))
     lines.append(
         Line(
             "OOMScoreAdjust",
@@ -162,6 +164,15 @@ def _manager(facts: Facts, shares: Shares) -> tuple[Line, ...]:
         )
     )
     return tuple(lines)
+
+
+def _delegated(facts: Facts) -> tuple[str, ...] | None:
+    """Return the controllers that user managers are given already; `None`: all of them."""
+    unit = facts.unit("user@.service", Whose.SYSTEM)
+    found = None if unit is None else in_force("Delegate", unit.settings)
+    if found is not None and found.value.lower() in ("1", "yes", "true", "on"):
+        return None
+    return ("pids", "memory", "cpu") if found is None else tuple(found.value.split())
 
 
 def _users(facts: Facts, shares: Shares, profile: Profile, *, own: bool) -> tuple[Wanted, ...]:
