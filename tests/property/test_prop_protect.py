@@ -133,6 +133,25 @@ def test_an_undo_that_is_cut_anywhere_is_finished_by_the_next_one(tmp_path, forg
         assert tree.everything() == before, f"cut at step {step}"
 
 
+def test_what_was_said_to_be_applied_is_there_after_a_power_cut(tmp_path):
+    tree = machine(tmp_path)
+    guarded, disk = protection(tree)
+    guarded.apply(small(tree))
+    applied = tree.everything()
+    disk.power_cut()
+    assert tree.everything() == applied
+
+
+def test_what_was_said_to_be_undone_is_gone_after_a_power_cut(tmp_path):
+    tree = machine(tmp_path)
+    before = tree.everything()
+    whole_apply(tree)
+    guarded, disk = protection(tree)
+    guarded.undo()
+    disk.power_cut()
+    assert {path: about for path, about in tree.everything().items() if STATE not in path} == before
+
+
 def test_a_change_of_an_older_version_that_is_cut_anywhere_is_undone_to_the_byte(tmp_path):
     for step in range(SECOND):
         tree = machine(tmp_path / str(step))

@@ -39,9 +39,15 @@ class FragileDisk(Disk):
     def _cut(self):
         self.gone = True
         if self.forgets:
-            for _, forget in reversed(self._unsaved):
-                forget()
+            for path, forget in reversed(self._unsaved):
+                forget(path)
         raise PowerCutError
+
+    def power_cut(self):
+        """Cut the power now."""
+        self.forgets = True
+        with contextlib.suppress(PowerCutError):
+            self._cut()
 
     def _later(self, path, forget):
         self._unsaved.append((path, forget))
@@ -49,12 +55,12 @@ class FragileDisk(Disk):
     def _create(self, path, wanted):
         self._step()
         super()._create(path, wanted)
-        self._later(os.path.dirname(path), lambda: _remove(path))
+        self._later(os.path.dirname(path), lambda _: _remove(path))
 
     def _write(self, path, data):
         size = os.path.getsize(path)
         self._step(lambda: super(FragileDisk, self)._write(path, data[: len(data) // 2]))
-        self._later(path, lambda: os.path.exists(path) and os.truncate(path, size))
+        self._later(path, lambda now: os.path.exists(now) and os.truncate(now, size))
         super()._write(path, data)
 
     def set_value(self, path, text):
@@ -72,7 +78,7 @@ class FragileDisk(Disk):
         # What was written to it is on the disk already, under either name.
         self._unsaved = [(to if where == path else where, forget) for where, forget in self._unsaved]
 
-        def forget():
+        def forget(_):
             os.rename(to, path)
             _restore(to, before)
 
@@ -82,17 +88,17 @@ class FragileDisk(Disk):
         self._step()
         before = _kept(path)
         super()._unlink(path)
-        self._later(os.path.dirname(path), lambda: _restore(path, before))
+        self._later(os.path.dirname(path), lambda _: _restore(path, before))
 
     def _mkdir(self, path):
         self._step()
         super()._mkdir(path)
-        self._later(os.path.dirname(path), lambda: os.path.isdir(path) and os.rmdir(path))
+        self._later(os.path.dirname(path), lambda _: os.path.isdir(path) and os.rmdir(path))
 
     def _rmdir(self, path):
         self._step()
         super()._rmdir(path)
-        self._later(os.path.dirname(path), lambda: os.mkdir(path, 0o755))
+        self._later(os.path.dirname(path), lambda _: os.mkdir(path, 0o755))
 
 
 def _remove(path):
