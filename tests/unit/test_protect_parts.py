@@ -84,7 +84,7 @@ def test_what_is_written_is_read_back_and_is_known_as_ours():
         ("CPUWeight", "500", "100\n", State.NO),
         ("IOWeight", "500", "default 500\n", State.YES),
         ("Delegate", "cpu io", "cpu memory io\n", State.YES),
-        ("Delegate", "cpu io", "cpu memory\n", State.NO),
+        ("Delegate", "cpu io", "cpu memory\n", State.LATER),
         ("MemoryMax", "50%", None, State.UNKNOWN),
         ("MemoryMax", "50%", "soup\n", State.UNKNOWN),
         ("IOWeight", "500", "", State.UNKNOWN),

@@ -142,6 +142,15 @@ def test_io_is_delegated_where_there_is_such_a_controller(tree):
     assert key not in settings(planned(tree, controllers=("cpu", "memory", "pids")))
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("yes", None), ("pids memory cpu io", None), ("cpuset cpu", "cpuset cpu io")]
+)
+def test_what_is_delegated_already_stays_delegated(tree, theirs, ours):
+    tree.file("usr/lib/systemd/system/user@.service", f"[Service]\nDelegate={theirs}\n")
+    key = (f"{SYSTEM}/user@.service.d/10-steadyrun.conf", "Delegate")
+    assert settings(planned(tree)).get(key) == ours
+
+
 def test_a_desktop_of_units_is_told_from_one_that_is_a_single_scope(tmp_path):
     scope, managed = Desktop(tmp_path / "a"), Desktop(tmp_path / "b", managed=True)
     assert "one-scope" in {f.code for f in planned(scope).findings}

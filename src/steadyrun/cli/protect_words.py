@@ -39,7 +39,7 @@ def plan_lines(plan: Plan, pending: tuple[Change, ...], record: Record, page: Pa
     shown = [each for each in plan.files if each.path in waiting or not waiting]
     if shown:
         yield ""
-        yield "Files, each new and with the same reasons in it"
+        yield "Files, with the same reasons in them"
     for each in shown:
         yield from _file(each, replaced, page)
     gone = [change.path for change in pending if change.after is None]
@@ -199,8 +199,9 @@ def status_lines(status: Status, page: Page) -> Iterator[str]:
     rows += [(f.state, f.path, f.found) for f in status.files if f.state is not State.YES]
     bad = (State.NO, State.UNKNOWN)
     across = max((len(what) for _, what, _ in rows), default=0)
+    mark = 2 + max((len(state.value) for state, _, _ in rows), default=0)
     for state, what, found in sorted(rows, key=lambda row: row[0] not in bad):
-        said = f"  {state.value:<14}{what:<{min(across, page.width - 30)}}"
+        said = f"  {state.value:<{mark}}{what:<{min(across, page.width - 30)}}"
         yield (said + (f"  {found}" if found else "")).rstrip()
 
 

@@ -31,6 +31,8 @@ class State(Enum):
     NO = "not in force"
     ABSENT = "nothing there now"
     """No such unit is up; it counts as soon as one is."""
+    LATER = "from the next login on"
+    """A user manager learns what it is given when it starts."""
     UNKNOWN = "unknown"
 
 
@@ -57,7 +59,7 @@ def judge(key: str, value: str, text: str | None, ram: Bytes) -> tuple[State, st
             return _same(f"{found}", value)
         if key == "Delegate":
             missing = sorted(set(value.split()) - set(text.split()))
-            return (State.NO, f"without {', '.join(missing)}") if missing else (State.YES, text.strip())
+            return (State.LATER, f"without {', '.join(missing)}") if missing else (State.YES, text.strip())
         return _same(text.strip(), value)
     except FormatError as error:
         return State.UNKNOWN, error.message

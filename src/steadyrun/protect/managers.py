@@ -77,7 +77,7 @@ def complaints(files: Iterable[FileChange]) -> tuple[str, ...]:
     if program is None:
         return ()
     found: list[str] = []
-    for_whom = {True: [], False: []}  # type: dict[bool, list[FileChange]]
+    for_whom: dict[bool, list[FileChange]] = {True: [], False: []}
     for each in files:
         folder = os.path.dirname(os.path.dirname(each.path))
         if each.unit.endswith((".slice", ".service")):

@@ -15,7 +15,7 @@ from steadyrun.protect.record import Record
 from steadyrun.protect.unitfile import read
 
 TOP = "/sys/fs/cgroup"
-SETTLE_S = 10.0
+SETTLE_S = 20.0
 """What user managers may take to read their files again; below 1 s on an idle machine."""
 _LOOK_EVERY_S = 0.1
 
