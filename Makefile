@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 REPORT := steadyrun-report
 
 .DEFAULT_GOAL := help
-.PHONY: help test-vm vm-packages vm-image vm-shell test-packages install install-dev ramp test lint types imports unit real wheel bench bench-vm simulate clean
+.PHONY: help test-vm test-vm-protect vm-packages vm-image vm-shell test-packages install install-dev ramp test lint types imports unit real wheel bench bench-vm simulate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -83,6 +83,9 @@ vm-packages: $(VENV)/bin/python
 
 test-vm: install-dev wheel vm-packages ## the tests in a virtual machine with a desktop (as root it installs QEMU and such); SUITE=trixie in another
 	$(if $(SUITE),STEADYRUN_TESTBED_SUITE=$(SUITE)) $(BIN)/python tools/run_tests.py vm
+
+test-vm-protect: install-dev wheel vm-packages ## the same for `steadyrun protect` alone, an hour
+	$(BIN)/python tools/run_tests.py vm/protect
 
 bench-vm: install-dev wheel vm-packages ## the hostile loads side by side in virtual machines, 45 minutes; BENCH='--load fits --under nothing'
 	PYTHONPATH=tests/vm $(BIN)/python -m bench.vm $(BENCH)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from steadyrun.contain.disks import disks_that_weigh
 from steadyrun.desktop.facts import cgroup_mode
 from steadyrun.desktop.managers import display_manager_name
-from steadyrun.desktop.neighbours import ENGINES, GUARDS
+from steadyrun.desktop.others import NAMES as OTHER_GUARDS
 from steadyrun.desktop.processes import Found, processes_named
 from steadyrun.desktop.session import COMPOSITORS, read_sessions
 from steadyrun.errors import BusError
@@ -31,6 +31,8 @@ MACHINE_WIDE = f"/etc/systemd/system/user-.slice.d/{NAME}"
 """A file that every plan of root's has; its record is for root alone to read."""
 MGLRU = "/sys/kernel/mm/lru_gen"
 ANSWER_WITHIN_S = 5.0
+ENGINES = ("dockerd", "containerd", "crio", "k3s-server", "kubelet")
+"""Names in /proc/PID/comm of container engines, whose containers are below system.slice or beside it."""
 _SYSTEM = ("user.slice", "user-.slice", "session-.scope", "system.slice", "steadyrun.slice", "user@.service")
 _USER = ("session.slice", "app.slice", "steadyrun.slice", "scope")
 _BUS_NAMES = frozenset({"dbus-daemon", "dbus-broker-lau", "dbus-broker"})
@@ -69,7 +71,7 @@ def read_facts(*, root: str = "/", env: Mapping[str, str], euid: int) -> Facts:
         running=_running(root),
         mglru=_mglru(before),
         weighs=bool(disks_that_weigh(top, before)),
-        guards=_named(GUARDS, root),
+        guards=_named(OTHER_GUARDS, root),
         machine_wide=(read_text(f"{before}{MACHINE_WIDE}") or "").startswith(MARK),
         engines=_named(ENGINES, root),
     )
