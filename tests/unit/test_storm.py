@@ -12,7 +12,7 @@ from storm.inside.board import SLOTS
 from storm.inside.load import parts
 from storm.judge import changes, judge, lost, oom_outside
 from storm.loads import LOADS
-from storm.record import Census, Frames, Login, Process, Record, Told
+from storm.record import Census, Frames, Login, Process, Record, Sample, Told
 from storm.swap import SWAPS
 from storm.under import BARE, MEMORY, STEADYRUN
 
@@ -199,6 +199,16 @@ class TestJudging:
         assert row.survived is None
         assert (row.fps, row.work, row.work_share, row.stopped_s) == (None, None, None, None)
         assert row.ssh_max_s == 6.0
+
+    def test_what_the_desktop_takes_is_not_the_loads_to_have(self):
+        def with_desktop(share):
+            samples = [Sample(float(at), 1, 0, 0, 0, 0, desktop_cpu_s=5.0 + at * share) for at in range(40)]
+            told = dataclasses.replace(TOLD, finished_s=30.0, rounds=9600, samples=tuple(samples))
+            return judge(dataclasses.replace(RECORD, told=told)).per_cpu_s
+
+        assert with_desktop(0.0) == 9600 / 60
+        assert with_desktop(0.2) == round(9600 / 54, 2)
+        assert judge(RECORD).per_cpu_s is None, "it did not come to its end"
 
     def test_victims_of_the_kernel_that_are_not_the_loads(self):
         lines = (

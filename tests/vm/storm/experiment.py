@@ -76,7 +76,7 @@ def storm(
     plan = {"line": line_of(under, load), "idle_s": idle_s, "start_s": under.start_s, "seconds": seconds}
     _start_watcher(guest, json.dumps(plan))
     guest.until(f"test -e {READY}", seconds=AROUND_S)
-    with Probe(guest, machine.port) as probe:
+    with Probe(guest, machine.port, every_s=under.ssh_every_s) as probe:
         told, lost = _wait(machine, idle_s + under.start_s + seconds + AROUND_S)
         until, after = time.monotonic(), _spent(machine)
     looks = probe.looks(told.storm_wall if told else time.time() - (time.monotonic() - began))

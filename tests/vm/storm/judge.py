@@ -24,6 +24,10 @@ CUT_S = 5.0
 """A look without an answer that waited less was cut short by the end of the watch: it says nothing."""
 
 
+LEAST_SAMPLES = 10
+"""Two a second are taken: of fewer the ends would count too much."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the table. `None` is unknown."""
@@ -58,6 +62,10 @@ class Row:
     """Until nothing of the load was left, by itself or by what it ran under; `None`: it went on."""
     exit_code: int | None
     finished_s: float | None
+    per_cpu_s: float | None
+    """Work for each second of CPU time that the desktop left while the load ran to its end by itself.
+
+    What the desktop takes for its frames, emulated a tenth of the machine, is not the load's to have."""
     oom_outside: tuple[str, ...]
     """OOM kills of what is not the load's."""
 
@@ -96,6 +104,7 @@ def judge(record: Record) -> Row:
         stopped_s=None if told is None else told.stopped_s,
         exit_code=None if told is None else told.exit_code,
         finished_s=None if told is None else told.finished_s,
+        per_cpu_s=per_cpu_s(record),
         oom_outside=() if told is None else oom_outside(told.oom_kills),
     )
 
@@ -134,6 +143,21 @@ def work_of(record: Record) -> int | None:
     return {"rounds": record.told.rounds, "bytes": record.told.bytes, "forks": record.told.forks}[
         LOADS[record.load].counts
     ]
+
+
+def per_cpu_s(record: Record) -> float | None:
+    """Return the work for each second of CPU time that was left; `None`: it did not end, or is unknown."""
+    told, work = record.told, work_of(record)
+    if told is None or work is None or told.started_s is None or told.finished_s is None:
+        return None
+    taken = [
+        sample.desktop_cpu_s
+        for sample in told.samples
+        if 0 <= sample.at_s - told.started_s <= told.finished_s
+    ]
+    if len(taken) < LEAST_SAMPLES or taken[0] is None or taken[-1] is None:
+        return None
+    return round(work / (record.processors * told.finished_s - (taken[-1] - taken[0])), 2)
 
 
 def oom_outside(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -65,6 +65,8 @@ class Sample:
     memory_some_us: int
     memory_full_us: int
     """PSI totals of the machine."""
+    desktop_cpu_s: float | None = None
+    """CPU time so far of the window and the display server together; `None`: one of them is gone."""
 
 
 @dataclass(frozen=True)
@@ -136,3 +138,5 @@ class Record:
     host_others_frac: float | None
     """Of the host's CPU time from beginning to end, what went to others than the machine."""
     took_s: float
+    processors: int = 2
+    """Of the machine."""

@@ -25,7 +25,8 @@ LOGIN_S = 60.0
 class Probe:
     """Looks at SSH in a thread of its own until it is closed; a context manager."""
 
-    def __init__(self, guest: Guest, port: int) -> None:
+    def __init__(self, guest: Guest, port: int, *, every_s: float = EVERY_S) -> None:
+        self._every_s = every_s
         self._ssh = guest.ssh()
         self._port = port
         self._over = threading.Event()
@@ -61,7 +62,7 @@ class Probe:
             logged_in = self._log_in()
             waited = time.monotonic() - began
             self._looks.append((wall, greeted, logged_in, waited))
-            self._over.wait(max(0.0, EVERY_S - waited))
+            self._over.wait(max(0.0, self._every_s - waited))
 
     def _log_in(self) -> float | None:
         """Run a command over a new connection; return how long it took in seconds, `None`: it did not."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .ssh import EVERY_S
+
 MEMORY = "900M"
 """The hard limit for all that take one: what a machine of 2 GB has free less steadyrun's reserve is
 about 1 GiB, and one that has been in use for a while less."""
@@ -24,6 +26,8 @@ class Under:
     start_s: float = 60.0
     """From the line typed to the load's first process at most: what stands before it may be slow on a busy
     machine."""
+    ssh_every_s: float = EVERY_S
+    """Between two looks at SSH: each takes a second of emulated CPU, also from the canary of a ramp."""
 
 
 BARE = Under("nothing", "the command as it is", version="uname -r")
@@ -39,6 +43,7 @@ RAMP = Under(
     "the last phase of steadyrun ramp, which finds the limits by itself",
     before="steadyrun ramp --yes --force --tries 1 --progress text --report /home/desk/rep --",
     start_s=400.0,
+    ssh_every_s=10.0,
 )
 _PROTECT = "steadyrun protect --apply --yes"
 _PROTECT_VERSION = STEADYRUN.version

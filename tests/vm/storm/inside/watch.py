@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from storm import frames
 from storm.inside import board, census, load, window
-from storm.record import Sample, Told
+from storm.record import Census, Sample, Told
 
 RUN = "env PYTHONPATH=/srv/storm PYTHONDONTWRITEBYTECODE=1 python3 -m storm.inside"
 TERMINAL = "/run/user/1000/testbed-terminal"
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
     os.lseek(log, 0, os.SEEK_END)
     storm, storm_wall = time.monotonic_ns(), time.time()
     type_at_desktop(f"cd; {{ {plan.line}; echo $? > {EXIT}; }} > {SAID} 2>&1")
-    samples, stopped = _look_on(storm, plan)
+    samples, stopped = _look_on(storm, plan, desktop_of(before))
     counts = board.Board()
     started, finished = (counts.words[n] for n in (board.STARTED, board.FINISHED))
     begin = started or storm
@@ -136,7 +136,7 @@ def type_at_desktop(line: str) -> None:
         pipe.write(f"{line}\n")
 
 
-def _look_on(storm: int, plan: Plan) -> tuple[list[Sample], float | None]:
+def _look_on(storm: int, plan: Plan, desktop: list[int]) -> tuple[list[Sample], float | None]:
     """Look twice a second; return what was seen, and when nothing of the load was left any more.
 
     The time that is watched begins when the load does; its own time is what the samples bear.
@@ -147,7 +147,7 @@ def _look_on(storm: int, plan: Plan) -> tuple[list[Sample], float | None]:
     while True:
         at = (time.monotonic_ns() - storm) / 1e9
         there = len(census.named(load.COMM))
-        samples.append(_sample(at, there))
+        samples.append(_sample(at, there, desktop))
         started = counts.words[board.STARTED]
         begun = (started - storm) / 1e9 if started else None
         if there:
@@ -164,7 +164,7 @@ def _look_on(storm: int, plan: Plan) -> tuple[list[Sample], float | None]:
         time.sleep(EVERY_S)
 
 
-def _sample(at: float, there: int) -> Sample:
+def _sample(at: float, there: int, desktop: list[int]) -> Sample:
     memory = {}
     for line in Path("/proc/meminfo").read_text().splitlines():
         name, _, rest = line.partition(":")
@@ -177,7 +177,27 @@ def _sample(at: float, there: int) -> Sample:
         swap_used_mib=(memory["SwapTotal"] - memory["SwapFree"]) >> 10,
         memory_some_us=int(stalls[0]),
         memory_full_us=int(stalls[1]),
+        desktop_cpu_s=_cpu_of(desktop),
     )
+
+
+def desktop_of(before: Census) -> list[int]:
+    """Return the processes that make the frames: the window and the display server."""
+    server = before.display_server
+    return [*census.named(window.COMM), *([] if server is None else [server.pid])]
+
+
+def _cpu_of(desktop: list[int]) -> float | None:
+    """Return the CPU seconds that processes have had (proc_pid_stat(5), utime and stime)."""
+    ticks = 0
+    for pid in desktop:
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            return None
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def end_load() -> None:
