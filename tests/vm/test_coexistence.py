@@ -16,7 +16,11 @@ EAGER = {
     "systemd-oomd": "mkdir -p /etc/systemd/oomd.conf.d &&"
     " printf '[OOM]\\nDefaultMemoryPressureDurationSec=2s\\n' > /etc/systemd/oomd.conf.d/90-eager.conf",
 }
-ACTED = {"earlyoom": "sending SIG", "nohang": "Sending SIG|corrective action", "systemd-oomd": "^Killed "}
+ACTED = {
+    "earlyoom": "sending SIG[A-Z]+ to process",
+    "nohang": "Sending SIG|corrective action",
+    "systemd-oomd": "^Killed ",
+}
 """What each writes to its log when it ends a process."""
 SAID = {
     "earlyoom": "available memory is at most",
