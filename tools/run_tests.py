@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -18,6 +19,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = ("unit", "property", "replay", "contract", "real")
 """Of tests/, in the order of what they cost; `vm` and `vm/protect` are asked for by name (Makefile)."""
+SIDE_BY_SIDE = ("unit", "property")
 INSIDE = {"vm": "vm/protect"}
 """A level within the folder of another."""
 COMMAND = ROOT / ".venv-wheel" / "bin" / "steadyrun"
@@ -43,8 +45,15 @@ class Level(NamedTuple):
 
 
 def main(names: list[str]) -> int:
-    """Run the named levels, all of them without a name; 0 when each ran and passed."""
-    levels = [run(name) for name in names or LEVELS]
+    """Run the named levels, all of them without a name; 0 when each ran and passed.
+
+    The first two compute and wait for nothing, so they run side by side; the others measure a machine, alone.
+    """
+    names = names or list(LEVELS)
+    together = [name for name in names if name in SIDE_BY_SIDE]
+    with ThreadPoolExecutor(len(SIDE_BY_SIDE)) as pool:
+        levels = list(pool.map(run, together))
+    levels += [run(name, live=True) for name in names if name not in SIDE_BY_SIDE]
     print("\nlevel       ran  skipped  seconds")
     for level in levels:
         mark = "FAILED" if level.failed else "ok"
@@ -52,9 +61,13 @@ def main(names: list[str]) -> int:
     return 1 if any(level.failed for level in levels) else 0
 
 
-def run(name: str) -> Level:
-    """Run one level with pytest; the tests of the command use the installed wheel."""
-    print(f"\n== tests/{name}", flush=True)
+def run(name: str, *, live: bool = False) -> Level:
+    """Run one level with pytest; the tests of the command use the installed wheel.
+
+    What it writes is shown as it comes, or as a whole when it is over.
+    """
+    head = f"\n== tests/{name}"
+    print(head if live else f"{head} ...", flush=True)
     environment = {k: v for k, v in os.environ.items() if k.startswith(TESTBED) or not k.startswith(OURS)}
     environment["STEADYRUN_COMMAND"] = str(COMMAND)
     began = monotonic()
@@ -62,7 +75,12 @@ def run(name: str) -> Level:
         result = Path(folder) / "junit.xml"
         words = [sys.executable, "-m", "pytest", "-rs", f"tests/{name}", f"--junitxml={result}"]
         words += [f"--ignore=tests/{INSIDE[name]}"] if name in INSIDE else []
-        code = subprocess.run(words, cwd=ROOT, env=environment, check=False).returncode
+        ended = subprocess.run(
+            words, cwd=ROOT, env=environment, check=False, capture_output=not live, text=True
+        )
+        if not live:
+            print(head, ended.stdout, ended.stderr, sep="\n", flush=True)
+        code = ended.returncode
         ran, skipped = counts(result)
     if code == NOTHING_COLLECTED:
         print(f"tests/{name}: no test was found")
