@@ -20,6 +20,8 @@ from testbed.state import taken_up
 
 EVIDENCE = ROOT / "build" / "test-vm"
 """A folder for each test that failed; what a test measured beside them."""
+TIMES_FILE = EVIDENCE / "times.txt"
+"""What took how long, written as it comes: also of a run that is ended."""
 DEADLINE_S = 300
 """Of a test that does not say another: `@pytest.mark.deadline(seconds)`."""
 TIMES = pytest.StashKey()
@@ -29,6 +31,8 @@ MACHINES = pytest.StashKey()
 def pytest_configure(config):
     config.addinivalue_line("markers", "deadline(seconds): the test is ended after this time")
     config.stash[TIMES] = []
+    EVIDENCE.mkdir(parents=True, exist_ok=True)
+    TIMES_FILE.unlink(missing_ok=True)
     # Ended by somebody: the fixtures end the machines.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", returncode=143))
 
@@ -49,6 +53,8 @@ def timed(config, what):
         yield
     finally:
         config.stash[TIMES].append((what, time.monotonic() - began))
+        with TIMES_FILE.open("a") as file:
+            file.write(f"{config.stash[TIMES][-1][1]:8.1f}  {what}\n")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -79,6 +85,8 @@ def pytest_runtest_makereport(item, call):
         folder = EVIDENCE / "".join(c if c.isalnum() or c in "-_" else "-" for c in item.name)
         for machine in machines:
             keep(machine, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "why.txt").write_text(report.longreprtext)
         report.sections.append(("evidence kept", str(folder)))
     return report
 
@@ -109,7 +117,6 @@ def say(request):
 @pytest.fixture(scope="session")
 def evidence():
     """The folder for what is kept of a test that did not fail."""
-    EVIDENCE.mkdir(parents=True, exist_ok=True)
     return EVIDENCE
 
 
