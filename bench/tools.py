@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,19 +79,19 @@ def programs(runexec: str | None) -> Iterator[Programs]:
 
 
 def quiet(tools: Programs, argv: list[str], *, timeout: float = 60) -> int:
-    """Run a program with nothing to read and nowhere to write; return its exit code."""
+    """Run a program with nothing to read and nowhere to write; return its exit code, -9 after the timeout.
+
+    Its end is waited for by the kernel: a wait with a timeout of `subprocess` looks again and again, up to
+    50 ms apart, and gives figures of 16, 32, 64 and 114 ms alone.
+    """
     null = subprocess.DEVNULL
-    done = subprocess.run(
-        argv,
-        stdin=null,
-        stdout=null,
-        stderr=null,
-        env=tools.env,
-        cwd=tools.folder,
-        timeout=timeout,
-        check=False,
-    )
-    return done.returncode
+    process = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, env=tools.env, cwd=tools.folder)
+    too_late = threading.Timer(timeout, process.kill)
+    too_late.start()
+    try:
+        return process.wait()
+    finally:
+        too_late.cancel()
 
 
 def children(pid: int) -> list[int]:
