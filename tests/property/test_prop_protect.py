@@ -84,15 +84,21 @@ def cut(deed):
         deed()
 
 
+def cut_apply(folder, step, forgets):
+    """Cut the power at a step of an apply; return the machine, what was there before, and the plan."""
+    tree = machine(folder)
+    before = tree.everything()
+    guarded, _ = protection(tree, cut_at=step, forgets=forgets)
+    wanted_plan = small(tree)
+    cut(lambda: guarded.apply(wanted_plan))
+    return tree, before, wanted_plan
+
+
 @pytest.mark.parametrize("forgets", [False, True])
 def test_an_apply_that_is_cut_anywhere_is_undone_to_the_byte(tmp_path, forgets):
     assert APPLY > 30
     for step in range(APPLY):
-        tree = machine(tmp_path / str(step))
-        before = tree.everything()
-        guarded, _ = protection(tree, cut_at=step, forgets=forgets)
-        wanted_plan = small(tree)
-        cut(lambda plan=wanted_plan, guarded=guarded: guarded.apply(plan))
+        tree, before, _ = cut_apply(tmp_path / str(step), step, forgets)
         assert protection(tree)[0].undo().left == ()
         assert tree.everything() == before, f"cut at step {step}"
 
@@ -103,11 +109,7 @@ def test_an_apply_that_is_cut_anywhere_can_be_done_again(tmp_path, forgets):
     protection(reference)[0].apply(small(reference))
     wanted_end = contents(reference)
     for step in range(APPLY):
-        tree = machine(tmp_path / str(step))
-        before = tree.everything()
-        guarded, _ = protection(tree, cut_at=step, forgets=forgets)
-        wanted_plan = small(tree)
-        cut(lambda plan=wanted_plan, guarded=guarded: guarded.apply(plan))
+        tree, before, wanted_plan = cut_apply(tmp_path / str(step), step, forgets)
         protection(tree)[0].apply(wanted_plan)
         assert contents(tree) == wanted_end, f"cut at step {step}"
         protection(tree)[0].undo()

@@ -9,7 +9,6 @@ from protect_tree import GIB, Desktop
 
 from steadyrun.cli.protect_json import plan_object, status_object, undone_object
 from steadyrun.cli.protect_words import (
-    Page,
     applied_lines,
     joined,
     plan_lines,
@@ -44,7 +43,7 @@ def protection(tree):
 
 def shown(tree, *, euid=0):
     made, guarded = planned(tree, euid=euid), protection(tree)
-    return joined(plan_lines(made, guarded.pending(made), guarded.record(), Page(WIDTH)))
+    return joined(plan_lines(made, guarded.pending(made), guarded.record(), WIDTH))
 
 
 def test_a_stranger_reads_this_for_a_desktop_of_one_scope(tree):
@@ -98,10 +97,10 @@ def test_after_an_apply_each_setting_is_read_back_what_is_not_in_force_first(tre
     applied = protection(tree).apply(planned(tree))
     tree.file("sys/fs/cgroup/system.slice/ssh.service/cpu.weight", "100\n")
     status = protection(tree).status(planned(tree).facts)
-    lines = list(status_lines(status, Page(WIDTH)))
+    lines = list(status_lines(status, WIDTH))
     assert lines[0].startswith(f"  {State.NO.value}") or lines[0].startswith(f"  {State.UNKNOWN.value}")
     assert "not all of it" in status_closing(status, protection(tree).record(), planned(tree).facts)
-    assert f"Applied: {len(applied.changes)} changes" in joined(applied_lines(applied, Page(WIDTH)))
+    assert f"Applied: {len(applied.changes)} changes" in joined(applied_lines(applied, WIDTH))
 
 
 def test_what_an_undo_would_do_and_did_is_told(tree):
@@ -114,7 +113,7 @@ def test_what_an_undo_would_do_and_did_is_told(tree):
     assert "/proc/201/oom_score_adj: 200 again\n" in would
     tree.file("sys/kernel/mm/lru_gen/min_ttl_ms", "3000\n")
     undone = protection(tree).undo()
-    text = " ".join(joined(undone_lines(undone, Page(WIDTH))).split())
+    text = " ".join(joined(undone_lines(undone, WIDTH)).split())
     assert "left: /sys/kernel/mm/lru_gen/min_ttl_ms" in text
     assert undone_object(undone)["left"][0]["path"] == "/sys/kernel/mm/lru_gen/min_ttl_ms"
 

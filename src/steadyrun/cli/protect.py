@@ -12,11 +12,11 @@ import shutil
 import sys
 from typing import Any
 
+from steadyrun.cli.enter import wait_for_enter
 from steadyrun.cli.options import add_options
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.protect_json import plan_object, status_object, undone_object
 from steadyrun.cli.protect_words import (
-    Page,
     applied_lines,
     joined,
     mended_lines,
@@ -121,7 +121,7 @@ def _show(found: Plan, args: argparse.Namespace, here: Here) -> int:
     pending, record = protection.pending(found), protection.record()
     if args.json:
         return _print(plan_object(found, pending, record), EXIT_OK)
-    sys.stdout.write(joined(plan_lines(found, pending, record, _page())))
+    sys.stdout.write(joined(plan_lines(found, pending, record, _width())))
     return EXIT_OK
 
 
@@ -145,10 +145,13 @@ def _apply(args: argparse.Namespace, here: Here) -> int:
     if left is not None:
         found = here.plan(args.profile)
     if not args.json:
-        sys.stdout.write(joined(mended_lines(left, _page())) if left is not None else "")
+        sys.stdout.write(joined(mended_lines(left, _width())) if left is not None else "")
         _show(found, args, here)
         sys.stdout.flush()
-        _wait_for_enter(yes=args.yes or bool(settings_here().flag("yes")))
+        wait_for_enter(
+            "Enter applies it, Ctrl-C leaves everything as it is. ",
+            yes=args.yes or bool(settings_here().flag("yes")),
+        )
     applied = protection.apply(found)
     record = protection.record()
     code = EXIT_OK if applied.status.holds() and not applied.trouble else EXIT_JOB_FAILED
@@ -156,7 +159,7 @@ def _apply(args: argparse.Namespace, here: Here) -> int:
         told = status_object(applied.status, record)
         changed = [change.path for change in applied.changes]
         return _print({**told, "changed": changed, "trouble": list(applied.trouble)}, code)
-    sys.stdout.write("\n" + joined(applied_lines(applied, _page())))
+    sys.stdout.write("\n" + joined(applied_lines(applied, _width())))
     sys.stdout.write(status_closing(applied.status, record, found.facts) + "\n")
     return code
 
@@ -170,7 +173,7 @@ def _undo(args: argparse.Namespace, here: Here) -> int:
     code = EXIT_JOB_FAILED if undone.left or undone.trouble else EXIT_OK
     if args.json:
         return _print(undone_object(undone), code)
-    sys.stdout.write(joined(undone_lines(undone, _page())))
+    sys.stdout.write(joined(undone_lines(undone, _width())))
     return code
 
 
@@ -186,18 +189,9 @@ def _status(args: argparse.Namespace, here: Here) -> int:
     code = EXIT_OK if whole and status.holds() else EXIT_JOB_FAILED
     if args.json:
         return _print(status_object(status, record), code)
-    sys.stdout.write(joined(status_lines(status, _page())))
+    sys.stdout.write(joined(status_lines(status, _width())))
     sys.stdout.write(status_closing(status, record, facts) + "\n")
     return code
-
-
-def _wait_for_enter(*, yes: bool) -> None:
-    if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return
-    sys.stdout.write("Enter applies it, Ctrl-C leaves everything as it is. ")
-    sys.stdout.flush()
-    if not sys.stdin.readline():
-        raise KeyboardInterrupt
 
 
 def _print(told: dict[str, Any], code: int) -> int:
@@ -205,5 +199,5 @@ def _print(told: dict[str, Any], code: int) -> int:
     return code
 
 
-def _page() -> Page:
-    return Page(min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
+def _width() -> int:
+    return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)

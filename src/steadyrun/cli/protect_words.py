@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.protect.carry import Left
@@ -17,23 +16,18 @@ from steadyrun.protect.record import Change, Record
 from steadyrun.protect.shares import ABOUT, Shares, part
 from steadyrun.protect.status import Status
 from steadyrun.report.escape import one_line
+from steadyrun.report.figures import plural
 from steadyrun.units import format_size
 
 _INDENT = 6
 
 
-class Page(NamedTuple):
-    """How it is printed."""
-
-    width: int
-
-
-def plan_lines(plan: Plan, pending: tuple[Change, ...], record: Record, page: Page) -> Iterator[str]:
+def plan_lines(plan: Plan, pending: tuple[Change, ...], record: Record, width: int) -> Iterator[str]:
     """Yield everything that would be changed, and why."""
-    yield from _opening(plan, pending, record, page)
+    yield from _opening(plan, pending, record, width)
     yield ""
-    yield from _walls(plan, page)
-    yield from _findings(plan, "Not protected", (Severity.PROBLEM, Severity.WARNING), page)
+    yield from _walls(plan, width)
+    yield from _findings(plan, "Not protected", (Severity.PROBLEM, Severity.WARNING), width)
     waiting = {change.path for change in pending}
     replaced = {change.path for change in pending if change.before is not None}
     shown = [each for each in plan.files if each.path in waiting or not waiting]
@@ -41,7 +35,7 @@ def plan_lines(plan: Plan, pending: tuple[Change, ...], record: Record, page: Pa
         yield ""
         yield "Files, with the same reasons in them"
     for each in shown:
-        yield from _file(each, replaced, page)
+        yield from _file(each, replaced, width)
     gone = [change.path for change in pending if change.after is None]
     for path in gone:
         yield f"  {path}  is removed: this version does not need it"
@@ -51,13 +45,13 @@ def plan_lines(plan: Plan, pending: tuple[Change, ...], record: Record, page: Pa
         yield "Values of the running system, so that nobody has to log out or boot"
     for value in values:
         yield f"  {value.path}: {value.now} -> {value.value}"
-        yield from _wrapped(f"{value.why} [{value.source}]", _INDENT, page)
-    yield from _rest(plan, page)
+        yield from _wrapped(f"{value.why} [{value.source}]", _INDENT, width)
+    yield from _rest(plan, width)
     yield ""
-    yield from _closing(plan, pending, record, page)
+    yield from _closing(plan, pending, record, width)
 
 
-def _opening(plan: Plan, pending: tuple[Change, ...], record: Record, page: Page) -> Iterator[str]:
+def _opening(plan: Plan, pending: tuple[Change, ...], record: Record, width: int) -> Iterator[str]:
     if record.undoing() or record.unfinished():
         yield "A crash interrupted a change here. --undo takes it back; --apply does so, and begins again."
     elif not pending:
@@ -67,8 +61,8 @@ def _opening(plan: Plan, pending: tuple[Change, ...], record: Record, page: Page
     else:
         yield "This is what would be changed on this machine. Nothing is changed yet."
     yield ""
-    yield from _wrapped(_machine(plan.facts), 2, page)
-    yield from _wrapped(f"Profile {plan.profile.value}: {ABOUT[plan.profile]}.", 2, page)
+    yield from _wrapped(_machine(plan.facts), 2, width)
+    yield from _wrapped(f"Profile {plan.profile.value}: {ABOUT[plan.profile]}.", 2, width)
 
 
 def _machine(facts: Facts) -> str:
@@ -88,7 +82,7 @@ def _machine(facts: Facts) -> str:
     return words + "."
 
 
-def _walls(plan: Plan, page: Page) -> Iterator[str]:
+def _walls(plan: Plan, width: int) -> Iterator[str]:
     shares, ram = plan.shares, plan.facts.ram
     if shares is None or ram is None:
         return
@@ -98,7 +92,7 @@ def _walls(plan: Plan, page: Page) -> Iterator[str]:
         " code 137) while the machine still has memory to go on with. What fits below the wall runs as"
         " before. File cache counts, and gives way by itself."
     )
-    yield from _wrapped(words, 2, page)
+    yield from _wrapped(words, 2, width)
     for name, percent in _wall_rows(plan, shares):
         yield f"  {name:<46}{percent:>3} %  {format_size(part(ram, percent)):>9}"
 
@@ -116,59 +110,59 @@ def _wall_rows(plan: Plan, shares: Shares) -> Iterator[tuple[str, int]]:
         yield "kept for sshd, D-Bus, logind, each", shares.way_in
 
 
-def _file(each: FileChange, replaced: set[str], page: Page) -> Iterator[str]:
+def _file(each: FileChange, replaced: set[str], width: int) -> Iterator[str]:
     yield f"  {each.path}{'  (ours, written anew)' if each.path in replaced else ''}"
     for line in each.lines:
         said = line.text() if not line.key.startswith("/") else f"at each boot {line.key} = {line.value}"
         later = f" ({line.when.value})" if line.when is not When.NOW else ""
         yield f"    {said}{later}"
-        yield from _wrapped(f"{line.why} [{line.source}]", _INDENT, page)
+        yield from _wrapped(f"{line.why} [{line.source}]", _INDENT, width)
 
 
-def _rest(plan: Plan, page: Page) -> Iterator[str]:
+def _rest(plan: Plan, width: int) -> Iterator[str]:
     if plan.skipped:
         yield ""
         yield "Left as it is"
     for each in plan.skipped:
         yield f"  {each.what}"
-        yield from _wrapped(each.why, _INDENT, page)
-    yield from _findings(plan, "Also", (Severity.NOTE,), page)
+        yield from _wrapped(each.why, _INDENT, width)
+    yield from _findings(plan, "Also", (Severity.NOTE,), width)
 
 
-def _findings(plan: Plan, title: str, severities: tuple[Severity, ...], page: Page) -> Iterator[str]:
+def _findings(plan: Plan, title: str, severities: tuple[Severity, ...], width: int) -> Iterator[str]:
     found = [each for each in plan.findings if each.severity in severities]
     if found:
         yield ""
         yield title
     for finding in found:
-        yield from _finding(finding, page)
+        yield from _finding(finding, width)
 
 
-def _finding(finding: Finding, page: Page) -> Iterator[str]:
+def _finding(finding: Finding, width: int) -> Iterator[str]:
     yield f"  {finding.title}"
-    yield from _wrapped(finding.evidence + ".", _INDENT, page)
+    yield from _wrapped(finding.evidence + ".", _INDENT, width)
     if finding.remedy:
-        yield from _wrapped(f"What helps: {finding.remedy}", _INDENT, page)
+        yield from _wrapped(f"What helps: {finding.remedy}", _INDENT, width)
 
 
-def _closing(plan: Plan, pending: tuple[Change, ...], record: Record, page: Page) -> Iterator[str]:
+def _closing(plan: Plan, pending: tuple[Change, ...], record: Record, width: int) -> Iterator[str]:
     sudo = "sudo " if plan.facts.euid == 0 else ""
     profile = f" --profile {plan.profile.value}"
     undo = f"{sudo}steadyrun protect --undo"
     if not pending:
         yield from _wrapped(
-            f"Whether it is in force: {sudo}steadyrun protect --status. To take it back: {undo}", 0, page
+            f"Whether it is in force: {sudo}steadyrun protect --status. To take it back: {undo}", 0, width
         )
         return
     values = sum(1 for each in pending if isinstance(each.after, str))
     files = sum(1 for each in pending if _is_file(each))
-    told = _counted(files, "file", "files")
-    told += f" and {_counted(values, 'value', 'values')}" if values else ""
+    told = plural(files, "file")
+    told += f" and {plural(values, 'value')}" if values else ""
     yield from _wrapped(
         f"In all {told}. No other file is touched, nothing is installed, no service is restarted. What is"
         f" there now is written down first, and `{undo}` puts every byte of it back.",
         0,
-        page,
+        width,
     )
     yield f"Type next: {sudo}steadyrun protect --apply{profile}"
 
@@ -178,22 +172,18 @@ def _is_file(change: Change) -> bool:
     return isinstance(state, Seen) and state.content is not None
 
 
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def applied_lines(applied: Applied, page: Page) -> Iterator[str]:
+def applied_lines(applied: Applied, width: int) -> Iterator[str]:
     """Yield how an apply went."""
     if applied.changes:
-        yield f"Applied: {_counted(len(applied.changes), 'change', 'changes')}, each read back:"
+        yield f"Applied: {plural(len(applied.changes), 'change')}, each read back:"
     else:
         yield "Nothing had to be changed:"
-    yield from status_lines(applied.status, page)
+    yield from status_lines(applied.status, width)
     for trouble in applied.trouble:
-        yield from _wrapped(trouble, 2, page)
+        yield from _wrapped(trouble, 2, width)
 
 
-def status_lines(status: Status, page: Page) -> Iterator[str]:
+def status_lines(status: Status, width: int) -> Iterator[str]:
     """Yield what is in force: what is not first."""
     rows = [(s.state, f"{s.unit}: {s.setting}", s.found) for s in status.settings]
     rows += [(f.state, f.path, f.found) for f in status.files if f.state is not State.YES]
@@ -201,7 +191,7 @@ def status_lines(status: Status, page: Page) -> Iterator[str]:
     across = max((len(what) for _, what, _ in rows), default=0)
     mark = 2 + max((len(state.value) for state, _, _ in rows), default=0)
     for state, what, found in sorted(rows, key=lambda row: row[0] not in bad):
-        said = f"  {state.value:<{mark}}{what:<{min(across, page.width - 30)}}"
+        said = f"  {state.value:<{mark}}{what:<{min(across, width - 30)}}"
         yield (said + (f"  {found}" if found else "")).rstrip()
 
 
@@ -222,27 +212,27 @@ def status_closing(status: Status, record: Record, facts: Facts) -> str:
     )
 
 
-def mended_lines(left: Iterable[Left], page: Page) -> Iterator[str]:
+def mended_lines(left: Iterable[Left], width: int) -> Iterator[str]:
     """Yield what was done about a change that a crash had interrupted."""
     yield "A crash had interrupted a change here: it was taken back first."
     for each in left:
-        yield from _wrapped(f"left: {each.path}: {each.why}", 2, page)
+        yield from _wrapped(f"left: {each.path}: {each.why}", 2, width)
     yield ""
 
 
-def undone_lines(undone: Undone, page: Page) -> Iterator[str]:
+def undone_lines(undone: Undone, width: int) -> Iterator[str]:
     """Yield how an undo went."""
     if not undone.paths:
         yield "Nothing is applied here, nothing to be undone."
         return
     back = len(undone.paths) - len(undone.left)
-    yield f"{_counted(back, 'change is', 'changes are')} taken back; what was there before is there again."
+    yield f"{plural(back, 'change is', 'changes are')} taken back; what was there before is there again."
     for left in undone.left:
         yield from _wrapped(
-            f"left: {left.path}: {left.why}. Look at it, remove it, and type this again.", 2, page
+            f"left: {left.path}: {left.why}. Look at it, remove it, and type this again.", 2, width
         )
     for trouble in undone.trouble:
-        yield from _wrapped(trouble, 2, page)
+        yield from _wrapped(trouble, 2, width)
 
 
 def to_undo_lines(record: Record) -> Iterator[str]:
@@ -258,11 +248,11 @@ def to_undo_lines(record: Record) -> Iterator[str]:
             yield f"  {change.path}: {'removed' if change.before is None else 'as it was before'}"
 
 
-def _wrapped(words: str, indent: int, page: Page) -> list[str]:
+def _wrapped(words: str, indent: int, width: int) -> list[str]:
     before = " " * indent
     return textwrap.wrap(
         one_line(words),
-        page.width,
+        width,
         initial_indent=before,
         subsequent_indent=before,
         break_long_words=False,

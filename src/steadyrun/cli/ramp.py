@@ -13,6 +13,7 @@ import time
 from typing import NamedTuple
 
 from steadyrun.cli.busy import busy
+from steadyrun.cli.enter import wait_for_enter
 from steadyrun.cli.follow import Follower, Interrupts, progress_mode
 from steadyrun.cli.guard_settings import changes
 from steadyrun.cli.identity import environment_of, run_as
@@ -146,7 +147,9 @@ def _ramp(
         _recover(journal, args, owners)
         if decided.earlier is None and not args.anew:
             _want_decision(journal)
-    _wait_for_enter(yes=args.yes or bool(settings.flag("yes")))
+    wait_for_enter(
+        "Save your work. Enter begins, Ctrl-C leaves: ", yes=args.yes or bool(settings.flag("yes"))
+    )
     if decided.unit is not None and decided.earlier is not None:
         wait_until_settled()
     with Interrupts() as interrupts:
@@ -232,15 +235,6 @@ def _took_machine_down(journal: Journal, run_id: str) -> bool:
 
     attempts = journal.record(run_id).attempts
     return bool(attempts) and attempts[-1].state is State.CRASHED
-
-
-def _wait_for_enter(*, yes: bool) -> None:
-    if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return
-    sys.stdout.write("Save your work. Enter begins, Ctrl-C leaves: ")
-    sys.stdout.flush()
-    if not sys.stdin.readline():
-        raise KeyboardInterrupt
 
 
 def _folder(args: argparse.Namespace, settings: Settings, user: RunAs | None) -> tuple[str, str]:

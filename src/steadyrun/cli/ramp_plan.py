@@ -8,8 +8,7 @@ import shlex
 
 from steadyrun.cli.settings import Settings
 from steadyrun.errors import UsageError
-from steadyrun.kernel.kept import parsed, read_text
-from steadyrun.kernel.meminfo import parse_meminfo
+from steadyrun.kernel.reader import available_memory
 from steadyrun.model.containment import BackendName, Choice
 from steadyrun.model.machine import MachineFacts, reserve_for
 from steadyrun.model.plan import LoadKind, Phase, Plan, RunAs
@@ -53,7 +52,7 @@ def plan_for(
         plan = default_plan(
             effective_ram=ram,
             reserve=reserve,
-            available=_available(),
+            available=available_memory(),
             argv=args.argv,
             problem=None,
             goal=None,
@@ -73,12 +72,6 @@ def plan_for(
         if phase.load.kind is LoadKind.COMMAND:
             expect_command(phase.load.argv[0])
     return plan
-
-
-def _available() -> Bytes | None:
-    """Return what is available now, bytes; `None`: it could not be read."""
-    memory = parsed(read_text("/proc/meminfo"), parse_meminfo, "/proc/meminfo")
-    return None if memory is None else memory.available
 
 
 def _read(path: str, user: RunAs | None) -> str:

@@ -11,10 +11,9 @@ import time
 from typing import TYPE_CHECKING
 
 from steadyrun.errors import FormatError
-from steadyrun.kernel.meminfo import MemInfo, parse_meminfo
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
 from steadyrun.kernel.proc import parse_os_release, parse_stat_btime
-from steadyrun.kernel.reader import boot_id, effective_ram, read_text
+from steadyrun.kernel.reader import boot_id, effective_ram, read_meminfo, read_text
 from steadyrun.model.machine import CgroupMode, MachineFacts
 from steadyrun.units import Seconds
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 _ZONES = "/zoneinfo/"
 _LIMITING = frozenset({"memory", "cpu", "pids", "blkio"})
 """v1 controllers that limit a load; a named hierarchy such as `name=systemd` limits nothing."""
-_NO_MEMORY = MemInfo(None, None, None, None)
 
 
 def quick_facts(root: str = "/", env: Mapping[str, str] | None = None) -> MachineFacts:
@@ -38,7 +36,7 @@ def quick_facts(root: str = "/", env: Mapping[str, str] | None = None) -> Machin
         FormatError: There is no boot id to be read.
     """
     before = root.rstrip("/")
-    memory = _memory(before)
+    memory = read_meminfo(root)
     system = os.uname()
     return MachineFacts(
         boot_id=boot_id(root),
@@ -118,13 +116,6 @@ def timezone(root: str = "/", env: Mapping[str, str] | None = None) -> str:
         linked = ""
     written = (read_text(f"{before}/etc/timezone") or "").strip()
     return linked or written or time.tzname[time.localtime().tm_isdst > 0]
-
-
-def _memory(before: str) -> MemInfo:
-    try:
-        return parse_meminfo(read_text(f"{before}/proc/meminfo") or "")
-    except FormatError:
-        return _NO_MEMORY
 
 
 def booted_wall(before: str = "") -> Seconds | None:

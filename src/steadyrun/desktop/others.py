@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from steadyrun.kernel.kept import parsed, read_text
-from steadyrun.kernel.meminfo import MemInfo, parse_meminfo
+from steadyrun.desktop.processes import pids_named
+from steadyrun.kernel.kept import read_text
+from steadyrun.kernel.meminfo import MemInfo
+from steadyrun.kernel.reader import read_meminfo
 from steadyrun.model.others import OtherGuard, Pressing, Swap
 from steadyrun.units import Bytes, Ratio, Seconds
 
@@ -40,13 +42,9 @@ def find_others(
             known. Called only where that runs; `None`: systemd is asked, of this machine alone.
     """
     before = root.rstrip("/")
-    try:
-        pids = sorted(int(name) for name in os.listdir(f"{before}/proc") if name.isdecimal())
-    except OSError:
-        return None
-    named = ((pid, (read_text(f"{before}/proc/{pid}/comm") or "").strip()) for pid in pids)
+    found = pids_named(NAMES, root)
     ask = watched or (watched_units if not before else _not_asked)
-    return _read((each for each in named if each[1] in NAMES), before, ask)
+    return None if found is None else _read(found, before, ask)
 
 
 def others_by_unit(found: list[tuple[int, str]], root: str = "/") -> tuple[OtherGuard, ...]:
@@ -60,19 +58,14 @@ def _not_asked() -> None:
 
 def read_swap(root: str = "/") -> Swap:
     """Return what swap there is."""
-    memory = _memory(root.rstrip("/"))
+    memory = read_meminfo(root)
     return Swap(memory.swap_total, memory.swap_free)
-
-
-def _memory(before: str) -> MemInfo:
-    found = parsed(read_text(f"{before}/proc/meminfo"), parse_meminfo, "/proc/meminfo")
-    return MemInfo(None, None, None, None) if found is None else found
 
 
 def _read(
     named: Iterable[tuple[int, str]], before: str, watched: Callable[[], Watched | None]
 ) -> tuple[OtherGuard, ...]:
-    memory = _memory(before)
+    memory = read_meminfo(before)
     return tuple(_thresholds(OtherGuard(name, pid), memory, before, watched) for pid, name in named)
 
 

@@ -6,6 +6,7 @@ The name is the kernel's `comm`: at most 15 bytes, as in proc_pid_comm(5).
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import NamedTuple
 
 from steadyrun.errors import FormatError
@@ -46,14 +47,20 @@ def process(pid: int, root: str = "/") -> Found | None:
 
 def processes_named(names: frozenset[str], root: str = "/") -> tuple[Found, ...]:
     """Return the living processes with one of these names, the longest running first."""
+    named = pids_named(names, root) or ()
+    found = [one for pid, _ in named if (one := process(pid, root)) is not None]
+    return tuple(sorted(found, key=lambda one: (one.start_ticks, one.pid)))
+
+
+def pids_named(names: Collection[str], root: str = "/") -> list[tuple[int, str]] | None:
+    """Return (pid, name) of what has one of these names, by number; `None`: processes cannot be listed."""
     proc = f"{root.rstrip('/')}/proc"
     try:
-        pids = [int(entry) for entry in os.listdir(proc) if entry.isdecimal()]
+        pids = sorted(int(entry) for entry in os.listdir(proc) if entry.isdecimal())
     except OSError:
-        return ()
-    named = [pid for pid in pids if (read_text(f"{proc}/{pid}/comm") or "").rstrip("\n") in names]
-    found = [one for pid in named if (one := process(pid, root)) is not None]
-    return tuple(sorted(found, key=lambda one: (one.start_ticks, one.pid)))
+        return None
+    named = ((pid, (read_text(f"{proc}/{pid}/comm") or "").rstrip("\n")) for pid in pids)
+    return [each for each in named if each[1] in names]
 
 
 def sees_all(root: str = "/") -> bool:

@@ -20,9 +20,7 @@ from steadyrun.desktop.others import find_others, read_swap
 from steadyrun.desktop.power import on_battery
 from steadyrun.desktop.probes import take_view
 from steadyrun.doctor.rung import Family
-from steadyrun.kernel.kept import parsed
-from steadyrun.kernel.meminfo import parse_meminfo
-from steadyrun.kernel.reader import effective_ram, read_text
+from steadyrun.kernel.reader import effective_ram, read_meminfo, read_text
 from steadyrun.model.containment import Capability, Choice, ContainmentFacts
 from steadyrun.model.desktop import DesktopView
 from steadyrun.model.others import OtherGuard, Swap
@@ -149,9 +147,8 @@ def _family(os_release: str) -> Family:
 
 
 def _swap(before: str) -> SwapFacts:
-    memory = parsed(read_text(f"{before}/proc/meminfo"), parse_meminfo, "/proc/meminfo")
     lines = (read_text(f"{before}/proc/swaps") or "").splitlines()[1:]
-    return SwapFacts(memory.swap_total if memory else None, tuple(s.split()[0] for s in lines if s.strip()))
+    return SwapFacts(read_meminfo(before).swap_total, tuple(s.split()[0] for s in lines if s.strip()))
 
 
 def _psi(before: str, cmdline: tuple[str, ...]) -> PsiFacts:

@@ -32,6 +32,7 @@ from steadyrun.model.envelope import kind_of
 from steadyrun.model.event import Acted, Event, Troubled
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.machine import Reserve, beside, reserve_of
+from steadyrun.model.others import Swap, first_to_act, watches_pressure
 from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import Member, RunAs
 from steadyrun.model.thresholds import Thresholds
@@ -132,7 +133,6 @@ class _Run:
         self.keeper_pid = 0
         self._others: tuple[OtherGuard, ...] | None = None
         self._others_from: Bytes | None = None
-        self._pressure_is_watched = False
         self._frozen = False
         self._acted: list[Acted] = []
         self._aside: Aside | None = None
@@ -212,7 +212,7 @@ class _Run:
             hold.readback,
             capabilities=hold.capabilities,
             cores=len(os.sched_getaffinity(0)),
-            may_throttle=not self._pressure_is_watched,
+            may_throttle=not watches_pressure(self._others or ()),
         )
 
     def _limits(self) -> Limits:
@@ -242,11 +242,9 @@ class _Run:
         if not (units := running_units()):
             return reserve
         from steadyrun.desktop.others import others_by_unit
-        from steadyrun.model.others import Swap, first_to_act, watches_pressure
         from steadyrun.report.others import kept_words
 
         self._others = others_by_unit(units)
-        self._pressure_is_watched = watches_pressure(self._others)
         self._others_from = first_to_act(self._others, Swap(sample.swap_total, sample.swap_free))
         found = beside(reserve, self._others_from, self._effective_ram)
         for line in kept_words(self._others, reserve, found):

@@ -50,7 +50,7 @@ def _on_trial(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rule
         if rules.wall_time is not None and running_time(held, tick.at) >= rules.wall_time:
             return _out_of_time(held, tick, rules)
         return held._replace(clean_since=None), ()
-    if (judgement.level is Level.RED and judgement.kind is Kind.MEMORY) or judgement.level is Level.UNKNOWN:
+    if trial.is_memory_alone(judgement) or judgement.level is Level.UNKNOWN:
         broken = rest_from_pause(held._replace(trial=held.trial._replace(least=None)), tick.at)
         again = Decision(Action.FREEZE, f"tried, and {judgement.cause}", tick.reading.seq)
         return _frozen(broken, tick, black=False), (again,)

@@ -31,12 +31,17 @@ def is_due(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: 
     limits, frozen_for = rules.thresholds, tick.at - held.since
     if not rules.tightens or available is None:
         return False
-    if judgement.level is not Level.RED or judgement.kind is not Kind.MEMORY:
+    if not is_memory_alone(judgement):
         return False
     waited = frozen_for >= limits.stall_max * 2**held.trial.tries
     after_the_freeze = signs.over <= frozen_for
     room = available >= limits.black + 2 * _step(limits)
     return waited and after_the_freeze and room and nobody_waits(signs, rules)
+
+
+def is_memory_alone(judgement: Judgement) -> bool:
+    """Tell whether available memory below the floor is all that is wrong."""
+    return judgement.level is Level.RED and judgement.kind is Kind.MEMORY
 
 
 def is_gripped(held: Held, tick: Ticked) -> bool:
@@ -57,8 +62,7 @@ def goes_on(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules:
     least, available = held.trial.least, tick.reading.host.mem_available
     if least is None or available is None or available < least:
         return False
-    memory_alone = judgement.level is Level.RED and judgement.kind is Kind.MEMORY
-    return memory_alone and nobody_waits(signs, rules)
+    return is_memory_alone(judgement) and nobody_waits(signs, rules)
 
 
 def is_over(held: Held, tick: Ticked, rules: Rules) -> bool:

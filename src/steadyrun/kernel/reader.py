@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.kernel.ancestors import Bound, levels_above, limited_levels, memory_mounts
 from steadyrun.kernel.kept import KeptFile, parsed, read_text
-from steadyrun.kernel.meminfo import parse_meminfo
+from steadyrun.kernel.meminfo import MemInfo, parse_meminfo
 from steadyrun.kernel.proc import parse_loadavg, parse_pid_stat, parse_vmstat
 from steadyrun.kernel.psi import parse_psi
 from steadyrun.model.sample import HostSample
@@ -28,12 +28,25 @@ from steadyrun.units import Bytes, Seconds
 if TYPE_CHECKING:
     from steadyrun.model.sample import Psi
 
-__all__ = ["HostReader", "KeptFile", "boot_id", "effective_ram", "pid_alive", "pid_started", "read_text"]
+__all__ = [
+    "HostReader",
+    "KeptFile",
+    "available_memory",
+    "boot_id",
+    "effective_ram",
+    "pid_alive",
+    "pid_started",
+    "read_meminfo",
+    "read_text",
+]
 
 _RECHECK_EVERY = 60
 """Samples between two looks for ancestors that have a limit by now (6 s at 10 Hz)."""
 _DEAD_STATES = "ZXx"
 """Zombie and dead (proc_pid_stat(5), field 3)."""
+
+
+_NO_MEMORY = MemInfo(None, None, None, None)
 
 
 class HostReader:
@@ -141,11 +154,26 @@ class HostReader:
 
 def effective_ram(root: str = "/") -> Bytes | None:
     """Return MemTotal, never more than a limit at or above this process's cgroup; `None`: unreadable."""
+    return _sampled(root).mem_total
+
+
+def available_memory(root: str = "/") -> Bytes | None:
+    """Return what is available below the limits at and above this process's cgroup; `None`: unreadable."""
+    return _sampled(root).mem_available
+
+
+def _sampled(root: str) -> HostSample:
     reader = HostReader(root)
     try:
-        return reader.sample(at=0.0, wall=0.0).mem_total
+        return reader.sample(at=0.0, wall=0.0)
     finally:
         reader.close()
+
+
+def read_meminfo(root: str = "/") -> MemInfo:
+    """Return the machine's memory, whatever limits stand above us; `None` in all of it: unreadable."""
+    path = f"{root.rstrip('/')}/proc/meminfo"
+    return parsed(read_text(path), parse_meminfo, path) or _NO_MEMORY
 
 
 def boot_id(root: str = "/") -> str:

@@ -8,6 +8,7 @@ before, and what somebody else made of it meanwhile is left alone and told.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from steadyrun.errors import CannotContainError, JournalUnwritableError, SteadyrunError
@@ -48,7 +49,7 @@ class Carrier:
         started: Gives the start of a process in clock ticks; `None`: there is none.
     """
 
-    def __init__(self, disk: Disk, record: str, *, boot: str, started: Started) -> None:
+    def __init__(self, disk: Disk, record: str, *, boot: str, started: Callable[[int], int | None]) -> None:
         self._disk = disk
         self._path = record
         self._boot = boot
@@ -222,23 +223,6 @@ class Carrier:
     def _lives(self, process: str) -> bool:
         pid, started, boot = process.split(" ")
         return boot == self._boot and self._started(int(pid)) == int(started)
-
-
-class Started:
-    """Asks when a process started.
-
-    Args:
-        root: Where /proc is looked for.
-    """
-
-    def __init__(self, root: str = "/") -> None:
-        self._root = root
-
-    def __call__(self, pid: int) -> int | None:
-        """Return it in clock ticks after the boot; `None`: there is no such process."""
-        from steadyrun.kernel.reader import pid_started
-
-        return pid_started(pid, self._root)
 
 
 def _refused(path: str, error: OSError, *, hint: str = "") -> SteadyrunError:

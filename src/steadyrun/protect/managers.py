@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from steadyrun.bus.address import Bus
 from steadyrun.bus.connection import within
 from steadyrun.bus.units import Manager
-from steadyrun.desktop.processes import processes_named
+from steadyrun.desktop.processes import process, processes_named
 from steadyrun.errors import BusError
 from steadyrun.kernel.reader import read_text
 from steadyrun.protect.change import FileChange
@@ -55,8 +55,7 @@ def _hang_up() -> list[str]:
         except ProcessLookupError:
             continue
         try:
-            again = next((p for p in processes_named(frozenset({"systemd"})) if p.pid == one.pid), None)
-            if again == one:
+            if process(one.pid) == one:
                 signal.pidfd_send_signal(descriptor, signal.SIGHUP)
         except ProcessLookupError:
             pass

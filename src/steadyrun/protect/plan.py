@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from steadyrun.model.machine import CgroupMode
 from steadyrun.protect.change import FileChange, Line, Plan, Skipped, ValueChange
-from steadyrun.protect.facts import Facts, Layout, UnitFacts, Whose
+from steadyrun.protect.facts import Facts, UnitFacts, Whose
 from steadyrun.protect.findings import findings_of
 from steadyrun.protect.shares import LEAST_RAM, Profile, shares_of
 from steadyrun.protect.stricter import in_force, judge
@@ -189,8 +189,3 @@ def _values(facts: Facts, files: list[FileChange]) -> tuple[ValueChange, ...]:
                 )
             )
     return tuple(found)
-
-
-def layouts(facts: Facts) -> frozenset[Layout]:
-    """Return how the desktops of this machine are laid out."""
-    return frozenset(each.layout for each in facts.desktops or ())

@@ -10,12 +10,13 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import NamedTuple
 
 from steadyrun import __version__
 from steadyrun.errors import BusyError, CannotContainError, JournalUnwritableError
-from steadyrun.kernel.reader import boot_id
-from steadyrun.protect.carry import FILE, Carrier, Left, Started
+from steadyrun.kernel.reader import boot_id, pid_started
+from steadyrun.protect.carry import FILE, Carrier, Left
 from steadyrun.protect.change import Plan
 from steadyrun.protect.disk import Disk
 from steadyrun.protect.facts import Facts
@@ -57,7 +58,8 @@ class Protection:
         self._boot = boot_id(root)
         self._real = root == "/"
         self._owner = (os.geteuid(), os.getegid())
-        self._carrier = Carrier(self._disk, f"{state}/{FILE}", boot=self._boot, started=Started(root))
+        started = partial(pid_started, root=root)
+        self._carrier = Carrier(self._disk, f"{state}/{FILE}", boot=self._boot, started=started)
 
     def record(self) -> Record:
         """Return what stands.

@@ -15,9 +15,9 @@ from steadyrun.desktop.session import COMPOSITORS, read_sessions
 from steadyrun.errors import BusError
 from steadyrun.kernel.cgroupfiles import parse_limit
 from steadyrun.kernel.kept import parsed
-from steadyrun.kernel.meminfo import MemInfo, parse_meminfo
+from steadyrun.kernel.meminfo import MemInfo
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
-from steadyrun.kernel.reader import read_text
+from steadyrun.kernel.reader import read_meminfo, read_text
 from steadyrun.protect.facts import Desktop, Facts, Layout, Mglru, Running, UnitFacts, Whose
 from steadyrun.protect.unitfile import MARK, NAME
 from steadyrun.protect.units import own_path, read_unit
@@ -35,8 +35,9 @@ ENGINES = ("dockerd", "containerd", "crio", "k3s-server", "kubelet")
 """Names in /proc/PID/comm of container engines, whose containers are below system.slice or beside it."""
 _SYSTEM = ("user.slice", "user-.slice", "session-.scope", "system.slice", "steadyrun.slice", "user@.service")
 _USER = ("session.slice", "app.slice", "steadyrun.slice", "scope")
-_BUS_NAMES = frozenset({"dbus-daemon", "dbus-broker-lau", "dbus-broker"})
+_MANAGERS_AND_BUSES = frozenset({"systemd", "dbus-daemon", "dbus-broker-lau", "dbus-broker"})
 """As in `comm`, 15 characters at most."""
+_LOOKED_FOR = _MANAGERS_AND_BUSES | COMPOSITORS | {*OTHER_GUARDS, *ENGINES}
 _INSTALLED = re.compile(r"libsystemd-shared-([0-9]+)(?:[.~-].*)?\.so")
 _LIBRARIES = ("/usr/lib/systemd", "/usr/lib64/systemd", "/lib/systemd")
 
@@ -50,7 +51,9 @@ def read_facts(*, root: str = "/", env: Mapping[str, str], euid: int) -> Facts:
         euid: Root plans for the machine, anybody else for themselves.
     """
     before = root.rstrip("/")
-    memory = parsed(read_text(f"{before}/proc/meminfo"), parse_meminfo, "/proc/meminfo")
+    memory = read_meminfo(root)
+    there = processes_named(_LOOKED_FOR, root)
+    users = _users(root)
     top = _unified(before)
     home = _home(env)
     manager = display_manager_name(root)
@@ -62,18 +65,18 @@ def read_facts(*, root: str = "/", env: Mapping[str, str], euid: int) -> Facts:
         mode=cgroup_mode(root),
         controllers=tuple((read_text(f"{before}{top}/cgroup.controllers") or "").split()),
         ram=_ram(before, memory, top),
-        swap=memory.swap_total if memory else None,
+        swap=memory.swap_total,
         shm=_shm(before, memory),
         home=home,
-        desktops=_desktops(root),
+        desktops=_desktops(there, users, root),
         display_manager=f"{manager}.service" if manager else None,
         units=_units(root, manager, euid, home, env),
-        running=_running(root),
+        running=_running(there, users, root),
         mglru=_mglru(before),
         weighs=bool(disks_that_weigh(top, before)),
-        guards=_named(OTHER_GUARDS, root),
+        guards=_named(OTHER_GUARDS, there),
         machine_wide=(read_text(f"{before}{MACHINE_WIDE}") or "").startswith(MARK),
-        engines=_named(ENGINES, root),
+        engines=_named(ENGINES, there),
     )
 
 
@@ -83,20 +86,20 @@ def _unified(before: str) -> str:
     return next((mount.path for mount in mounts if mount.unified), "/sys/fs/cgroup")
 
 
-def _ram(before: str, memory: MemInfo | None, top: str) -> Bytes | None:
+def _ram(before: str, memory: MemInfo, top: str) -> Bytes | None:
     """Return what systemd takes percentages of: the memory, or the limit of the container it is the first in.
 
     Not a limit further down: our own walls are such (physical_memory() in systemd/systemd
     src/basic/limits-util.c looks at the root of its cgroups alone).
     """
-    if memory is None or memory.total is None:
+    if memory.total is None:
         return None
     source = f"{before}{top}/memory.max"
     limit = parsed(read_text(source), parse_limit, source)
     return memory.total if limit is None else Bytes(min(memory.total, limit))
 
 
-def _shm(before: str, memory: MemInfo | None) -> Bytes | None:
+def _shm(before: str, memory: MemInfo) -> Bytes | None:
     """Return the size of /dev/shm: of its mount, else half of the memory (tmpfs(5))."""
     for line in (read_text(f"{before}/proc/self/mountinfo") or "").splitlines():
         head, _, tail = line.partition(" - ")
@@ -104,7 +107,7 @@ def _shm(before: str, memory: MemInfo | None) -> Bytes | None:
             sizes = re.findall(r"\bsize=([0-9]{1,15})k\b", tail)
             if sizes:
                 return Bytes(int(sizes[-1]) * KIB)
-    return None if memory is None or memory.total is None else Bytes(memory.total // 2)
+    return None if memory.total is None else Bytes(memory.total // 2)
 
 
 def _home(env: Mapping[str, str]) -> str:
@@ -156,22 +159,21 @@ def _units(
     return (*found, *(read_unit(name, Whose.USER, root=root, own=own) for name in names))
 
 
-def _desktops(root: str) -> tuple[Desktop, ...] | None:
+def _desktops(there: tuple[Found, ...], users: dict[int, str], root: str) -> tuple[Desktop, ...] | None:
     """Return the graphical sessions of persons; `None`: it could not be told, or nobody is logged in."""
     sessions = read_sessions(root)
-    users = _users(root)
-    found = [
-        Desktop(users.get(each.uid, f"uid {each.uid}"), f"session-{each.id}.scope", _layout(each.uid, root))
-        for each in sessions.found
-        if each.uid is not None and each.on_screen() and each.session_class.startswith("user")
-    ]
+    found = []
+    for each in sessions.found:
+        if each.uid is not None and each.on_screen() and each.session_class.startswith("user"):
+            layout = _layout(each.uid, there, root)
+            found.append(Desktop(users.get(each.uid, f"uid {each.uid}"), f"session-{each.id}.scope", layout))
     return tuple(found) or None
 
 
-def _layout(uid: int, root: str) -> Layout:
+def _layout(uid: int, there: tuple[Found, ...], root: str) -> Layout:
     """Tell by the compositor: in the user manager's part of the tree, or in the login's."""
-    for one in processes_named(COMPOSITORS, root):
-        if one.uid == uid and f"/user@{uid}.service/" in _cgroup(one, root):
+    for one in there:
+        if one.comm in COMPOSITORS and one.uid == uid and f"/user@{uid}.service/" in _cgroup(one, root):
             return Layout.MANAGED
     return Layout.SCOPE
 
@@ -182,11 +184,12 @@ def _users(root: str) -> dict[int, str]:
     return {int(row[2]): row[0] for row in rows if len(row) > 2 and row[2].isdecimal()}
 
 
-def _running(root: str) -> tuple[Running, ...]:
+def _running(there: tuple[Found, ...], users: dict[int, str], root: str) -> tuple[Running, ...]:
     """Return the managers and buses of users that run now."""
-    users = _users(root)
     found = []
-    for one in processes_named(frozenset({"systemd"}) | _BUS_NAMES, root):
+    for one in there:
+        if one.comm not in _MANAGERS_AND_BUSES:
+            continue
         what = "user manager" if one.comm == "systemd" else "bus"
         place = "init.scope" if one.comm == "systemd" else r"(?:[^/]+\.slice/)?dbus(?:-broker)?\.service"
         # The whole path: a rootless container has a systemd and a bus of its own further down.
@@ -213,9 +216,9 @@ def _mglru(before: str) -> Mglru | None:
     return Mglru(bits, _whole(read_text(f"{before}{MGLRU}/min_ttl_ms")))
 
 
-def _named(names: tuple[str, ...], root: str) -> tuple[str, ...]:
-    there = {one.comm for one in processes_named(frozenset(names), root)}
-    return tuple(name for name in names if name in there)
+def _named(names: tuple[str, ...], there: tuple[Found, ...]) -> tuple[str, ...]:
+    running = {one.comm for one in there}
+    return tuple(name for name in names if name in running)
 
 
 def _whole(text: str | None) -> int | None:

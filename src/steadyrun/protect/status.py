@@ -102,15 +102,14 @@ def _cgroups(unit: str, disk: Disk, *, system: bool, euid: int) -> Iterator[str]
     ]
     if not system:  # root's are for every user, a user's own for themselves
         for user in users if euid == 0 else [f"{TOP}/user.slice/user-{euid}.slice"]:
-            manager = f"{user}/user@{os.path.basename(user)[5:-6]}.service"
-            yield from _there(disk, f"{manager}/{unit}")
+            yield from _there(disk, f"{_manager(user)}/{unit}")
         return
     match unit:
         case "user-.slice":
             yield from users
         case "user@.service":
             for user in users:
-                yield from _there(disk, f"{user}/user@{os.path.basename(user)[5:-6]}.service")
+                yield from _there(disk, _manager(user))
         case "session-.scope":
             for user in users:
                 names = _listed(disk, user)
@@ -118,6 +117,12 @@ def _cgroups(unit: str, disk: Disk, *, system: bool, euid: int) -> Iterator[str]
         case _:
             inside = "" if unit.endswith(".slice") else "system.slice/"
             yield from _there(disk, f"{TOP}/{inside}{unit}")
+
+
+def _manager(user: str) -> str:
+    """Return the cgroup of the manager below a `user-UID.slice`."""
+    uid = os.path.basename(user).removeprefix("user-").removesuffix(".slice")
+    return f"{user}/user@{uid}.service"
 
 
 def _there(disk: Disk, path: str) -> Iterator[str]:

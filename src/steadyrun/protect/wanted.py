@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from steadyrun.model.systemd import OOM_POLICY_SINCE, OOM_PREFERENCE_SINCE
 from steadyrun.protect.change import Line, When
 from steadyrun.protect.facts import Facts, Whose
 from steadyrun.protect.shares import Profile, Shares
@@ -19,12 +20,8 @@ from steadyrun.protect.stricter import in_force
 CONTROL = "systemd.resource-control(5)"
 CGROUP = "kernel, cgroup-v2.rst"
 OOM_FIRST = "systemd.exec(5), OOMScoreAdjust="
-SCOPES_HAVE_POLICY = 253
-"""`OOMPolicy=` of scopes; logind then gives its session scopes `continue` (systemd/systemd#25376)."""
 SCORES_HAVE_DEFAULT = 250
 """`DefaultOOMScoreAdjust=` (systemd NEWS, 250)."""
-PREFERENCE_SINCE = 248
-"""`ManagedOOMPreference=` (systemd NEWS, 248)."""
 SCORE_KEPT = -100
 """Enough: a tenth of the memory less counts for these few MiB than any command has. More would be passed on
 to what they start (proc_pid_oom_score_adj(5): a child has its parent's)."""
@@ -109,9 +106,9 @@ def _survives(facts: Facts, *, policy: bool) -> tuple[Line, ...]:
     Before 253 systemd stops the whole scope then, and it looks for such a kill only where memory is accounted
     for (unit_watch_cgroup_memory(), systemd/systemd src/core/cgroup.c); the limits hold all the same.
     """
-    if facts.version is not None and facts.version >= SCOPES_HAVE_POLICY:
+    if facts.version is not None and facts.version >= OOM_POLICY_SINCE:
         why = "one command that is killed at a wall does not take its terminal with it"
-        line = Line("OOMPolicy", "continue", why, "systemd/systemd PR#25385", since=SCOPES_HAVE_POLICY)
+        line = Line("OOMPolicy", "continue", why, "systemd/systemd PR#25385", since=OOM_POLICY_SINCE)
         return (line,) if policy else ()
     why = (
         "before version 253 systemd ends the whole scope, a terminal or a desktop, when the kernel kills"
@@ -184,7 +181,7 @@ def _users(facts: Facts, shares: Shares, profile: Profile, *, own: bool) -> tupl
         session += _weights(facts, shares, "the desktop draws while others compute")
         if "systemd-oomd" in facts.guards:
             why = "systemd-oomd runs and may end whole sessions (systemd/systemd#23606): this one last"
-            session.append(Line("ManagedOOMPreference", "avoid", why, CONTROL, since=PREFERENCE_SINCE))
+            session.append(Line("ManagedOOMPreference", "avoid", why, CONTROL, since=OOM_PREFERENCE_SINCE))
     wall = Line(
         "MemoryMax",
         f"{shares.ordinary}%",

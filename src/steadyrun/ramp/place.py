@@ -12,12 +12,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from steadyrun.bus.properties import Property, prop
+from steadyrun.model.systemd import OOM_POLICY_SINCE, OOM_PREFERENCE_SINCE
 
-OOM_POLICY_SINCE = 253
-"""systemd version from which scopes have OOMPolicy= (systemd/systemd#25385)."""
-OOM_PREFERENCE_SINCE = 248
-"""systemd version from which units have ManagedOOMPreference= (systemd.resource-control(5)). The conductor's
-is `avoid`; a load's is left alone: if somebody has to go for its pressure, it is the load."""
 STOP_WITHIN_S = 60
 """What a shutdown gives the conductor to end the load and write that down."""
 
@@ -80,6 +76,9 @@ def scope_properties(place: Place, run_id: str, pid: int, version: int | None) -
         run_id: For its description.
         pid: Who moves into it; children it has by then stay behind.
         version: Of systemd; `None`: unknown, and only what every one has is set.
+
+    systemd-oomd is to avoid the conductor. A load's preference is left alone: if somebody has to go for its
+    pressure, it is the load.
     """
     has_policy = version is not None and version >= OOM_POLICY_SINCE
     has_preference = version is not None and version >= OOM_PREFERENCE_SINCE

@@ -15,7 +15,7 @@ from storm.judge import judge
 from storm.loads import LOADS
 from storm.under import APART, BARE, PROTECTED
 from testbed.machine import Machine
-from testbed.state import DESKTOP_UP
+from testbed.state import DESKTOP_UP, taken_up
 
 pytestmark = pytest.mark.deadline(900)
 
@@ -46,6 +46,11 @@ def boot_again(machine):
     """Boot the machine in an orderly way; return root's way in, with the desktop up."""
     machine.guest().run("sync")
     machine.reset()
+    return with_desktop(machine)
+
+
+def with_desktop(machine):
+    """Wait for the desktop of a machine that boots; return root's way in."""
     machine.wait_for_ssh()
     guest = machine.guest()
     guest.until(DESKTOP_UP, seconds=BOOT_S)
@@ -174,10 +179,7 @@ def cut_at(machine, command, number):
     guest.run(f"sleep 20; {state}", check=False, seconds=60)
     assert guest.run("test -e /run/cut.over", check=False).code != 0, "it came to its end before the cut"
     pull_the_plug(machine)
-    machine.wait_for_ssh()
-    guest = machine.guest()
-    guest.until(DESKTOP_UP, seconds=BOOT_S)  # nothing half-done keeps it from booting to its desktop
-    return guest
+    return with_desktop(machine)  # nothing half-done keeps it from booting to its desktop
 
 
 @pytest.mark.parametrize("number", CUTS)
@@ -256,8 +258,7 @@ def test_what_fits_does_its_work_as_before(state, under):
     done = []
     for each in (BARE, under):
         with Machine(state()) as machine:
-            machine.wait_for_ssh()
-            machine.set_clock()
+            taken_up(machine)
             done.append(judge(storm(machine, LOADS["fits"], each)))
     bare, protected = done
     assert protected.work_share == 1.0, protected
