@@ -11,7 +11,7 @@ chown -R root:root /etc/sudoers.d
 chmod 440 /etc/sudoers.d/testbed
 chmod 644 /etc/ssh/testbed_authorized_keys
 
-systemctl enable systemd-networkd.service ssh.service lightdm.service
+systemctl enable systemd-networkd.service ssh.service lightdm.service testbed-keys.slice
 systemctl set-default graphical.target
 # Stored, so that the next boot has the log of the one before.
 mkdir -p /var/log/journal
