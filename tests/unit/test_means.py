@@ -6,10 +6,8 @@ from readings import frames, psi, reading
 from steadyrun.guard.means import Looks, deeds_of, known_in
 from steadyrun.model.codec import decode, encode
 from steadyrun.model.containment import BackendName, Capability
-from steadyrun.model.limits import Limits
 from steadyrun.model.means import DEEDS, Known, Means, Priority
 from steadyrun.report.means import DEED_WORDS, SENSES, deed_words, means_lines, priority_words, sense_words
-from steadyrun.units import GIB
 
 ALL = frozenset(Capability)
 SEEN = {"psi_memory": psi(), "psi_io": psi(), "scanned_pages": 1, "stolen_pages": 1}
@@ -75,8 +73,7 @@ def test_no_look_at_all_is_nothing_known():
 
 def test_a_load_that_may_not_swap_is_not_throttled_and_a_leaf_has_no_weight_of_its_own():
     assert deeds_of(BackendName.CGROUP2, ALL) == DEEDS
-    assert Capability.MEMORY_HIGH not in deeds_of(BackendName.CGROUP2, ALL, Limits(swap_max=0))
-    assert Capability.MEMORY_HIGH in deeds_of(BackendName.CGROUP2, ALL, Limits(swap_max=GIB))
+    assert Capability.MEMORY_HIGH not in deeds_of(BackendName.CGROUP2, ALL, throttles=False)
     lost = set(DEEDS) - set(deeds_of(BackendName.SYSTEMD, ALL))
     assert lost == {Capability.CPU_WEIGHT, Capability.IO_WEIGHT}
 

@@ -192,7 +192,7 @@ class Follower:
             sys.stderr.write(f"steadyrun: {failure['message']}\n")
             sys.stderr.write(f"  {failure['hint'] or '`steadyrun recover` cleans up'}\n")
             return
-        if record is None and code == -signal.SIGINT:
+        if record is None and code == SIGNAL_BASE + signal.SIGINT:
             sys.stderr.write("steadyrun: stopped before anything ran\n")
             return
         if record is None or record.end is None:

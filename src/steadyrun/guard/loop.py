@@ -91,7 +91,7 @@ class Loop:
         self._watched: dict[int, Callable[[], None]] = {}
         self._seq = 0
         backend = hold.containment.made.plan.backend
-        self._looks = Looks(deeds_of(backend, hold.capabilities, rules.limits), priority)
+        self._looks = Looks(deeds_of(backend, hold.capabilities, throttles=rules.throttles), priority)
         self._last_tick = self.now()
         self._interval = rules.thresholds.tick
         self._passed_on = Seconds(0.0)

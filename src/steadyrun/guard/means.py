@@ -8,7 +8,6 @@ from steadyrun.model.containment import BackendName, Capability
 from steadyrun.model.means import DEEDS, Known, Means, Priority
 
 if TYPE_CHECKING:
-    from steadyrun.model.limits import Limits
     from steadyrun.model.sample import Reading
 
 _WEIGHTS = {Capability.CPU_WEIGHT, Capability.IO_WEIGHT}
@@ -56,16 +55,16 @@ def known_in(reading: Reading) -> tuple[bool, ...]:
 
 
 def deeds_of(
-    backend: BackendName, capabilities: frozenset[Capability], limits: Limits | None = None
+    backend: BackendName, capabilities: frozenset[Capability], *, throttles: bool = True
 ) -> tuple[Capability, ...]:
     """Return what a guard can do to a load that runs.
 
     Args:
         backend: What holds it. A weight of a leaf below a unit of its own competes with nobody there.
         capabilities: Of that.
-        limits: The load's; `None`: of no load in particular. One that may not swap is not throttled.
+        throttles: `Rules.throttles` of its load; nothing is said of none in particular.
     """
     lost = set(_WEIGHTS) if backend is BackendName.SYSTEMD else set()
-    if limits is not None and limits.swap_max == 0:
+    if not throttles:
         lost.add(Capability.MEMORY_HIGH)
     return tuple(each for each in DEEDS if each in capabilities and each not in lost)

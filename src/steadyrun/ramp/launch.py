@@ -11,6 +11,7 @@ from steadyrun.guard.frames import make_frames, start_canary
 from steadyrun.guard.start import python_command
 from steadyrun.model.codec import encode
 from steadyrun.ramp.order import RampOrder
+from steadyrun.ramp.stopping import held_back
 
 LOG = "conductor.log"
 """In the report's folder: what the conductor has to say beside the record."""
@@ -58,14 +59,15 @@ def launch(order: RampOrder) -> Launched:
         0o644,
     )
     held = (order.owners_fd,) if order.owners_fd >= 0 else ()
-    conductor = subprocess.Popen(
-        python_command("steadyrun.ramp.process", bare=False),
-        stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=log,
-        pass_fds=(frames_fd, canary.pipe, order.lock_fd, words_fd, *held),
-        start_new_session=True,
-    )
+    with held_back():
+        conductor = subprocess.Popen(
+            python_command("steadyrun.ramp.process", bare=False),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            pass_fds=(frames_fd, canary.pipe, order.lock_fd, words_fd, *held),
+            start_new_session=True,
+        )
     os.close(log)
     assert conductor.stdin is not None
     with conductor.stdin as pipe:
