@@ -192,12 +192,21 @@ def _last(plan):
     return "[[phase]]\nnumber = 2" + plan.partition("number = 3")[2] + f"tasks_max = {TASKS}\n"
 
 
+def until_it_plays(ramp, playing):
+    """Start the ramp until its last phase runs, from which a late frame of a busy machine may keep it."""
+    for _ in range(3):
+        client = ramp.start(*RAMP, "--tries", "1", *command_of(playing), env=playing.env)
+        until(lambda: playing.mark.exists() or client.poll() is not None, 60)  # noqa: B023
+        if playing.mark.exists():
+            return client
+    raise AssertionError(client.communicate(timeout=60))
+
+
 @pytest.mark.parametrize("victim", ["ramp.process", "guard.process", "canary.py"])
 def test_a_process_of_a_ramp_killed_at_any_moment_leaves_nobody(ramp, play, victim):
     playing = play("stopped tree, zombies, slow balloon, output flood")
     after = moment(SEED, victim, 0.0, 0.8)
-    client = ramp.start(*RAMP, "--tries", "1", *command_of(playing), env=playing.env)
-    assert until(playing.mark.exists, 60), client.communicate(timeout=60)
+    client = until_it_plays(ramp, playing)
     time.sleep(after)
     pid = process_of(client, victim)
     if pid is not None:  # the load ended first

@@ -9,7 +9,7 @@ from conftest import until
 from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.loop import Loop
 from steadyrun.guard.rules import rules_of
-from steadyrun.model.containment import BackendName, Capability
+from steadyrun.model.containment import Capability
 from steadyrun.model.event import Acted
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
@@ -71,11 +71,11 @@ class Guarded:
         return None
 
 
-@pytest.fixture
-def guarded(backend_named):
-    backend = backend_named(BackendName.CGROUP1)
+@pytest.fixture(params=["systemd", "cgroup2", "cgroup1"])
+def guarded(request, every_backend):
+    backend = every_backend(request.param)
     if Capability.CPU_MAX not in backend.capabilities:
-        pytest.skip("no cpu hierarchy can be used here")
+        pytest.skip("its CPU controller cannot be used here")
     made = []
 
     def make(**options):

@@ -1,32 +1,15 @@
 """The `systemd` and `cgroup2` backends on the real machine: the contract suite, and whole runs."""
 
 import json
-import re
 import shlex
 
 import pytest
 from looking import identities, look
+from suites import PLACES, run_in
 from testbed.program import PYTHON, REPOSITORY, copy_repository
 from testbed.recipe import OLDEST, chosen_suite
 
-PYTEST = f"{PYTHON} -m pytest -q -rs"
 SUITES = "tests/contract tests/real/test_contain_hostile.py"
-LEAF = """#!/bin/sh
-own=/sys/fs/cgroup$(sed s/^0::// /proc/self/cgroup)
-mkdir $own/main && echo $$ > $own/main/cgroup.procs && exec "$@"
-"""
-"""Leaves the root of its delegated unit empty, as whoever uses one has to."""
-DELEGATED = f"systemd-run -q --pipe --wait -p Delegate=yes -p WorkingDirectory={REPOSITORY} -p User="
-PLACES = {
-    "systemd as root": ("root", "systemd", ""),
-    "systemd as a user": ("desk", "systemd", ""),
-    "cgroup2 as root": ("root", "cgroup2", f"{DELEGATED}root /usr/local/bin/leaf "),
-    "cgroup2 as a user": ("root", "cgroup2", f"{DELEGATED}desk /usr/local/bin/leaf "),
-    "cgroup2 in a user's own scope": (
-        "desk", "cgroup2", "systemd-run -q --user --scope -p Delegate=yes /usr/local/bin/leaf ",
-    ),
-}  # fmt: skip
-"""Who logs in, the backend, and what the tests are started with."""
 UNITS = "find /sys/fs/cgroup -name 'steadyrun-*'"
 HOSTILE = ("detach", "stopped", "zombies", "headless", "forker")
 TOKEN = "STEADYRUN_TEST_TOKEN=vm"
@@ -36,16 +19,11 @@ BEARING = f"grep -lsz '^{TOKEN}$' /proc/[0-9]*/environ"
 @pytest.mark.deadline(600)
 @pytest.mark.parametrize("place", PLACES)
 def test_the_contract_and_the_hostile_loads(machine, guest, place):
-    user, backend, start = PLACES[place]
-    copy_repository(guest)
-    guest.write("/usr/local/bin/leaf", LEAF, mode="755")
-    suites = f"cd {REPOSITORY} && {start}{PYTEST} {SUITES} -k '{backend} and not without' 2>&1"
-    done = machine.guest(user).run(suites, seconds=540, check=False)
-    told = done.out.strip().splitlines()[-1] if done.out.strip() else "nothing"
-    assert done.code == 0, done
-    passed = re.match(r"(\d+) passed", told)
-    assert passed, told
-    assert int(passed[1]) >= 34, done  # all of it; a user skips the 3 that only a privileged load can do
+    ran = run_in(place, machine, SUITES, seconds=540)
+    assert ran.code == 0, ran.told
+    assert ran.passed.total() >= 34, (
+        ran.told
+    )  # all of it; a user skips the 3 that only a privileged load can do
     assert guest.out(UNITS) == ""
 
 

@@ -55,6 +55,8 @@ elif last.get('label') == '3' and last['state'] == 'RUNNING':
 else:
     sys.exit(1)
 """
+DOWN_ONCE = re.compile("the machine went down once( and [^.]+)? on the way")
+"""What there was beside it, where a busy host cost a try or two."""
 TRIES = 5
 """The testbed's host may be busy: a frame that is late for that reason ends a ramp as it has to."""
 
@@ -130,7 +132,7 @@ def test_the_next_start_goes_on_more_carefully_and_finishes(start_machine, crash
     assert page.index("Careful") < page.index("CRASHED (machine)")
     assert "- System crashes: 1\n- Reboots: 1\n" in page
     assert boot[:8] in page, "the evidence names the boot that ended"
-    assert "the machine went down once on the way" in page
+    assert DOWN_ONCE.search(page)
     assert "held throughout" not in page
     assert re.search(r"Loosened up to\*\*: Most \(with 245 MiB instead of 600 MiB\)", page)
     assert "storm" not in page
