@@ -226,6 +226,37 @@ def test_two_runs_together_are_not_promised_more_than_there_is(steadyrun):
     first.communicate(timeout=20)
 
 
+def test_of_several_that_start_at_once_none_is_promised_what_another_was(steadyrun):
+    """Each with a limit of its own choice, a part of what there is: the parts add up to less than all."""
+    together = [
+        steadyrun.start("run", "--json", f"{n}.json", "--", "sh", "-c", "echo up; sleep 300")
+        for n in range(4)
+    ]
+    assert [run.stdout.readline() for run in together] == ["up\n"] * 4
+    available = int(re.search(r"MemAvailable: +(\d+)", Path("/proc/meminfo").read_text())[1]) * 1024
+    steadyrun("stop", "--now", "--all")
+    for run in together:
+        run.communicate(timeout=20)
+    limits = [json.loads((steadyrun.cwd / f"{n}.json").read_text())["memory_max_bytes"] for n in range(4)]
+    assert len(set(limits)) == 4, "each saw the one before"
+    assert sum(limits) < available
+
+
+def test_a_plan_leaves_out_what_another_run_was_promised(steadyrun):
+    def most():
+        said = steadyrun("ramp", "--dry-run").stdout
+        return int(re.search(r"The loads get at most (\d+) MiB;", said)[1])
+
+    alone = most()
+    available = int(re.search(r"MemAvailable: +(\d+)", Path("/proc/meminfo").read_text())[1])
+    run = steadyrun.start("run", "--memory", f"{available * 3 // 4}K", "--", "sh", "-c", "echo up; sleep 300")
+    assert run.stdout.readline() == "up\n"
+    beside = most()
+    steadyrun("stop", "--now")
+    run.communicate(timeout=20)
+    assert beside < alone
+
+
 def test_the_load_runs_with_ordinary_priority_and_as_the_first_victim(steadyrun):
     done = steadyrun(
         "run", "-q", "--memory", "100M", "--", "python3", "-c",

@@ -103,7 +103,7 @@ def test_what_others_use_no_load_is_promised():
     plan = default_plan(effective_ram=ram, reserve=reserve, available=available)
     most = plan.phases[-1].limits.memory_max
     assert (available - reserve.reserve) * 0.9 < most < available - reserve.reserve
-    assert "loads get 1500 MiB that are available less the reserve 683 MiB" in plan.phases[-1].scaled
+    assert "loads get 1500 MiB that others leave less the reserve 683 MiB" in plan.phases[-1].scaled
 
 
 def test_a_machine_that_has_nothing_left_is_told_by_its_baseline_not_by_the_plan():

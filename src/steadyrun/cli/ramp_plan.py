@@ -7,7 +7,11 @@ import os
 import shlex
 
 from steadyrun.cli.settings import Settings
-from steadyrun.errors import UsageError
+from steadyrun.contain.choose import choose
+from steadyrun.contain.facts import read_facts
+from steadyrun.contain.open import open_backend
+from steadyrun.contain.promises import still_promised
+from steadyrun.errors import SteadyrunError, UsageError
 from steadyrun.kernel.reader import available_memory
 from steadyrun.model.containment import BackendName, Choice
 from steadyrun.model.machine import MachineFacts, reserve_for
@@ -52,7 +56,7 @@ def plan_for(
         plan = default_plan(
             effective_ram=ram,
             reserve=reserve,
-            available=available_memory(),
+            available=_left(),
             argv=args.argv,
             problem=None,
             goal=None,
@@ -72,6 +76,17 @@ def plan_for(
         if phase.load.kind is LoadKind.COMMAND:
             expect_command(phase.load.argv[0])
     return plan
+
+
+def _left() -> Bytes | None:
+    """Return what is available less what the loads that run now were promised, in bytes."""
+    available = available_memory()
+    facts = read_facts()
+    try:
+        promised = still_promised(open_backend(choose(facts).backend, facts))
+    except SteadyrunError:  # there is no containment: said by whoever needs one
+        promised = 0
+    return None if available is None else Bytes(max(0, available - promised))
 
 
 def _read(path: str, user: RunAs | None) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from steadyrun.contain.decide import decide, reasons
 from steadyrun.contain.first_move import FirstMove
 from steadyrun.contain.open import open_backend
-from steadyrun.contain.promises import promised_here
+from steadyrun.contain.promises import Turn, promised_here
 from steadyrun.contain.spawn import inheritable_fds
 from steadyrun.errors import CannotContainError, SteadyrunError
 from steadyrun.guard.allowance import Promise, choose_limits, room_for_new
@@ -144,7 +144,12 @@ class _Run:
             warn(f"limits are polled, not enforced ({reasons(choice)}); `steadyrun doctor` says more")
         self._owners: Owners | None = None
         self._journal = self._open_journal()
-        self.limits = self._limits()
+        self._turn = Turn(self.backend)
+        try:
+            self.limits = self._limits()
+        except BaseException:
+            self._turn.over()
+            raise
 
     def carry_out(self, others: tuple[int, ...]) -> LoadOutcome:
         plan = self.backend.plan(f"{self.run_id}-1")
@@ -170,6 +175,7 @@ class _Run:
 
     def close(self) -> None:
         self._first_move.over()
+        self._turn.over()
         if self._journal is not None:
             self._journal.close()
         if self._owners is not None:
@@ -195,6 +201,7 @@ class _Run:
 
     def _get_ready(self, intent: int | None, made: ContainmentMade) -> None:
         """Do what is left to do before the release; the longer the first move had, the less it waits."""
+        self._turn.over()  # the promise can be seen
         self._note(intent, made)
         for name in NEEDED_LATER:
             import_module(name)

@@ -72,7 +72,7 @@ def room_of(effective_ram: Bytes, available: Bytes | None, reserve: Reserve) -> 
 
     Args:
         effective_ram: What there would be if nothing else ran.
-        available: What the machine's others leave now (MemAvailable); `None`: not known, all of it.
+        available: What others leave now (MemAvailable less promises); `None`: not known, all of it.
         reserve: What a load never gets.
     """
     room = effective_ram - reserve.reserve

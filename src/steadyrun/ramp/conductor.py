@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from steadyrun.contain.base import Backend
+from steadyrun.contain.promises import still_promised
 from steadyrun.desktop.power import on_battery
 from steadyrun.errors import SteadyrunError, UnhealthyBaselineError
 from steadyrun.guard.frames import FramesReader
@@ -84,6 +85,7 @@ class Conductor:
 
     def _carry_out(self) -> tuple[int, str, str]:
         baseline, first = self._baseline()
+        ceiling = self._ceiling(baseline)
         self._prove()
         usual = usual_of(first)
         setting = Setting(
@@ -94,7 +96,7 @@ class Conductor:
             step = next_step(
                 self._order.plan,
                 self._ledger.own_attempts(),
-                ceiling=self._ceiling(baseline),
+                ceiling=ceiling,
                 effective_ram=self._effective_ram,
                 carried=self._ledger.carried,
             )
@@ -105,9 +107,15 @@ class Conductor:
             self._stop_here()
 
     def _ceiling(self, baseline: Baseline) -> Bytes:
-        """Return the most that a load is given; under `--force` phase 1 is begun however little there is."""
+        """Return the most that a load is given, beside what others' loads were promised.
+
+        Under `--force` phase 1 is begun however little there is.
+        """
         first = self._order.plan.phases[0].limits.memory_max or Bytes(0)
-        return max(room_of(self._effective_ram, baseline.mem_available, self._reserve), first)
+        left = baseline.mem_available
+        if left is not None:
+            left = Bytes(max(0, left - still_promised(self._backend)))
+        return max(room_of(self._effective_ram, left, self._reserve), first)
 
     def _phase(self, runner: AttemptRunner, step: RunPhase) -> None:
         attempt = _ready(step, serial=len(self._ledger.record.attempts) + 1)

@@ -99,7 +99,7 @@ def default_plan(
     Args:
         effective_ram: Bytes; with `reserve` it gives the most a load may have.
         reserve: What a load never gets.
-        available: What is available now, bytes: what others use no load can have. `None`: not known.
+        available: What others leave now, bytes: available, and promised to no other load. `None`: not known.
         argv: The user's command for the last phase; empty takes the built-in storm.
         problem: What brings the machine down, in the user's words; for the log.
         goal: What the ramp is to reach, in the user's words; for the log.
@@ -119,7 +119,7 @@ def default_plan(
     limits = phase_limits(ceiling)
     there = f"effective RAM {format_size(effective_ram)}"
     if ceiling < most:
-        there = f"{format_size(available)} that are available"
+        there = f"{format_size(available)} that others leave"
     room = f"{there} less the reserve {format_size(reserve.reserve)}"
     hogs = tuple(
         _hog_phase(n, row, limit, room) for n, (row, limit) in enumerate(zip(_HOGS, limits, strict=False), 1)
