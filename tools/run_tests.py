@@ -22,6 +22,9 @@ LEVELS = ("unit", "property", "replay", "contract", "real")
 SIDE_BY_SIDE = ("unit", "property")
 INSIDE = {"vm": "vm/protect"}
 """A level within the folder of another."""
+AGAIN = {"vm": 3}
+"""Levels on an emulated machine, whose time is the host's: up to so many tests that failed get one second
+try, and it is told which. What fails twice is a failure, and so is what fails among more."""
 COMMAND = ROOT / ".venv-wheel" / "bin" / "steadyrun"
 OURS, TESTBED = "STEADYRUN_", "STEADYRUN_TESTBED_"
 """Of the environment's settings only the testbed's reach the tests."""
@@ -37,6 +40,8 @@ class Level(NamedTuple):
     ran: int
     skipped: int
     seconds: float
+    again: tuple[str, ...] = ()
+    """Tests that passed at their second try only."""
 
     @property
     def failed(self) -> bool:
@@ -58,6 +63,8 @@ def main(names: list[str]) -> int:
     for level in levels:
         mark = "FAILED" if level.failed else "ok"
         print(f"{level.name:<10}{level.ran:>5}{level.skipped:>9}{level.seconds:>9.0f}  {mark}")
+        for name in level.again:
+            print(f"{'':<10}at the second try: {name}")
     return 1 if any(level.failed for level in levels) else 0
 
 
@@ -71,20 +78,31 @@ def run(name: str, *, live: bool = False) -> Level:
     environment = {k: v for k, v in os.environ.items() if k.startswith(TESTBED) or not k.startswith(OURS)}
     environment["STEADYRUN_COMMAND"] = str(COMMAND)
     began = monotonic()
+    words = [f"tests/{name}", *([f"--ignore=tests/{INSIDE[name]}"] if name in INSIDE else [])]
+    code, ran, skipped, failed = pytest(head, words, environment, live=live)
+    if 0 < len(failed) <= AGAIN.get(name, 0):
+        print(f"\n== tests/{name}, a second try for {len(failed)} that failed", flush=True)
+        code, *_ = pytest(head, list(failed), environment, live=live)
+    else:
+        failed = ()
+    if code == NOTHING_COLLECTED:
+        print(f"tests/{name}: no test was found")
+    return Level(name, code, ran, skipped, monotonic() - began, failed if code == 0 else ())
+
+
+def pytest(
+    head: str, words: list[str], environment: dict[str, str], *, live: bool
+) -> tuple[int, int, int, tuple[str, ...]]:
+    """Run pytest; return its exit code, how many ran and were skipped, and the names of those that failed."""
     with TemporaryDirectory() as folder:
         result = Path(folder) / "junit.xml"
-        words = [sys.executable, "-m", "pytest", "-rs", f"tests/{name}", f"--junitxml={result}"]
-        words += [f"--ignore=tests/{INSIDE[name]}"] if name in INSIDE else []
+        line = [sys.executable, "-m", "pytest", "-rs", *words, f"--junitxml={result}"]
         ended = subprocess.run(
-            words, cwd=ROOT, env=environment, check=False, capture_output=not live, text=True
+            line, cwd=ROOT, env=environment, check=False, capture_output=not live, text=True
         )
         if not live:
             print(head, ended.stdout, ended.stderr, sep="\n", flush=True)
-        code = ended.returncode
-        ran, skipped = counts(result)
-    if code == NOTHING_COLLECTED:
-        print(f"tests/{name}: no test was found")
-    return Level(name, code, ran, skipped, monotonic() - began)
+        return ended.returncode, *counts(result), failures(result)
 
 
 def counts(result: Path) -> tuple[int, int]:
@@ -96,6 +114,17 @@ def counts(result: Path) -> tuple[int, int]:
         return 0, 0
     total, skipped = int(suite.get("tests", "0")), int(suite.get("skipped", "0"))
     return total - skipped, skipped
+
+
+def failures(result: Path) -> tuple[str, ...]:
+    """Return the tests that failed, or whose fixtures did, as pytest takes them: `tests/x/test_y.py::name`."""
+    if not result.exists():
+        return ()
+    cases = ElementTree.parse(result).getroot().iter("testcase")
+    bad = (case for case in cases if case.find("failure") is not None or case.find("error") is not None)
+    return tuple(
+        dict.fromkeys(f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}" for case in bad)
+    )
 
 
 if __name__ == "__main__":
