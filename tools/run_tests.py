@@ -117,7 +117,7 @@ def counts(result: Path) -> tuple[int, int]:
 
 
 def failures(result: Path) -> tuple[str, ...]:
-    """Return the tests that failed, or whose fixtures did, as pytest takes them: `tests/x/test_y.py::name`."""
+    """Return the tests that failed, or whose fixtures did: `tests/x/test_y.py::name`."""
     if not result.exists():
         return ()
     cases = ElementTree.parse(result).getroot().iter("testcase")
