@@ -1,18 +1,20 @@
 """The owner's lock: held while the owner lives, seen by everybody else, never outliving it."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 
 import pytest
-from journal_values import BOOT, a_header, opened
+from journal_values import BOOT, OTHER_BOOT, a_header, opened
 
 from conftest import until
+from steadyrun.cli.records import running
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.guard.recovery import recover
 from steadyrun.journal.owners import Owners
-from steadyrun.kernel.reader import pid_started
+from steadyrun.kernel.reader import boot_id, pid_started
 
 GONE = 2**22 - 3
 
@@ -66,11 +68,29 @@ def test_recovery_leaves_an_owned_run_alone_though_its_pid_is_not_here(folder):
         assert journal.record("r1").end is not None
 
 
+def of_this_process(run_id="r1", *, boot):
+    me = os.getpid()
+    return a_header(run_id, boot_id=boot, pid=me, pid_started=pid_started(me))
+
+
 def test_a_run_of_an_older_version_is_known_by_its_process(folder):
     with opened(folder) as journal:
-        me = os.getpid()
-        journal.begin_run(a_header("r1", boot_id=BOOT, pid=me, pid_started=pid_started(me)))
+        journal.begin_run(of_this_process(boot=boot_id()))
         assert recover(journal).told == ()
+        assert [run.run_id for run in running(journal)] == ["r1"]
+
+
+@pytest.mark.parametrize("locks", ["never any", "a file of them", "the caller's own"])
+def test_a_process_with_the_pid_and_the_ticks_of_another_boots_run_is_not_its_owner(folder, locks):
+    """An early service gets the same pid and the same ticks at each boot."""
+    with opened(folder) as journal, contextlib.ExitStack() as opened_locks:
+        journal.begin_run(of_this_process(boot=OTHER_BOOT))
+        owners = None
+        if locks != "never any":
+            owners = opened_locks.enter_context(Owners(str(folder)))
+        assert running(journal) == ()
+        assert len(recover(journal, owners=owners if "own" in locks else None).told) == 1
+        assert journal.record("r1").end is not None
 
 
 HOLD = """

@@ -7,11 +7,11 @@ import pwd
 from collections.abc import Iterable
 
 from steadyrun.errors import SteadyrunError, UsageError
-from steadyrun.journal.owners import living
+from steadyrun.journal.owners import living, process_lives
 from steadyrun.journal.place import state_dir
 from steadyrun.journal.rows import RunRow
 from steadyrun.journal.write import Journal, open_journal
-from steadyrun.kernel.reader import boot_id, pid_alive
+from steadyrun.kernel.reader import boot_id
 from steadyrun.model.record import RunHeader, RunKind
 from steadyrun.report.files import write_atomic
 from steadyrun.report.rights import rights_of
@@ -72,7 +72,7 @@ def running(journal: Journal) -> tuple[RunRow, ...]:
 
 def is_seen(run: RunRow) -> bool:
     """Tell whether the process of a run is one that this pid namespace shows."""
-    return pid_alive(run.pid, run.pid_started)
+    return process_lives(run)
 
 
 def find_run(journal: Journal, asked: str | None, *, kind: RunKind | None = None) -> str:

@@ -7,7 +7,7 @@ whoever holds the lock on its own byte of one file beside the journal: an open f
 and which the kernel lets go with its owner, however that ends. The lock is taken before the run is in
 the journal and held until all is undone. It judges nothing else and never touches the journal.
 
-Runs that an older steadyrun began hold no lock: for them pid and start time are still asked, too.
+Runs that an older steadyrun began hold no lock: for them boot, pid and start time are still asked, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from steadyrun.errors import JournalUnwritableError
-from steadyrun.kernel.reader import pid_alive
+from steadyrun.kernel.reader import boot_id, pid_alive
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -97,7 +97,7 @@ class Owners:
         Raises:
             JournalUnwritableError: It cannot be told.
         """
-        return self.has_other(run.run_id) or pid_alive(run.pid, run.pid_started)
+        return self.has_other(run.run_id) or process_lives(run)
 
     def close(self) -> None:
         """Close the file: with its last copy all that was owned through it is nobody's."""
@@ -112,6 +112,18 @@ class Owners:
         )
 
 
+def process_lives(run: RunRow) -> bool:
+    """Tell whether the very process that began a run is seen from here and runs.
+
+    Start times count from the boot (proc_pid_stat(5), field 22): early services get the same pid and the
+    same ticks at each, so the boot belongs to the identity.
+
+    Raises:
+        JournalUnwritableError: The id of this boot cannot be read.
+    """
+    return run.boot_id == boot_id() and pid_alive(run.pid, run.pid_started)
+
+
 def living(directory: str, runs: tuple[RunRow, ...]) -> frozenset[str]:
     """Return the ids of those runs that somebody looks after.
 
@@ -121,7 +133,7 @@ def living(directory: str, runs: tuple[RunRow, ...]) -> frozenset[str]:
     if not os.path.lexists(
         os.path.join(directory, OWNERS)
     ):  # never held; a full disk may have no room for it
-        return frozenset(run.run_id for run in runs if pid_alive(run.pid, run.pid_started))
+        return frozenset(run.run_id for run in runs if process_lives(run))
     with Owners(directory) as owners:
         return frozenset(run.run_id for run in runs if owners.lives(run))
 
