@@ -1,6 +1,9 @@
 """The unit of a load: what it is started with, what it is told, and what is believed of the answer."""
 
 import os
+import shutil
+import signal
+import subprocess
 
 import pytest
 from fake_bus import FailureError, FakeSystemd
@@ -195,6 +198,27 @@ def test_everybody_in_the_unit_but_its_holder_counts_as_the_load(tree):
     tree.write(tree.plan.directories[0], **{"cgroup.procs": f"1\n{os.getpid()}\n"})
     assert held.pids() == (os.getpid(),)
     held.close()
+
+
+def test_a_process_of_another_pid_namespace_is_not_taken_for_our_own_process_group(tree):
+    """It is listed as 0. The removal runs in a process group of its own, which such a signal would end."""
+    tree.make()
+    with subprocess.Popen(["sleep", "60"]) as left:
+        try:
+            tree.write(tree.unit, **{"cgroup.procs": f"0\n{left.pid}\n"})
+            remover = os.fork()
+            if remover == 0:
+                try:
+                    os.setpgid(0, 0)
+                    held = tree.backend.reopen_planned(tree.plan)
+                    shutil.rmtree(tree.plan.directories[1])  # the kernel's files are no hindrance, these are
+                    os._exit(0 if not held.remove() else 1)
+                finally:
+                    os._exit(2)
+            assert os.waitstatus_to_exitcode(os.waitpid(remover, 0)[1]) == 0
+            assert left.wait(10) == -signal.SIGTERM
+        finally:
+            left.kill()
 
 
 @pytest.mark.parametrize("result", ["failed", "timeout"])

@@ -148,7 +148,11 @@ class SystemdContainment:
         return tuple(pid for pid in sorted(self._listed()) if is_alive(pid))
 
     def _listed(self) -> set[int]:
-        return {pid for pid in self._unit.pids() if pid > 0} - {self._holder_pid}
+        return self._seen() - {self._holder_pid}
+
+    def _seen(self) -> set[int]:
+        # A process of another pid namespace reads as 0, which kill(2) takes for our own process group.
+        return {pid for pid in self._unit.pids() if pid > 0}
 
     def kill(self) -> None:
         """Send SIGKILL to everything in the leaf, and to what is elsewhere in the unit. Does not wait."""
@@ -193,7 +197,7 @@ class SystemdContainment:
 
     def _end_rest(self) -> None:
         """Ask what is left in the unit to end: the holder, which does so at once, and cleanly."""
-        for pid in self._unit.pids():
+        for pid in self._seen():
             try:
                 os.kill(pid, signal.SIGTERM)
             except OSError:
