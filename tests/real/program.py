@@ -27,6 +27,8 @@ class Program:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("STEADYRUN_", "SUDO_"))}
         self.env |= {"STEADYRUN_STATE_DIR": str(self.state), "XDG_CONFIG_HOME": str(folder / "config")}
         self.started = []
+        self.before = ()
+        """Words before the command: what it is started by (`setpriv ...`)."""
 
     def start(self, *words, **options):
         options = {
@@ -36,8 +38,9 @@ class Program:
         } | options
         env = self.env | options.pop("env", {})
         process = subprocess.Popen(
-            [executable(), *map(str, words)], cwd=options.pop("cwd", self.cwd), env=env, text=True, **options
-        )
+            [*self.before, executable(), *map(str, words)], cwd=options.pop("cwd", self.cwd), env=env,
+            text=True, **options,
+        )  # fmt: skip
         self.started.append(process)
         return process
 

@@ -283,6 +283,44 @@ def test_as_root_for_a_user_the_command_is_that_user(steadyrun):
     assert done.stdout == "65534\n"
 
 
+WITHOUT_KILL = ("setpriv", "--bounding-set=-kill", "--inh-caps=-kill")
+"""Root that may not signal another user's processes, like everybody else (capabilities(7), CAP_KILL)."""
+ANOTHER_USER = ("setpriv", "--reuid=65533", "--regid=65533", "--clear-groups")
+
+
+@pytest.fixture
+def without_kill(steadyrun):
+    """Run the command where another user's process is not its to signal, as sudo is not a user's."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("needs root and setpriv (util-linux) for a load of another user")
+    steadyrun.before = WITHOUT_KILL
+    return steadyrun
+
+
+def test_another_users_process_in_the_load_has_its_grace_and_is_ended_with_it(without_kill):
+    began = time.monotonic()
+    done = without_kill("run", "--timeout", "0.5s", "--", *ANOTHER_USER, "sh", "-c", "echo $$; sleep 60")
+    assert (done.returncode, "Traceback" in done.stderr) == (124, False), done.stderr
+    assert "wall time" in done.stderr
+    assert has_ended(int(done.stdout))
+    assert 5.0 < time.monotonic() - began < 20  # it did not hear the TERM, and nothing ended it before
+
+
+def test_another_users_command_at_its_memory_limit_is_told_as_such(without_kill):
+    hog = f"python3 -c '{HOG}'; exit 0"
+    done = without_kill("run", "--memory", "64M", "--", *ANOTHER_USER, "sh", "-c", hog)
+    assert done.returncode == 137, done.stderr
+    assert "killed at its memory limit, 64 MiB" in done.stderr
+
+
+def test_a_term_that_another_users_command_cannot_be_given_does_not_end_its_guard(without_kill):
+    run = without_kill.start("run", "-q", "--", *ANOTHER_USER, "sh", "-c", "echo up; sleep 1; exit 9")
+    assert run.stdout.readline() == "up\n"
+    run.send_signal(signal.SIGTERM)
+    _, err = run.communicate(timeout=20)
+    assert (run.returncode, err) == (9, "")
+
+
 @pytest.mark.parametrize("when", ["at once", "later"])
 def test_a_guard_killed_with_minus_nine_leaves_nobody(steadyrun, when):
     script = "trap '' TERM HUP; setsid sleep 300 & echo $! $$; sleep 300"

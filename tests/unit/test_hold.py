@@ -1,9 +1,15 @@
-"""What a backend hears of a load before it is made."""
+"""What a backend hears of a load before it is made, and whom a signal to the load reaches."""
+
+import os
+import signal
 
 import pytest
 
-from steadyrun.guard.hold import Streams, prepare
+from conftest import until
+from steadyrun.contain.fake import FakeBackend
+from steadyrun.guard.hold import Hold, Streams, prepare
 from steadyrun.model.limits import Limits
+from steadyrun.model.plan import Member, RunAs
 
 
 class HeardError(Exception):
@@ -23,3 +29,34 @@ def test_the_wall_time_is_no_managers_business_where_a_terminal_may_stop_the_loa
     with pytest.raises(HeardError) as heard:
         prepare(Hears(), None, limits, (), Streams(), run_as=None, new_session=new_session)
     assert heard.value.args == (limits._replace(wall_time=wall_time),)
+
+
+@pytest.fixture
+def of_two_users():
+    """A hold of two members, of users 65533 and 65534."""
+    backend = FakeBackend()
+    member = Member(("sleep", "60"), "/", {"PATH": os.defpath})
+    plan = backend.plan(f"test-{os.urandom(8).hex()}")
+    held = prepare(backend, plan, Limits(), (), Streams(), run_as=None, new_session=False)
+    try:
+        for uid in (65533, 65534):
+            user = RunAs(uid, uid, (), str(uid), "/")
+            held.fill((member,), Streams(), run_as=user, new_session=False)
+        held.release()
+        assert [w.start_error() for w in held.members.values()] == [None, None]
+        yield held
+    finally:
+        held.abandon()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for processes of two users")
+@pytest.mark.parametrize(("deed", "number"), [(Hold.term, signal.SIGTERM), (Hold.kill, signal.SIGKILL)])
+def test_a_process_that_is_not_ours_to_signal_keeps_no_other_one_from_its_signal(of_two_users, deed, number):
+    theirs, ours = of_two_users.members.values()
+    os.seteuid(65534)
+    try:
+        deed(of_two_users)
+    finally:
+        os.seteuid(0)
+    assert until(lambda: ours.ended_by() == number)
+    assert theirs.ended_by() is None

@@ -1,4 +1,5 @@
 import os
+import re
 
 from steadyrun.guard.killing import NEWS_EVERY, STUCK_AFTER, Killing, stuck
 from steadyrun.units import Seconds
@@ -42,3 +43,21 @@ def test_of_many_that_do_not_die_a_few_are_named():
     assert finding.title.count("(") == 5
     assert "and 4 more" in finding.title
     assert "(unknown)" in finding.title
+
+
+def test_who_is_not_ours_to_kill_is_told_from_who_waits():
+    read_end, write_end = os.pipe()
+    asker = os.fork()
+    if asker == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setresuid(65534, 65534, 65534)
+            os.write(write_end, stuck((1, os.getpid()), Seconds(10.0)).title.encode())
+        finally:
+            os._exit(0)
+    os.waitpid(asker, 0)
+    title = os.read(read_end, 4096).decode()
+    os.close(read_end)
+    os.close(write_end)
+    assert re.search(r"\b1 \(\w, [^)]*, not ours to kill\)", title)
+    assert re.search(rf"\b{asker} \(R, \w+\)", title)

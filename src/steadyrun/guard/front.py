@@ -15,7 +15,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from steadyrun.guard.hold import Hold, Streams
+from steadyrun.guard.hold import Hold, Streams, signal_and_wake
 from steadyrun.model.outcome import Ending, LoadOutcome
 
 if TYPE_CHECKING:
@@ -155,13 +155,9 @@ def _hear(signals: Signals, loop: Loop) -> None:
 
 
 def _forward(loop: Loop, number: int) -> None:
-    """Pass a signal on to the command itself; a stopped one is woken to hear it."""
+    """Pass a signal on to the command itself."""
     for pid in list(loop.hold.members):
-        for each in (number, signal.SIGCONT):
-            try:
-                os.kill(pid, each)
-            except ProcessLookupError:
-                break
+        signal_and_wake(pid, number)
 
 
 def _stop_with_the_load(loop: Loop) -> None:

@@ -164,24 +164,24 @@ class Hold:
         return MemberExit(pid, code if code >= 0 else None, -code if code < 0 else None)
 
     def term(self) -> None:
-        """Ask everything in it to end; a stopped process is woken so that it hears it."""
+        """Ask everything in it to end."""
         for pid in {*self.containment.pids(), *self._strays()}:
-            for number in (signal.SIGTERM, signal.SIGCONT):
-                try:
-                    os.kill(pid, number)
-                except ProcessLookupError:
-                    break
+            signal_and_wake(pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill everything in it, and the members and what they left wherever it is."""
+        """Kill everything in it, and the members and what they left wherever it is.
+
+        Never raises for a process that the kernel does not let us kill: `cgroup.kill` takes it all the same,
+        and where there is none it counts among those that are left.
+        """
         self.containment.kill()
         if self._orphans is not None:
             self._orphans.kill(self._strays())
         for waiting in self.members.values():
             try:
                 signal.pidfd_send_signal(waiting.pidfd, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            except OSError:
+                continue
 
     def left(self) -> int:
         """Count what lives in it, and what left it as far as that is known."""
@@ -221,6 +221,19 @@ class Hold:
             waiting.close()
         self.members.clear()
         self.remove()
+
+
+def signal_and_wake(pid: int, number: int) -> None:
+    """Send a signal to a process of the load; a stopped one is woken so that it hears it.
+
+    One that is gone is passed over, and so is one that is not ours to signal: a load may hold processes of
+    another user (sudo, a sandbox's helper, the subordinate ids of a rootless container; kill(2), EPERM).
+    """
+    try:
+        os.kill(pid, number)
+        os.kill(pid, signal.SIGCONT)
+    except (ProcessLookupError, PermissionError):
+        pass
 
 
 def prepare(

@@ -7,6 +7,8 @@ disk or a dead NFS server, without end (signal(7), "uninterruptible"; proc_pid_s
 
 from __future__ import annotations
 
+import os
+
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.units import Seconds, format_duration
@@ -70,4 +72,17 @@ def stuck(pids: tuple[int, ...], after: Seconds) -> Finding:
 def _state(pid: int) -> str:
     """Return `D, dd`: state and name, from a file that never waits for the process (not `cmdline`)."""
     name, _, rest = (read_text(f"/proc/{pid}/stat") or "").partition("(")[2].rpartition(")")
-    return f"{rest.split()[0]}, {name}" if rest.split() else "unknown"
+    if not rest.split():
+        return "unknown"
+    return f"{rest.split()[0]}, {name}" + (", not ours to kill" if _is_refused(pid) else "")
+
+
+def _is_refused(pid: int) -> bool:
+    """Tell whether it is another user's, so that the kernel does not let us signal it (kill(2), EPERM)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except ProcessLookupError:
+        pass
+    return False
