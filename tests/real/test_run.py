@@ -6,9 +6,11 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+import denying
 import pytest
 from program import executable, has_ended
 
@@ -189,6 +191,14 @@ def test_ctrl_z_stops_the_load_too_and_fg_goes_on(steadyrun):
     assert until(lambda: ticks.stat().st_size > size)
     os.killpg(run.pid, signal.SIGTERM)
     run.communicate(timeout=20)
+
+
+def test_a_start_where_close_range_is_denied_is_a_start_like_any_other(steadyrun):
+    """By a container's seccomp filter, as ENOSYS; a kernel before 5.9 says the same."""
+    steadyrun.before = (sys.executable, "-I", "-S", denying.__file__, str(denying.CLOSE_RANGE))
+    list_fds = "import os; print([fd for fd in range(9999) if os.path.exists(f'/proc/self/fd/{fd}')])"
+    done = steadyrun("run", "--memory", "100M", "--", "python3", "-c", list_fds, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[0, 1, 2]\n", "")
 
 
 @pytest.mark.parametrize("command", ["sleep 300", "trap '' TERM; while :; do sleep 1; done"])

@@ -1,15 +1,19 @@
 """The barrier: real children, no cgroup."""
 
+import contextlib
 import errno
 import os
 import signal
 import stat
+import subprocess
 import sys
 import time
 
+import denying
 import pytest
 
-from steadyrun.contain.spawn import inheritable_fds, spawn_member
+from conftest import until
+from steadyrun.contain.spawn import inheritable_fds, spans, spawn_member
 from steadyrun.model.plan import Member, RunAs
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
@@ -259,6 +263,49 @@ def test_no_descriptor_but_the_streams_is_handed_on(spawned):
         os.close(low)
         os.close(high)
     assert child.run()[1] == "[0, 1, 2]\n"
+
+
+@pytest.mark.parametrize(
+    ("fds", "expected"),
+    [
+        ((), []),
+        ((3,), [(3, 4)]),
+        ((5, 3, 4), [(3, 6)]),
+        ((9, 3, 4, 200, 10), [(3, 5), (9, 11), (200, 201)]),
+    ],
+)
+def test_descriptors_are_closed_in_ranges_that_hold_nothing_else(fds, expected):
+    assert spans(fds) == expected
+
+
+SPAWN = f"""
+import os, sys
+from steadyrun.contain.spawn import spawn_member
+from steadyrun.model.plan import Member
+os.dup2(0, 200)
+waiting = spawn_member(Member((sys.executable, "-I", "-S", "-c", {LIST_FDS!r}), "/", {{}}))
+waiting.release()
+print(waiting.start_error(), os.waitpid(waiting.pid, 0)[1])
+"""
+
+
+def test_a_start_without_close_range_closes_what_is_open_and_does_not_try_every_number():
+    """As before 5.9, in a container that denies the call, or with a Python built on an older C library."""
+    denied = [sys.executable, denying.__file__, str(denying.CLOSE_RANGE), sys.executable, "-c", SPAWN]
+    with subprocess.Popen(denied, stdout=subprocess.PIPE, text=True, start_new_session=True) as spawner:
+        try:
+            assert spawner.communicate(timeout=20)[0] == "[0, 1, 2]\nNone 0\n"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(spawner.pid, signal.SIGKILL)
+
+
+def test_a_child_that_waits_holds_its_streams_and_the_two_ends_it_needs(spawned):
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    child = spawned("true", stdin=null, stderr=null)
+    os.close(null)
+    assert until(lambda: state_of(child.waiting.pid) == "S")
+    assert len([fd for fd in os.listdir(f"/proc/{child.waiting.pid}/fd") if int(fd) > 2]) == 2
 
 
 def test_descriptors_to_keep_are_handed_on_under_their_numbers(spawned):

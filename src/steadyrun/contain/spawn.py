@@ -26,7 +26,7 @@ from steadyrun.errors import FormatError
 from steadyrun.named import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from steadyrun.model.containment import ContainmentPlan
     from steadyrun.model.plan import Member, RunAs
@@ -37,7 +37,6 @@ EXIT_NEVER_STARTED = 127
 """Of a child that did not get as far as exec: nobody reads it, `StartError` says why."""
 
 _GO = b"g"
-_MOST_FD = 1 << 30
 
 
 class StartError(NamedTuple):
@@ -137,13 +136,29 @@ def inheritable_fds() -> tuple[int, ...]:
     then came from the caller (a shell's `<(...)`, a jobserver's pipes).
     """
     found = []
-    for fd in map(int, os.listdir("/proc/self/fd")):
+    for fd in _open_fds():
         try:
             if fd > 2 and os.get_inheritable(fd):
                 found.append(fd)
         except OSError:  # the descriptor of the listing itself
             continue
     return tuple(sorted(found))
+
+
+def _open_fds() -> Iterator[int]:
+    """Name this process's descriptors, and the one of the listing, which is closed again."""
+    return map(int, os.listdir("/proc/self/fd"))
+
+
+def spans(fds: Iterable[int]) -> list[tuple[int, int]]:
+    """Return descriptors as ranges without a gap, in order: each its first, and the one after its last."""
+    found: list[tuple[int, int]] = []
+    for fd in sorted(fds):
+        if found and found[-1][1] == fd:
+            found[-1] = (found[-1][0], fd + 1)
+        else:
+            found.append((fd, fd + 1))
+    return found
 
 
 def spawn_member(
@@ -174,7 +189,7 @@ def spawn_member(
         keep_ignored: Signals that stay ignored (what `nohup` set up); all others get their default.
 
     Raises:
-        OSError: No process or pipe to be had. Everything later comes by `Waiting.start_error`.
+        OSError: No process, pipe or descriptor to be had. Everything later comes by `Waiting.start_error`.
     """
     name = member.argv[0] if member.argv else ""
     environment = {**member.env, **(extra_env or {})}
@@ -184,6 +199,7 @@ def spawn_member(
     # kept also where the parent ignores it (signal(7); sig_ignored in kernel/signal.c).
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
+        closed = spans({*_open_fds()} - {0, 1, 2, barrier_read, error_write, *keep_fds})
         pid = os.fork()
     except OSError:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -194,7 +210,7 @@ def spawn_member(
         try:
             _Child(barrier_read, error_write).become(
                 member, environment, run_as, (stdin, stdout, stderr), new_session, oom_score_adj,
-                frozenset(keep_fds), frozenset(keep_ignored),
+                closed, keep_fds, frozenset(keep_ignored),
             )  # fmt: skip
         finally:  # whatever was raised ends here: no second copy of the parent may go on
             os._exit(EXIT_NEVER_STARTED)
@@ -242,14 +258,17 @@ class _Child:
         streams: tuple[int | None, int | None, int | None],
         new_session: bool,
         oom_score_adj: int | None,
-        keep_fds: frozenset[int],
+        closed: list[tuple[int, int]],
+        keep_fds: tuple[int, ...],
         keep_ignored: frozenset[int],
     ) -> NoReturn:
         """Set up, wait, exec."""
         doing = "streams"
         try:
             _take_streams(streams)
-            self._close_others(keep_fds)
+            _close(closed)
+            for fd in keep_fds:
+                os.set_inheritable(fd, True)
             doing = "session"
             if new_session:
                 os.setsid()
@@ -270,15 +289,16 @@ class _Child:
             os.write(self.error, f"22 {doing}".encode("ascii"))
         os._exit(EXIT_NEVER_STARTED)
 
-    def _close_others(self, keep: frozenset[int]) -> None:
-        first = 3
-        for fd in sorted({self.barrier, self.error, *keep}):
-            if fd >= first:
-                os.closerange(first, fd)
-                first = fd + 1
-        os.closerange(first, _MOST_FD)
-        for fd in keep:
-            os.set_inheritable(fd, True)
+
+def _close(ranges: list[tuple[int, int]]) -> None:
+    """Close what was open at the fork.
+
+    One close_range(2) a range; where there is none (before 5.9, denied by a seccomp filter, unknown to the C
+    library that Python was built with) Python closes number by number, so ranges hold what is open alone:
+    up to the greatest number that there may be it takes minutes (python/cpython#57997).
+    """
+    for first, end in ranges:
+        os.closerange(first, end)
 
 
 def _take_streams(streams: tuple[int | None, int | None, int | None]) -> None:
@@ -289,6 +309,7 @@ def _take_streams(streams: tuple[int | None, int | None, int | None]) -> None:
     for target, copy in enumerate(copies):
         if copy is not None:
             os.dup2(copy, target, inheritable=True)
+            os.close(copy)
 
 
 def _be_ordinary(oom_score_adj: int | None) -> None:
