@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -178,12 +179,13 @@ def test_ctrl_z_stops_the_load_too_and_fg_goes_on(steadyrun):
     run = steadyrun.start(
         "run", "-q", "--", "sh", "-c",
         f"setsid sh -c 'while :; do echo >> {ticks}; sleep 0.02; done' & echo up; wait",
-        start_new_session=True,
+        process_group=0,  # a job of this process, as a shell's
     )  # fmt: skip
     assert run.stdout.readline() == "up\n"
     assert until(lambda: ticks.exists() and ticks.stat().st_size > 3)
     os.killpg(run.pid, signal.SIGTSTP)
-    assert until(lambda: Path(f"/proc/{run.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    stopped = until(lambda: os.waitid(os.P_PID, run.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT))
+    assert stopped.si_status == signal.SIGTSTP
     size = ticks.stat().st_size
     time.sleep(4.0)  # longer than the keeper's patience with a guard that gives no sign of life
     assert ticks.stat().st_size == size
@@ -191,6 +193,35 @@ def test_ctrl_z_stops_the_load_too_and_fg_goes_on(steadyrun):
     assert until(lambda: ticks.stat().st_size > size)
     os.killpg(run.pid, signal.SIGTERM)
     run.communicate(timeout=20)
+
+
+TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("bare", [True, False], ids=["bare", "contained"])
+def test_ctrl_z_where_nobody_could_say_fg_stops_nothing(steadyrun, bare):
+    """As in `ssh -t HOST steadyrun run ...`: the command leads the terminal's session, without a shell."""
+    ours, theirs = pty.openpty()
+    script = ("sh", "-c", "trap 'echo again' CONT; echo up; sleep 1.5; exit 7")
+    steadyrun.before = (sys.executable, "-I", "-S", "-c", TERMINAL)
+    words = [*steadyrun.before, *script] if bare else ["run", "--memory", "100M", "--", *script]
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    run = subprocess.Popen(words, **streams) if bare else steadyrun.start(*words, **streams)
+    os.close(theirs)
+    try:
+        assert os.read(ours, 100) == b"up\r\n"
+        os.write(ours, b"\x1a")
+        assert run.wait(20) == 7
+        assert os.read(ours, 1000) == b"^Z"
+    finally:
+        run.kill()
+        run.wait()
+        os.close(ours)
 
 
 def test_a_start_where_close_range_is_denied_is_a_start_like_any_other(steadyrun):

@@ -3,9 +3,9 @@ r"""`steadyrun run`: the guard as the front process of the load's own process gr
 As if nothing stood between the terminal and the command: streams, working directory, environment
 and the foreground process group are the load's as they are ours. Ctrl-C and Ctrl-\ reach the load
 from the terminal itself, so they are ignored here; TERM and HUP, which a person or a supervisor
-sends to this process alone, are passed on; Ctrl-Z stops both and `fg` continues both. A process
-group of the load's own with `tcsetpgrp` was tried and stops a reader of the terminal behind a
-pipe, so the group is shared.
+sends to this process alone, are passed on; Ctrl-Z stops both and `fg` continues both, and where no
+shell could say `fg` it stops neither. A process group of the load's own with `tcsetpgrp` was tried
+and stops a reader of the terminal behind a pipe, so the group is shared.
 """
 
 from __future__ import annotations
@@ -163,20 +163,29 @@ def _forward(loop: Loop, number: int) -> None:
 def _stop_with_the_load(loop: Loop) -> None:
     """Freeze the load, stop ourselves as the shell expects, and go on when it continues us.
 
-    A load that is being ended is not stopped, nor is its guard: its grace is under way.
+    A load that is being ended is not stopped, nor is its guard: its grace is under way. Nor is one that
+    nobody could continue: of the load the kernel stops nothing there either.
     """
     from steadyrun.guard.held import Continued, Paused, Stage
+    from steadyrun.guard.jobs import in_orphaned_group
 
-    if loop.held.stage not in (Stage.RUNNING, Stage.FROZEN):
+    if loop.held.stage not in (Stage.RUNNING, Stage.FROZEN) or in_orphaned_group():
         return
     loop.give(Paused(loop.now()))
     loop.hold.keeper.pause()
-    os.kill(os.getpid(), signal.SIGSTOP)
+    _take_by_default(signal.SIGTSTP)
     loop.hold.keeper.beat(loop.now())
     loop.give(Continued(loop.now()))
     loop.resumed()
     # The shell's CONT reached the whole process group; a load that left the group gets its own.
     _forward(loop, signal.SIGCONT)
+
+
+def _take_by_default(number: int) -> None:
+    """Have a signal's default action once. For TSTP the kernel has the last word: SIGSTOP asks nobody."""
+    handler = signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    signal.signal(number, handler)
 
 
 def die_like(number: int) -> None:
