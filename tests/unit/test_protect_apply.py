@@ -9,10 +9,11 @@ from protect_disk import FragileDisk
 from protect_tree import Desktop
 
 from steadyrun.errors import BusyError, CannotContainError, FormatError, JournalUnwritableError
-from steadyrun.protect.disk import Disk
+from steadyrun.protect.disk import Disk, Seen
 from steadyrun.protect.plan import MIN_TTL, plan
 from steadyrun.protect.protection import Protection
 from steadyrun.protect.read import read_facts
+from steadyrun.protect.record import Begin, Change, End, Intent, line_of
 
 STATE = "/var/lib/steadyrun"
 FIRST = "/etc/systemd/system/user.slice.d/10-steadyrun.conf"
@@ -221,6 +222,52 @@ def test_a_damaged_record_stops_everything(tree):
         protection(tree).undo()
     with pytest.raises(FormatError):
         protection(tree).apply(planned(tree))
+
+
+def crafted(tree):
+    """Have a record that would make root put somebody's file anywhere; return its path."""
+    evil = Change("/etc/evil", Seen(b"theirs", 0o4755, os.geteuid(), os.getegid()), None)
+    steps = (Begin("0", "desktop", 1.0), Intent(1, evil), End())
+    tree.file(f"{STATE.lstrip('/')}/protect.changes", b"".join(map(line_of, steps)))
+    return f"{tree.root}{STATE}/protect.changes"
+
+
+def given_to_somebody(path):
+    if os.geteuid() != 0:
+        pytest.skip("giving a file to another user is root's")
+    os.chown(path, 65534, 65534)
+
+
+def linked(path):
+    os.rename(path, f"{path}.real")
+    os.symlink(f"{path}.real", path)
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda path: given_to_somebody(os.path.dirname(path)),
+        lambda path: os.chmod(os.path.dirname(path), 0o777),
+        given_to_somebody,
+        lambda path: os.chmod(path, 0o664),
+        linked,
+    ],
+    ids=["their folder", "a folder for all", "their file", "a file for a group", "a link"],
+)
+def test_a_record_that_somebody_else_could_have_written_is_not_believed(tree, tamper):
+    tamper(crafted(tree))
+    before = tree.everything()
+    for deed in (protection(tree).undo, protection(tree).mend, lambda: protection(tree).apply(planned(tree))):
+        with pytest.raises(JournalUnwritableError) as caught:
+            deed()
+        assert caught.value.exit_code == 74
+    assert tree.everything() == before
+
+
+def test_the_record_that_this_user_alone_can_write_is_believed(tree):
+    crafted(tree)
+    protection(tree).undo()
+    assert tree.text("/etc/evil") == "theirs"
 
 
 def test_the_score_of_a_process_that_is_gone_is_nobodys(tree):

@@ -28,7 +28,7 @@ from steadyrun.cli.protect_words import (
 )
 from steadyrun.cli.settings import settings_here
 from steadyrun.errors import EXIT_JOB_FAILED, EXIT_OK, CannotContainError
-from steadyrun.journal.place import choose_dir, state_dir
+from steadyrun.journal.place import choose_dir
 from steadyrun.protect.change import Plan
 from steadyrun.protect.disk import Disk
 from steadyrun.protect.facts import Facts
@@ -106,14 +106,13 @@ class Here:
             profile = None if begun is None else begun.profile
         return plan(self.facts(), None if profile is None else Profile(profile))
 
-    def protection(self, *, write: bool = False) -> Protection:
+    def protection(self) -> Protection:
         """Open what was done so far; no directory is made for merely looking at it.
 
         Raises:
-            JournalUnwritableError: There is no place for it, or it is not this user's alone.
+            JournalUnwritableError: There is no place for it.
         """
-        where = state_dir if write and self._root == "/" else choose_dir
-        return Protection(where(os.environ, os.geteuid()), Disk(self._root), root=self._root)
+        return Protection(choose_dir(os.environ, os.geteuid()), Disk(self._root), root=self._root)
 
 
 def _show(found: Plan, args: argparse.Namespace, here: Here) -> int:
@@ -140,7 +139,7 @@ def _apply(args: argparse.Namespace, here: Here) -> int:
     found = here.plan(args.profile)
     if found.obstacle:
         return _cannot(found, args)
-    protection = here.protection(write=True)
+    protection = here.protection()
     left = protection.mend()
     if left is not None:
         found = here.plan(args.profile)

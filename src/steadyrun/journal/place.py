@@ -38,7 +38,7 @@ def state_dir(env: Mapping[str, str], euid: int) -> str:
             f"{directory}: expected a directory for the journal, found {error.strerror or error}",
             hint=f"{_OVERRIDE}=DIRECTORY names another one",
         ) from error
-    _expect_own(directory, found, euid)
+    expect_own(directory, found, euid)
     return directory
 
 
@@ -75,7 +75,7 @@ def _home(env: Mapping[str, str], euid: int) -> str:
         ) from None
 
 
-def _expect_own(directory: str, found: os.stat_result, euid: int) -> None:
+def expect_own(directory: str, found: os.stat_result, euid: int) -> None:
     """Refuse a directory of another user, or one that others can write to.
 
     Raises:

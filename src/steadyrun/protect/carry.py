@@ -62,12 +62,13 @@ class Carrier:
 
         Raises:
             FormatError: It is not what was written.
-            JournalUnwritableError: It cannot be read.
+            JournalUnwritableError: It cannot be read, or somebody else may have written it.
         """
         try:
             seen = self._disk.look(self._path)
         except OSError as error:
             raise _unwritable(self._path, error) from error
+        _expect_own(self._path, seen)
         data = b"" if seen is None or seen.content is None else seen.content
         self._record = read_record(data, source=self._path)
         self._torn = len(data) > self._record.size
@@ -223,6 +224,22 @@ class Carrier:
     def _lives(self, process: str) -> bool:
         pid, started, boot = process.split(" ")
         return boot == self._boot and self._started(int(pid)) == int(started)
+
+
+def _expect_own(path: str, seen: Seen | None) -> None:
+    """Refuse a record that another user wrote or could have: it says what is put where, with our rights.
+
+    Raises:
+        JournalUnwritableError: It is one.
+    """
+    if seen is None or (seen.uid == os.geteuid() and not seen.mode & 0o022 and not seen.special):
+        return
+    kind = "no file" if seen.special else f"one of uid {seen.uid}, mode {seen.mode:04o}"
+    raise JournalUnwritableError(
+        f"{path}: expected a file that uid {os.geteuid()} alone can write to, found {kind};"
+        " nothing of it is carried out",
+        hint=f"look at who made it: ls -ln {path}",
+    )
 
 
 def _refused(path: str, error: OSError, *, hint: str = "") -> SteadyrunError:

@@ -55,8 +55,9 @@ class Disk:
             return Seen(None, mode, *owner)
         if not stat.S_ISREG(found.st_mode):
             return Seen(None, mode, *owner, special=True)
-        with open(self.at(path), "rb") as file:
-            return Seen(file.read(), mode, *owner)
+        with open(self.at(path), "rb", opener=_as_it_is) as file:
+            found = os.fstat(file.fileno())  # of what is read: another file may be there by now
+            return Seen(file.read(), stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
 
     def put(self, path: str, wanted: Seen) -> None:
         """Have a file as it is wanted, in place of whatever is there.
@@ -205,3 +206,8 @@ class Disk:
 
     def _rmdir(self, path: str) -> None:
         os.rmdir(path)
+
+
+def _as_it_is(path: str, flags: int) -> int:
+    """Open a file, not what a link leads to, and without waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

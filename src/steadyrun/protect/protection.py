@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from steadyrun import __version__
 from steadyrun.errors import BusyError, CannotContainError, JournalUnwritableError
+from steadyrun.journal.place import expect_own
 from steadyrun.kernel.reader import boot_id, pid_started
 from steadyrun.protect.carry import FILE, Carrier, Left
 from steadyrun.protect.change import Plan
@@ -66,8 +67,10 @@ class Protection:
 
         Raises:
             FormatError: The record is not what was written.
-            JournalUnwritableError: It cannot be read.
+            JournalUnwritableError: It cannot be read, or it or its directory is not this user's alone.
         """
+        with suppress(OSError):  # reading it says that
+            self._expect_own(os.stat(self._disk.at(self._state)))
         return self._carrier.read()
 
     def pending(self, plan: Plan) -> tuple[Change, ...]:
@@ -83,7 +86,7 @@ class Protection:
 
         Raises:
             FormatError: The record is not what was written.
-            JournalUnwritableError: It cannot be read.
+            JournalUnwritableError: It cannot be read, or it or its directory is not this user's alone.
         """
         return status_of(self.record(), self._disk, facts)
 
@@ -96,6 +99,7 @@ class Protection:
         Raises:
             BusyError: Another one is at it.
             CannotContainError: It could not be taken back.
+            JournalUnwritableError: The record or its directory is not this user's alone.
         """
         record = self.record()
         if not record.undoing() and not record.unfinished():
@@ -137,6 +141,7 @@ class Protection:
         Raises:
             BusyError: Another one is at it.
             CannotContainError: Something could not be taken back; it can be tried again.
+            JournalUnwritableError: The record or its directory is not this user's alone.
         """
         if not os.path.isdir(self._disk.at(self._state)):
             return Undone((), (), ())
@@ -162,6 +167,14 @@ class Protection:
             return ()
         return reload_all(euid)
 
+    def _expect_own(self, found: os.stat_result) -> None:
+        """Refuse a state directory whose record others could exchange, also for merely looking.
+
+        Raises:
+            JournalUnwritableError: It is another user's, or others can write to it.
+        """
+        expect_own(self._disk.at(self._state), found, self._owner[0])
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         path = self._disk.at(self._state)
@@ -175,6 +188,7 @@ class Protection:
                 hint="STEADYRUN_STATE_DIR=DIRECTORY names another place",
             ) from error
         try:
+            self._expect_own(os.fstat(descriptor))
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
