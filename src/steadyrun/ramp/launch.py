@@ -12,6 +12,7 @@ from steadyrun.guard.start import python_command
 from steadyrun.model.codec import encode
 from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.stopping import held_back
+from steadyrun.report.files import open_growing
 
 LOG = "conductor.log"
 """In the report's folder: what the conductor has to say beside the record."""
@@ -46,17 +47,17 @@ def launch(order: RampOrder) -> Launched:
 
     Both survive this process: the conductor has a session of its own, and the canary lives as long
     as the conductor holds the pipe it watches.
+
+    Raises:
+        ReportUnwritableError: The log cannot be opened with the rights of who the load runs as; nothing
+            was started.
     """
+    log = open_growing(os.path.join(order.report_dir, LOG), owner=order.owner())
     frames_fd = make_frames()
     canary = start_canary(frames_fd)
     words_fd = os.memfd_create("steadyrun-last-words", os.MFD_CLOEXEC)
     order = order._replace(
         frames_fd=frames_fd, canary_pid=canary.pid, canary_pipe=canary.pipe, words_fd=words_fd
-    )
-    log = os.open(
-        os.path.join(order.report_dir, LOG),
-        os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW,
-        0o644,
     )
     held = (order.owners_fd,) if order.owners_fd >= 0 else ()
     with held_back():

@@ -42,3 +42,7 @@ class RampOrder(NamedTuple):
     """What the settings change of the guard's thresholds (`model.thresholds.SPANS`)."""
     owners_fd: int = -1
     """The owners' file, through which the runs that are taken over are held (`outlive.hold_lasting`)."""
+
+    def owner(self) -> tuple[int, int] | None:
+        """Return uid and gid whose rights the report is written with; `None`: the caller's."""
+        return None if self.run_as is None else (self.run_as.uid, self.run_as.gid)

@@ -76,14 +76,13 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
     machine = order.machine
     if machine.effective_ram is None:
         raise SteadyrunError("/proc/meminfo: expected MemTotal, found nothing; a reserve cannot be kept")
-    owner = None if order.run_as is None else (order.run_as.uid, order.run_as.gid)
     with (
         Owners(order.state_dir, order.owners_fd) as owners,
         open_journal(order.state_dir, boot_id=boot_id()) as journal,
     ):
         owners.own(order.run_id)
         carried = _carried(journal, order.resumed_from)
-        ledger = Ledger(_header(order), journal=journal, feed=feed, owner=owner, carried=carried)
+        ledger = Ledger(_header(order), journal=journal, feed=feed, owner=order.owner(), carried=carried)
         ledger.finding(*journal.findings)
         outliving = Outliving(order.run_id, journal, owners, ledger.finding, boot_unit=order.boot_unit)
         try:

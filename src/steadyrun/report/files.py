@@ -57,6 +57,24 @@ def write_atomic(path: str, text: str, *, durable: bool) -> None:
         os.close(directory)
 
 
+def open_growing(path: str, *, owner: tuple[int, int] | None) -> int:
+    """Open a file that grows while a run goes on, made where it is missing; return its descriptor.
+
+    Args:
+        path: The file; a symbolic link there is refused.
+        owner: (uid, gid) whose rights and whose property it is; `None`: the caller's.
+
+    Raises:
+        ReportUnwritableError: It could not be opened with these rights.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    with rights_of(owner):
+        try:
+            return os.open(path, flags, 0o644)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+
 def _unwritable(path: str, error: OSError) -> ReportUnwritableError:
     reason = error.strerror or type(error).__name__
     hint = f"df -h {os.path.dirname(path) or '.'}" if error.errno == 28 else None  # ENOSPC
