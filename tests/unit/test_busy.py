@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from steadyrun.cli.busy import busy
 from steadyrun.ramp.feed import Holder
 
@@ -40,6 +42,23 @@ def test_somebody_elses_ramp_is_watched_as_that_user(tmp_path):
 def test_a_number_that_is_another_process_by_now_tells_no_directory(tmp_path):
     proc = process(tmp_path, ["STEADYRUN_STATE_DIR=/srv"], cmdline=b"sleep\0")
     assert "/srv" not in busy(Holder(77, os.geteuid()), state=OURS, proc=proc).message
+
+
+@pytest.mark.parametrize("name", ["STEADYRUN_STATE_DIR", "HOME", "XDG_STATE_HOME"])
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "/srv/\x1b]0;title\x07",
+        "/srv\nsteadyrun: all is well",
+        "/srv" + " " * 200 + "steadyrun: all is well",
+        "/srv/\u202egnorw",
+    ],
+)
+def test_a_directory_that_would_write_on_the_readers_terminal_is_not_told(tmp_path, name, forged):
+    proc = process(tmp_path, [f"{name}={forged}"])
+    error = busy(Holder(77, NOBODY), state=OURS, proc=proc)
+    assert error.message.endswith("(process 77)")
+    assert error.hint == busy(Holder(78, NOBODY), state=OURS, proc=proc).hint
 
 
 def test_where_nothing_can_be_told_nothing_is_made_up():

@@ -9,6 +9,7 @@ import shlex
 from steadyrun.errors import BusyError, SteadyrunError
 from steadyrun.journal.place import choose_dir
 from steadyrun.ramp.feed import Holder
+from steadyrun.report.escape import one_line
 
 
 def busy(holder: Holder | None, *, state: str, proc: str = "/proc") -> BusyError:
@@ -46,7 +47,8 @@ def _name(uid: int) -> str:
 def _state_of(holder: Holder, proc: str) -> str | None:
     """Return where the holder's journal is.
 
-    `None`: it has ended, and its conductor goes on, or it is not ours to look into.
+    `None`: it has ended, and its conductor goes on, or it is not ours to look into, or it is a name
+    that a terminal would not show as it is: whoever holds the lock has chosen it.
     """
     try:
         with open(f"{proc}/{holder.pid}/cmdline", "rb") as file:
@@ -55,6 +57,9 @@ def _state_of(holder: Holder, proc: str) -> str | None:
         with open(f"{proc}/{holder.pid}/environ", "rb") as file:
             words = os.fsdecode(file.read()).split("\0")
         env = dict(word.split("=", 1) for word in words if "=" in word)
-        return choose_dir(env, holder.uid) if os.path.isabs(env.get("STEADYRUN_STATE_DIR", "/")) else None
+        if not os.path.isabs(env.get("STEADYRUN_STATE_DIR", "/")):
+            return None
+        found = choose_dir(env, holder.uid)
     except (OSError, SteadyrunError):
         return None
+    return found if one_line(found) == found else None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from steadyrun.cli.complaint import complaint
 from steadyrun.cli.live import LiveView
 from steadyrun.cli.plain import line_for
 from steadyrun.cli.settings import Settings
@@ -189,8 +190,9 @@ class Follower:
         folder, record = self._launched.report_dir, show.record
         failure = show.failure or self._launched.last_words()
         if failure is not None:
-            sys.stderr.write(f"steadyrun: {failure['message']}\n")
-            sys.stderr.write(f"  {failure['hint'] or '`steadyrun recover` cleans up'}\n")
+            sys.stderr.write(
+                complaint(f"{failure['message']}", failure["hint"] or "`steadyrun recover` cleans up")
+            )
             return
         if record is None and code == SIGNAL_BASE + signal.SIGINT:
             sys.stderr.write("steadyrun: stopped before anything ran\n")

@@ -108,9 +108,9 @@ def _parse(name: str, configure: Callable[[Any], None], words: list[str]) -> Any
 
 
 def _complain(message: str, hint: str | None, code: int) -> int:
-    sys.stderr.write(f"steadyrun: {message}\n")
-    if hint:
-        sys.stderr.write(f"  {hint}\n")
+    from steadyrun.cli.complaint import complaint
+
+    sys.stderr.write(complaint(message, hint))
     return code
 
 
