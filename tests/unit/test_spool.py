@@ -2,11 +2,13 @@
 
 import json
 import sqlite3
+import threading
 import time
 
 import pytest
 from journal_values import a_header, an_attempt, opened
 
+from conftest import until
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.journal import store
 from steadyrun.journal.rows import IntentKind
@@ -22,10 +24,13 @@ class Switch:
 
     def __init__(self, journal):
         self.code, self.tries, self._begin = None, 0, journal._begin
+        self.moves = threading.Event()
+        self.moves.set()
         journal._begin = self.begin
 
     def begin(self, synchronous):
         self.tries += 1
+        self.moves.wait()
         if self.code is not None:
             error = sqlite3.OperationalError("because")
             error.sqlite_errorcode = self.code
@@ -79,6 +84,7 @@ def test_what_the_journal_does_not_take_is_kept_and_written_later_in_order(journ
         spool.sample(1, seq, float(seq), {"seq": seq})
     spool.event(1, 3.0, {"e": 1})
     spool.status("Phase 1 is running")
+    assert until(lambda: spool._retry_at)
     assert kept(journal) == []
     switch.code = None
     assert not spool.flush()  # a failure a moment ago is not tried again at once
@@ -98,13 +104,41 @@ def test_a_journal_that_stays_away_is_tried_once_a_second_and_costs_bounded_memo
         clock.now += 0.1
         spool.sample(1, seq, float(seq), {})
     assert switch.tries <= (KEPT_MOST + 500) / 10 + 1
+    assert not spool.flush(now=True)
     switch.code = None
     assert spool.flush(now=True)
-    assert kept(journal)[0] >= 500
-    lost = spool.give_up()
-    assert lost == KEPT_MOST + 500 - len(kept(journal))
-    assert 500 <= lost <= 500 + SAMPLES_PER_COMMIT
+    assert kept(journal) == list(range(500, KEPT_MOST + 500))
+    assert spool.give_up() == 500
     assert spool.give_up() == 0
+
+
+def test_a_disk_that_stalls_holds_up_nobody_who_has_something_for_it(journal, switch):
+    """Who reads a guard's words passes requests to stop on, too."""
+    spool, _ = a_spool(journal)
+    switch.moves.clear()
+    began = time.monotonic()
+    try:
+        spool.event(1, 0.5, {"e": 1})
+        assert until(lambda: switch.tries)
+        for seq in range(2 * SAMPLES_PER_COMMIT):
+            spool.sample(1, seq, float(seq), {"seq": seq})
+        spool.event(1, 3.0, {"e": 2})
+        spool.status("Phase 1 is running")
+        assert time.monotonic() - began < 1.0
+    finally:
+        switch.moves.set()
+    spool.close()
+    assert kept(journal) == list(range(2 * SAMPLES_PER_COMMIT))
+    assert [row.payload for row in journal.events("r1", 1)] == [{"e": 1}, {"e": 2}]
+    assert journal.record("r1").status == "Phase 1 is running"
+
+
+def test_a_bug_in_the_thread_is_told_to_whoever_comes_next(journal):
+    spool, _ = a_spool(journal)
+    spool.event(1, 0.5, {"no JSON": object()})
+    assert until(lambda: spool._bug)
+    with pytest.raises(type(spool._bug)):
+        spool.event(1, 1.0, {})
 
 
 def a_ledger(journal, tmp_path):

@@ -1,4 +1,7 @@
-"""`steadyrun stop`: ends a run from any terminal: thaw, TERM, a grace, kill, clean up."""
+"""`steadyrun stop`: ends a run from any terminal: thaw, TERM, a grace, kill, clean up.
+
+Whoever is asked is asked also where the journal does not answer (`stop_stalled.py`).
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ import time
 
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import is_seen, journal_here, running
+from steadyrun.cli.stop_stalled import Owner, journal_answers, owners_here, stop_stalled
 from steadyrun.errors import EXIT_HOST_FAILED, UsageError
 from steadyrun.guard.front import STOP_SIGNAL
 from steadyrun.guard.recovery import recover
 from steadyrun.journal.rows import RunRow
+from steadyrun.kernel.reader import pid_alive
 from steadyrun.model.record import RunKind
 from steadyrun.units import Seconds
 
@@ -33,13 +38,22 @@ def configure(parser: Parser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Stop the run and wait until nothing of it is left."""
+    if not journal_answers():
+        owners = owners_here()
+        if owners:
+
+            def ask(owner: Owner) -> None:
+                _ask(owner.process.pid, owner.process.started, owner.kind, now=args.now)
+
+            still = stop_stalled(owners, args.run, every=args.all, ask=ask, patience=PATIENCE)
+            return EXIT_HOST_FAILED if still else 0
     with journal_here() as journal:
         runs = running(journal)
         chosen = runs if args.all else _choose(runs, args.run)
         hidden = [run for run in chosen if not is_seen(run)]
         seen = [run for run in chosen if run not in hidden]
         for run in seen:
-            _ask(run, now=args.now)
+            _ask(run.pid, run.pid_started, run.kind, now=args.now)
         left = [run for run in seen if not _wait_for_end(run)]
         for line in recover(journal).done:
             sys.stdout.write(f"{line}\n")
@@ -63,15 +77,15 @@ def _choose(runs: tuple[RunRow, ...], asked: str | None) -> tuple[RunRow, ...]:
     return found
 
 
-def _ask(run: RunRow, *, now: bool) -> None:
+def _ask(pid: int, started: int, kind: RunKind | None, *, now: bool) -> None:
     """Send the request to the very process that owns the run: a pid alone may be another's by now."""
-    number = STOP_SIGNAL if run.kind is RunKind.RUN else signal.SIGTERM
+    number = STOP_SIGNAL if kind is RunKind.RUN else signal.SIGTERM
     try:
-        fd = os.pidfd_open(run.pid)
+        fd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
-        if is_seen(run):
+        if pid_alive(pid, started):
             for _ in range(2 if now else 1):
                 signal.pidfd_send_signal(fd, number)
                 time.sleep(LOOK_EVERY_S)  # two equal signals at once would arrive as one

@@ -12,7 +12,8 @@
        |<-------------------------------|
        | Ended                          |
 
-When the conductor goes, the load is killed: nobody is left to judge it. Standard library alone.
+When the conductor goes, the load is killed: nobody is left to judge it. It goes when its end of the socket
+pair does, or its main thread. Standard library alone.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from steadyrun.guard.frames import FramesReader
 from steadyrun.guard.hold import Hold, Streams, prepare
 from steadyrun.guard.loop import Loop
 from steadyrun.guard.orphans import Orphans
+from steadyrun.guard.parent import end_of_parent
 from steadyrun.guard.priority import come_first
 from steadyrun.guard.rules import rules_of
 from steadyrun.model.codec import decode
@@ -49,6 +51,7 @@ def main(argv: list[str]) -> int:
     channel = Channel(int(argv[0]))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
+    parent = end_of_parent()
     gc.disable()
     priority = come_first(lock=True)
     first = _first_words(channel)
@@ -75,7 +78,7 @@ def main(argv: list[str]) -> int:
         )
         loop = Loop(hold, rules, lambda event: _emit(channel, event), frames, priority=priority)
         channel.emit(_prepared(hold, priority))
-        _serve(channel, loop, early)
+        _serve(channel, parent, loop, early)
     _send_the_rest(channel)
     return 0
 
@@ -137,8 +140,15 @@ def _prepared(hold: Hold, priority: Priority) -> Prepared:
     )
 
 
-def _serve(channel: Channel, loop: Loop, early: list[Any]) -> None:
-    """Obey the conductor until the load is over; `early` is what it said together with the order."""
+def _serve(channel: Channel, parent: int, loop: Loop, early: list[Any]) -> None:
+    """Obey the conductor until the load is over.
+
+    Args:
+        channel: To the conductor.
+        parent: Readable once its main thread is gone.
+        loop: Holds the load.
+        early: What it said together with the order.
+    """
 
     def obey(messages: list[Any]) -> None:
         for message in messages:
@@ -153,10 +163,14 @@ def _serve(channel: Channel, loop: Loop, early: list[Any]) -> None:
     def hear() -> None:
         obey(channel.receive())
         if not channel.open:
-            loop.forget(channel.fd)
-            loop.stop(Ending.CONDUCTOR_GONE, "the conductor is gone", now=True)
+            gone(channel.fd)
+
+    def gone(fd: int) -> None:
+        loop.forget(fd)
+        loop.stop(Ending.CONDUCTOR_GONE, "the conductor is gone", now=True)
 
     loop.watch(channel.fd, hear)
+    loop.watch(parent, lambda: gone(parent))
     obey(early)
     loop.run(each_turn=channel.flush)
 

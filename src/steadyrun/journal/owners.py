@@ -138,8 +138,13 @@ def living(directory: str, runs: tuple[RunRow, ...]) -> frozenset[str]:
         return frozenset(run.run_id for run in runs if owners.lives(run))
 
 
-def _lock(kind: int, run_id: str) -> bytes:
+def byte_of(run_id: str) -> int:
+    """Return which byte of the file is a run's."""
     at = 0
     for byte in run_id.encode("utf-8", "surrogateescape"):
         at = (at * 257 + byte + 1) % _BYTES
-    return _FLOCK.pack(kind, os.SEEK_SET, at, 1, 0)
+    return at
+
+
+def _lock(kind: int, run_id: str) -> bytes:
+    return _FLOCK.pack(kind, os.SEEK_SET, byte_of(run_id), 1, 0)

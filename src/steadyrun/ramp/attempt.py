@@ -151,6 +151,7 @@ class AttemptRunner:
             if load is None:
                 self._journal.fulfil(intent, "never made")
         guarded = load.follow()
+        self._ledger.status(f"The load of Phase {attempt.label} has ended")  # seen before the disk has it
         self._take_frames()
         how = end_containment(self._set.backend, plan, self._made, patience=KEEPER_PATIENCE)
         self._journal.fulfil(intent, how)

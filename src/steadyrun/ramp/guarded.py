@@ -1,7 +1,8 @@
 """One load under one guard process, seen from the conductor.
 
 Starts the guard, gives it the order, writes the inodes down before it says RELEASE, passes
-requests to stop on, and collects every event until the guard has ended. Judges nothing.
+requests to stop on, and collects every event until the guard has ended. Judges nothing. From RELEASE on
+nothing that is called here may wait for a disk: a request to stop would wait with it.
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ class GuardedLoad:
             order: Its `stdout_fd`, `stderr_fd` and `frames_fd` are open here.
             stop: Requests to stop; passed on as they come.
             guard_log: Where the guard's own standard error goes.
-            on_prepared: Called before RELEASE; the load waits until it returns.
-            on_reading: Called for each reading.
+            on_prepared: Called before RELEASE; the load waits until it returns, for the disk if need be.
+            on_reading: Called for each reading; never waits for the disk, nor do the following ones.
             on_event: Called for every other event.
             on_turn: Called several times a second.
         """
@@ -197,6 +198,7 @@ class GuardedLoad:
         except SteadyrunError:
             self._channel.send(Control.KILL.value)
             raise
+        self._pass_on_stop()  # one that came meanwhile: the guard lets nothing go that is to end
         self._channel.send(Control.RELEASE.value)
 
     def _pass_on_stop(self) -> None:

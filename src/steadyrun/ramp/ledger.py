@@ -1,8 +1,9 @@
 """The record of a running ramp: one value that grows, kept by the journal, the report and the feed.
 
 Every change goes through here, so that the three can never tell different stories. What loosens
-(a phase that begins) is in the journal before it happens; the report is written by a thread of its
-own and waited for at the borders of phases, never longer than its deadline.
+(a phase that begins) is in the journal before it happens. While a load runs nothing here waits for a
+disk: `reading`, `event`, `status` and `finding_soon` leave the writing to threads. The report is waited for
+at the borders of phases, never longer than its deadline.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Ledger:
 
     def close(self) -> None:
         """Write the last report and end the writing thread."""
-        self._spool.flush(now=True)
+        self._spool.close()
         self._sync.close()
         self._writer.close()
 
@@ -148,6 +149,7 @@ class Ledger:
         """
         try:
             self._spool.status(status)
+            self._spool.flush(now=True)
             self.finding(*findings)
             self._journal.end_run(self.run_id, end, tomorrow=self.record.tomorrow)
         except JournalUnwritableError as error:
