@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -51,6 +52,32 @@ def test_what_a_unit_file_cannot_hold_is_refused(bad, tmp_path):
         a_unit(tmp_path, options=(bad,))
     with pytest.raises(UsageError, match="control characters"):
         a_unit(tmp_path, cwd=bad)
+
+
+CLOSED = ["back\\", "two\\\\", "space "]
+"""Names whose last character means something there (systemd.syntax(7)): join the next line, take it off."""
+
+
+@pytest.mark.parametrize("last", CLOSED)
+def test_the_folder_it_runs_in_keeps_its_last_character_and_its_line(last, tmp_path):
+    folder = tmp_path / last
+    folder.mkdir()
+    lines = a_unit(tmp_path, cwd=str(folder)).text.splitlines()
+    (line,) = [each for each in lines if each.startswith("WorkingDirectory=")]
+    assert line == line.strip()
+    assert not line.endswith("\\")
+    assert os.path.samefile(line.partition("=")[2], folder)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("last", ["plain", "per%cent", *CLOSED])
+def test_systemd_reads_a_unit_with_such_a_folder(last, tmp_path):
+    unit = tmp_path / "steadyrun-resume.service"
+    resuming = Resuming(("/bin/true",), (), str(tmp_path / last), {})  # ExecStart= is the next line then
+    unit.write_text(boot_unit(resuming, euid=0).text)
+    line = ["systemd-analyze", "verify", "--man=no", str(unit)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_without_a_home_there_is_no_place_for_it():

@@ -2,7 +2,7 @@
 
 The text is printed before the ramp begins, written by the conductor and removed at its end
 (`guard/lasting.py`). Sources: systemd.service(5), "Command lines" for quoting and escaping,
-systemd.unit(5), "Specifiers" and "Unit File Load Path".
+systemd.unit(5), "Specifiers" and "Unit File Load Path", systemd.syntax(7) for where a line ends.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def boot_unit(resuming: Resuming, *, euid: int) -> BootUnit:
     resume = ("ramp", "--resume", "--resume-on-boot", "--yes", "--progress", "text", *resuming.options)
     kept = [f"{key}={resuming.env[key]}" for key in _KEPT_ENVIRONMENT if resuming.env.get(key)]
     text = _TEXT.format(
-        cwd=_specifiers(_line(resuming.cwd)),
+        cwd=_specifiers(_folder(_line(resuming.cwd))),
         environment="".join(f"Environment={_specifiers(_quoted(pair))}\n" for pair in kept),
         start=command_line((*resuming.program, *resume)),
         answers=" ".join(map(str, ANSWERS)),
@@ -100,6 +100,15 @@ def _place(env: Mapping[str, str], euid: int) -> tuple[str, str]:
 def _quoted(word: str) -> str:
     """Put a word in quotes; backslash and quote are escaped as in C."""
     return '"' + _line(word).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _folder(path: str) -> str:
+    """Close a path whose last character would not be read as one of it.
+
+    `WorkingDirectory=` takes no quotes: a backslash at the end would continue the line, a space be taken off
+    (systemd.syntax(7)).
+    """
+    return f"{path}/" if path.endswith(("\\", " ")) else path
 
 
 def _line(text: str) -> str:
