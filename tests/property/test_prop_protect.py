@@ -6,9 +6,10 @@ import tempfile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from protect_disk import FragileDisk, PowerCutError
+from protect_disk import FragileDisk, PowerCutError, dead, full
 from protect_tree import GIB, Desktop
 
+from steadyrun.errors import SteadyrunError
 from steadyrun.protect.disk import Seen
 from steadyrun.protect.facts import Whose
 from steadyrun.protect.plan import plan
@@ -40,8 +41,8 @@ def small(tree, *, without=(), profile=None):
     )
 
 
-def protection(tree, *, cut_at=None, forgets=False):
-    disk = FragileDisk(tree.root, cut_at, forgets=forgets)
+def protection(tree, *, cut_at=None, **how):
+    disk = FragileDisk(tree.root, cut_at, **how)
     return Protection(STATE, disk, root=tree.root), disk
 
 
@@ -58,8 +59,8 @@ def whole_apply(tree):
     return disk.steps
 
 
-def whole_undo(tree):
-    whole_apply(tree)
+def whole_undo(tree, applied=whole_apply):
+    applied(tree)
     guarded, disk = protection(tree)
     guarded.undo()
     return disk.steps
@@ -123,12 +124,14 @@ def contents(tree):
 
 
 @pytest.mark.parametrize("forgets", [False, True])
-def test_an_undo_that_is_cut_anywhere_is_finished_by_the_next_one(tmp_path, forgets):
-    assert UNDO > 20
-    for step in range(UNDO):
+@pytest.mark.parametrize("applied", [whole_apply, whole_second_apply], ids=["once", "twice"])
+def test_an_undo_that_is_cut_anywhere_is_finished_by_the_next_one(tmp_path, applied, forgets):
+    steps = steps_of(lambda tree: whole_undo(tree, applied))
+    assert steps > 15
+    for step in range(steps):
         tree = machine(tmp_path / str(step))
         before = tree.everything()
-        whole_apply(tree)
+        applied(tree)
         guarded, _ = protection(tree, cut_at=step, forgets=forgets)
         cut(guarded.undo)
         assert protection(tree)[0].undo().left == ()
@@ -168,6 +171,91 @@ def test_a_change_of_an_older_version_that_is_cut_anywhere_is_undone_to_the_byte
             assert not left.exists()
         protection(tree)[0].undo()
         assert tree.everything() == before, f"cut at step {step}"
+
+
+def rewritten(tree):
+    """A plan of another version, whose every file has another text."""
+    made = small(tree)
+    return made._replace(files=tuple(each._replace(text=f"{each.text}# newer\n") for each in made.files))
+
+
+def whole_rewrite(tree):
+    older(tree)
+    guarded, disk = protection(tree)
+    guarded.apply(rewritten(tree))
+    return disk.steps
+
+
+def refusal(deed):
+    """Do something; return what is said where it is refused, else `None`."""
+    try:
+        deed()
+    except SteadyrunError as error:
+        return error.message
+    return None
+
+
+def changed(tree, before):
+    """Return what is not as it was, but for our own record, by path on the machine."""
+    now = tree.everything()
+    paths = {path for path in {*before, *now} if before.get(path) != now.get(path)}
+    return {path[len(tree.root) :] for path in paths if STATE not in path}
+
+
+@pytest.mark.parametrize(("error", "once"), [(dead, True), (full, False)])
+def test_an_error_at_any_step_of_an_apply_leaves_nothing(tmp_path, error, once):
+    refused = 0
+    for step in range(APPLY):
+        tree = machine(tmp_path / str(step))
+        before = tree.everything()
+        guarded, _ = protection(tree, cut_at=step, error=error, once=once)
+        if refusal(lambda tree=tree, guarded=guarded: guarded.apply(small(tree))) is not None:
+            refused += 1
+            assert tree.everything() == before, f"error at step {step}"
+    assert refused == (APPLY if once else APPLY - 1), "the last step is a sync, which a full disk takes"
+
+
+@pytest.mark.parametrize(("error", "once"), [(dead, True), (full, False), (dead, False)])
+def test_whatever_an_error_leaves_is_named_and_taken_back_once_the_disk_is_well(tmp_path, error, once):
+    steps = steps_of(whole_rewrite)
+    assert steps > 30
+    for step in range(steps):
+        tree = machine(tmp_path / str(step))
+        first = tree.everything()
+        older(tree)
+        before = tree.everything()
+        guarded, _ = protection(tree, cut_at=step, error=error, once=once)
+        said = refusal(lambda tree=tree, guarded=guarded: guarded.apply(rewritten(tree)))
+        if said is not None:
+            assert all(path in said for path in changed(tree, before)), f"error at step {step}"
+        else:
+            assert error is full, "its last step is a sync"
+        protection(tree)[0].undo()
+        assert tree.everything() == first, f"error at step {step}"
+
+
+@pytest.mark.parametrize(("error", "once"), [(dead, True), (full, False), (dead, False)])
+def test_an_undo_with_an_error_at_any_step_is_finished_by_the_next_one(tmp_path, error, once):
+    for step in range(UNDO):
+        tree = machine(tmp_path / str(step))
+        before = tree.everything()
+        whole_apply(tree)
+        guarded, _ = protection(tree, cut_at=step, error=error, once=once)
+        said = refusal(guarded.undo)
+        if said is not None:
+            assert all(path in said for path in changed(tree, before)), f"error at step {step}"
+        else:
+            assert tree.everything() == before
+        protection(tree)[0].undo()
+        assert tree.everything() == before, f"error at step {step}"
+
+
+def test_an_undo_needs_no_room(tmp_path):
+    tree = machine(tmp_path)
+    before = tree.everything()
+    whole_apply(tree)
+    assert protection(tree, cut_at=0, error=full)[0].undo().left == ()
+    assert tree.everything() == before
 
 
 @given(

@@ -1,6 +1,7 @@
-"""A disk whose power can be cut at any step, and which then loses what was not synced."""
+"""A disk that gives an error at any step, or whose power is cut there: it loses what was not synced."""
 
 import contextlib
+import errno
 import os
 
 from steadyrun.protect.disk import Disk
@@ -10,31 +11,55 @@ class PowerCutError(Exception):
     """The machine is gone."""
 
 
+def full(kind):
+    """A full disk takes nothing more, and gives back what is taken from it."""
+    return errno.ENOSPC if kind in ("create", "write", "mkdir") else None
+
+
+def dead(_kind):
+    """A dying disk takes nothing at all."""
+    return errno.EIO
+
+
 class FragileDisk(Disk):
     """The machine's files; the power is cut at the `cut_at`-th step from now.
 
     A step that is cut is done not at all or, where it can be, by half. With `forgets` all is lost that was
-    not on the disk: file contents that were not synced, names in folders that were not synced.
+    not on the disk: file contents that were not synced, names in folders that were not synced. With `error`
+    there is an error instead, and the machine goes on: it gives the number for a kind of step, `None` for
+    none, from that step on, or with `once` for that step alone.
     """
 
-    def __init__(self, root, cut_at=None, *, forgets=False):
+    def __init__(self, root, cut_at=None, *, forgets=False, error=None, once=False):
         super().__init__(root)
         self.left, self.forgets = cut_at, forgets
+        self.error, self.once = error, once
         self.steps = 0
         self.gone = False
         self._unsaved = []
 
-    def _step(self, half=None):
-        """Count a step; cut the power when it is the one."""
+    def _step(self, kind, path, half=None):
+        """Count a step; cut the power when it is the one, or raise its error."""
         if self.gone:
             raise PowerCutError
         self.steps += 1
         if self.left is not None:
             self.left -= 1
-            if self.left < 0:
+            if self.left < 0 and self.error is not None:
+                self._fail(kind, path, half)
+            elif self.left < 0:
                 if half is not None:
                     half()
                 self._cut()
+
+    def _fail(self, kind, path, half):
+        number = self.error(kind)
+        if self.once:
+            self.left = None
+        if number is not None:
+            if half is not None:
+                half()
+            raise OSError(number, os.strerror(number), path)
 
     def _cut(self):
         self.gone = True
@@ -53,26 +78,32 @@ class FragileDisk(Disk):
         self._unsaved.append((path, forget))
 
     def _create(self, path, wanted):
-        self._step()
+        self._step("create", path)
         super()._create(path, wanted)
         self._later(os.path.dirname(path), lambda _: _remove(path))
 
     def _write(self, path, data):
         size = os.path.getsize(path)
-        self._step(lambda: super(FragileDisk, self)._write(path, data[: len(data) // 2]))
+        self._step("write", path, lambda: super(FragileDisk, self)._write(path, data[: len(data) // 2]))
         self._later(path, lambda now: os.path.exists(now) and os.truncate(now, size))
         super()._write(path, data)
 
     def set_value(self, path, text):
-        self._step()
+        self._step("value", path)
         super().set_value(path, text)
 
     def _sync(self, path):
-        self._step()
+        self._step("sync", path)
         self._unsaved = [each for each in self._unsaved if each[0] != path]
 
+    def _truncate(self, path, size):
+        self._step("truncate", path)
+        before = _kept(path)
+        super()._truncate(path, size)
+        self._later(path, lambda now: _restore(now, before))
+
     def _rename(self, path, to):
-        self._step()
+        self._step("rename", path)
         before = _kept(to)
         super()._rename(path, to)
         # What was written to it is on the disk already, under either name.
@@ -85,18 +116,18 @@ class FragileDisk(Disk):
         self._later(os.path.dirname(to), forget)
 
     def _unlink(self, path):
-        self._step()
+        self._step("unlink", path)
         before = _kept(path)
         super()._unlink(path)
         self._later(os.path.dirname(path), lambda _: _restore(path, before))
 
     def _mkdir(self, path):
-        self._step()
+        self._step("mkdir", path)
         super()._mkdir(path)
         self._later(os.path.dirname(path), lambda _: os.path.isdir(path) and os.rmdir(path))
 
     def _rmdir(self, path):
-        self._step()
+        self._step("rmdir", path)
         super()._rmdir(path)
         self._later(os.path.dirname(path), lambda _: os.mkdir(path, 0o755))
 

@@ -167,6 +167,61 @@ def test_a_disk_that_refuses_leaves_nothing_and_one_clear_message(tree, step, nu
     assert tree.everything() == before
 
 
+class RecordsDiskFull(FragileDisk):
+    """The state directory's file system takes some lines of the record, and nothing any more."""
+
+    def __init__(self, root, lines):
+        super().__init__(root)
+        self.lines = lines
+
+    def _write(self, path, data):
+        if path.endswith("/protect.changes"):
+            self.lines -= 1
+            if self.lines < 0:
+                super()._write(path, data[:9])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        super()._write(path, data)
+
+
+@pytest.mark.parametrize("lines", range(9))
+def test_where_nothing_more_can_be_written_down_all_is_taken_back_all_the_same(tree, lines):
+    before = tree.everything()
+    with pytest.raises(JournalUnwritableError, match="No space left") as caught:
+        protection(tree, RecordsDiskFull(tree.root, lines)).apply(planned(tree))
+    assert "df -h" in caught.value.hint
+    assert "STEADYRUN_STATE_DIR" not in caught.value.hint, "another record would know nothing of this one"
+    assert tree.everything() == before
+
+
+@pytest.mark.parametrize("lines", range(4))
+def test_a_second_apply_that_cannot_be_written_down_leaves_the_first_as_it_was(tree, lines):
+    old = planned(tree)
+    protection(tree).apply(old._replace(files=old.files[:3]))
+    before = tree.everything()
+    with pytest.raises(JournalUnwritableError):
+        protection(tree, RecordsDiskFull(tree.root, lines)).apply(planned(tree))
+    assert tree.everything() == before, "the record, too"
+
+
+def test_what_cannot_be_taken_back_is_named_with_what_to_do(tree):
+    class Stays(Refuses):
+        def _unlink(self, path):
+            if path == tree.root + FIRST:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+            super()._unlink(path)
+
+    before = tree.everything()
+    with pytest.raises(CannotContainError) as caught:
+        protection(tree, Stays(tree.root, "value", 0, errno.EINVAL)).apply(planned(tree))
+    assert f"{FIRST} (Input/output error)" in caught.value.message
+    assert "nothing was changed" not in caught.value.message + caught.value.hint
+    assert caught.value.hint.endswith("steadyrun protect --undo")
+    assert tree.text(FIRST)
+    assert not os.path.exists(tree.root + "/etc/systemd/system/app.slice.d"), "all else is taken back"
+    protection(tree).undo()
+    assert tree.everything() == before
+
+
 def test_a_read_only_etc_is_exit_3_and_names_the_place(tree):
     disk = Refuses(tree.root, "mkdir", 0, errno.EROFS)
     with pytest.raises(CannotContainError, match="Read-only file system") as caught:

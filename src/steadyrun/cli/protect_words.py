@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from steadyrun.model.finding import Finding, Severity
-from steadyrun.protect.carry import Left
 from steadyrun.protect.change import FileChange, Plan, When
+from steadyrun.protect.deeds import Left
 from steadyrun.protect.disk import Seen
 from steadyrun.protect.facts import Facts, Layout
 from steadyrun.protect.inforce import State

@@ -1,17 +1,18 @@
 """Carries out changes and takes them back, so that a crash at any moment loses nothing of what was there.
 
 The intent of each change, with what was there before, is in the record before the change is made. Taking
-back looks at what is there now: what was there before is left, what we made is replaced by what was there
-before, and what somebody else made of it meanwhile is left alone and told.
+back comes before it is noted, and can be done twice: on a full disk, where nothing can be noted, everything
+is put back all the same.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from contextlib import suppress
 
 from steadyrun.errors import CannotContainError, JournalUnwritableError, SteadyrunError
+from steadyrun.protect.deeds import Deeds, Left
 from steadyrun.protect.disk import Disk, Seen
 from steadyrun.protect.record import (
     NOTHING,
@@ -32,13 +33,6 @@ FILE = "protect.changes"
 UNDO = "steadyrun protect --undo"
 
 
-class Left(NamedTuple):
-    """Something that is not as it was before and was left so."""
-
-    path: str
-    why: str
-
-
 class Carrier:
     """The machine's files and the record of what was done to them. One process at a time.
 
@@ -52,8 +46,7 @@ class Carrier:
     def __init__(self, disk: Disk, record: str, *, boot: str, started: Callable[[int], int | None]) -> None:
         self._disk = disk
         self._path = record
-        self._boot = boot
-        self._started = started
+        self._deeds = Deeds(disk, boot=boot, started=started)
         self._record = NOTHING
         self._torn = False
 
@@ -78,41 +71,63 @@ class Carrier:
         """Carry out changes, all of them or none.
 
         Raises:
-            SteadyrunError: One could not be made; those before it are taken back.
+            SteadyrunError: One could not be made; those before it are taken back, and named where they
+                could not be.
         """
-        self._note(begin)
+        before = self._record
         made: list[Intent] = []
         try:
+            self._note(begin)
             for change in changes:
                 intent = Intent(self._record.next_number(), change)
                 self._note(intent)
                 made.append(intent)
-                self._make(change)
+                self._deeds.make(change)
             self._note(End())
         except (OSError, SteadyrunError, KeyboardInterrupt) as error:
-            self.take_back(tuple(made))
-            self._close()
-            if isinstance(error, OSError):
-                raise _refused(made[-1].change.path if made else self._path, error) from error
-            raise
+            told = _refused(made[-1].change.path, error) if isinstance(error, OSError) else error
+            raised = self._give_up(tuple(made), before, told)
+            if raised is error:
+                raise
+            raise raised from error
 
-    def take_back(self, intents: tuple[Intent, ...]) -> tuple[Left, ...]:
+    def _give_up(
+        self, made: tuple[Intent, ...], before: Record, error: SteadyrunError | KeyboardInterrupt
+    ) -> SteadyrunError | KeyboardInterrupt:
+        """Take back what an `--apply` made that cannot go on; return what is to be raised.
+
+        The record is cut back to what it was, which a full disk allows. Where that fails, too, it says that
+        an `--apply` did not come to its end, and taking back once more finds everything as it was.
+        """
+        back = self._deeds.put_back(made)
+        rest = (*back.left, *back.failed)
+        with suppress(JournalUnwritableError):
+            if rest:
+                self._forget(back.done)
+            else:
+                self._rewind(before)
+        return _half_done(error, rest) if rest else error
+
+    def _take_back(self, intents: tuple[Intent, ...]) -> tuple[Left, ...]:
         """Undo changes, the newest first; return what had to be left.
 
         Raises:
-            SteadyrunError: One could not be undone; what was is noted.
+            CannotContainError: Some could not be undone, all others are.
+            JournalUnwritableError: All is undone, and the record cannot be told: that can be done again.
         """
-        left = []
-        for intent in reversed(intents):
-            try:
-                why = self._restore(intent.change)
-            except OSError as error:
-                raise _refused(intent.change.path, error, hint=f"mend that, then: {UNDO}") from error
-            if why:
-                left.append(Left(intent.change.path, why))
-            else:
-                self._note(Undone(intent.number))
-        return tuple(left)
+        back = self._deeds.put_back(intents)
+        try:
+            self._forget(back.done)
+        except JournalUnwritableError:
+            if not back.failed:
+                raise
+        if back.failed:
+            named = _listed(back.failed)
+            raise CannotContainError(
+                f"expected to put back what was there before, found: {named}",
+                hint=f"all else is put back; mend that, then: {UNDO}",
+            )
+        return back.left
 
     def undo(self) -> tuple[Left, ...]:
         """Undo everything that stands, and forget it; return what had to be left, which stays in the record.
@@ -121,10 +136,9 @@ class Carrier:
             SteadyrunError: Something could not be undone; it can be tried again.
         """
         if self._record.standing() and not self._record.undoing():
-            self._note(Undoing())
-        left = self.take_back(self._record.standing())
-        self._close()
-        return left
+            with suppress(JournalUnwritableError):  # a full disk: taking back makes room
+                self._note(Undoing())
+        return self._take_back(self._record.standing())
 
     def mend(self) -> tuple[Left, ...] | None:
         """Take back what a crash left half done; return what had to be left, `None`: nothing was half done.
@@ -139,11 +153,9 @@ class Carrier:
             return self.undo()
         half = self._record.unfinished()
         if not half:
-            self._close()
+            self._forget(())
             return None
-        left = self.take_back(half)
-        self._close()
-        return left
+        return self._take_back(half)
 
     def _note(self, step: Step) -> None:
         """Write a step down; what a crash cut short at the end goes before it."""
@@ -157,73 +169,33 @@ class Carrier:
             raise _unwritable(self._path, error) from error
         self._record = Record((*self._record.steps, step), self._record.size + len(line_of(step)))
 
-    def _close(self) -> None:
-        """Remove the record where nothing stands any more."""
-        if self._record.standing():
-            return
+    def _forget(self, done: tuple[Intent, ...]) -> None:
+        """Note that changes are taken back; where nothing else stands remove the record, which takes no room.
+
+        Raises:
+            JournalUnwritableError: It could not be done.
+        """
+        if set(self._record.standing()) <= set(done):
+            self._rewind(NOTHING)
+        else:
+            for intent in done:
+                self._note(Undone(intent.number))
+
+    def _rewind(self, to: Record) -> None:
+        """Have the record as it was at an earlier time.
+
+        Raises:
+            JournalUnwritableError: It could not be done.
+        """
         try:
             if self._disk.look(self._path) is not None:
-                self._disk.remove(self._path)
+                if to.standing():
+                    self._disk.cut(self._path, to.size)
+                else:
+                    self._disk.remove(self._path)
         except OSError as error:
             raise _unwritable(self._path, error) from error
-        self._record = NOTHING
-
-    def _make(self, change: Change) -> None:
-        match change.after:
-            case str(text):
-                self._set(change, text)
-            case None:
-                self._disk.remove(change.path)
-            case Seen(content=None):
-                self._disk.make_folder(change.path)
-            case seen:
-                self._disk.put(change.path, seen)
-
-    def _restore(self, change: Change) -> str:
-        """Put back what was there; return why it was left, empty when it is as it was."""
-        before, after = change.before, change.after
-        if isinstance(before, str) or isinstance(after, str):
-            return self._restore_value(change)
-        if after is not None and after.content is None:
-            self._disk.remove_folder(change.path)
-            return ""
-        self._disk.drop_part(change.path)
-        now = self._disk.look(change.path)
-        if now == before:
-            self._disk.settle(change.path)
-            return ""
-        if now is not None and (after is None or now.content != after.content or now.special):
-            return "somebody has changed it since"
-        if now is None and after is not None and before is not None:
-            return "somebody has removed it since"
-        if before is None:
-            self._disk.remove(change.path)
-        else:
-            self._disk.put(change.path, before)
-        return ""
-
-    def _restore_value(self, change: Change) -> str:
-        if change.process and not self._lives(change.process):
-            return ""
-        now = self._disk.value(change.path)
-        if now is None or now == change.before:
-            return ""
-        if now != change.after:
-            return f"it is {now} now, which is not from us"
-        self._set(change, str(change.before))
-        return ""
-
-    def _set(self, change: Change, text: str) -> None:
-        """Write a value; a process that has ended meanwhile needs none."""
-        try:
-            self._disk.set_value(change.path, text)
-        except (FileNotFoundError, ProcessLookupError):
-            if not change.process:
-                raise
-
-    def _lives(self, process: str) -> bool:
-        pid, started, boot = process.split(" ")
-        return boot == self._boot and self._started(int(pid)) == int(started)
+        self._record, self._torn = (to if to.standing() else NOTHING), False
 
 
 def _expect_own(path: str, seen: Seen | None) -> None:
@@ -242,16 +214,30 @@ def _expect_own(path: str, seen: Seen | None) -> None:
     )
 
 
-def _refused(path: str, error: OSError, *, hint: str = "") -> SteadyrunError:
+def _refused(path: str, error: OSError) -> SteadyrunError:
     where = error.filename or path
     return CannotContainError(
         f"{where}: expected to change it, found: {os.strerror(error.errno or 0)}",
-        hint=hint or "nothing was changed; everything is as it was",
+        hint="nothing was changed; everything is as it was",
     )
+
+
+def _half_done(error: SteadyrunError | KeyboardInterrupt, left: tuple[Left, ...]) -> SteadyrunError:
+    """Return an error that also names what could not be taken back."""
+    kind = type(error) if isinstance(error, SteadyrunError) else CannotContainError
+    said = error.message if isinstance(error, SteadyrunError) else "interrupted by Ctrl-C"
+    return kind(
+        f"{said}; all was taken back but this, which counts once systemd reads its files: {_listed(left)}",
+        hint=f"mend that, then: {UNDO}",
+    )
+
+
+def _listed(left: tuple[Left, ...]) -> str:
+    return ", ".join(f"{each.path} ({each.why})" for each in left)
 
 
 def _unwritable(path: str, error: OSError) -> SteadyrunError:
     return JournalUnwritableError(
         f"{path}: expected to write down what is changed, found: {os.strerror(error.errno or 0)}",
-        hint="STEADYRUN_STATE_DIR=DIRECTORY names another place",
+        hint=f"mend that, then type it again: df -h {os.path.dirname(path)}; ls -ld {os.path.dirname(path)}",
     )

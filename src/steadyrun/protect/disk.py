@@ -164,7 +164,7 @@ class Disk:
         Raises:
             OSError: It could not be done.
         """
-        os.truncate(self.at(path), size)
+        self._truncate(self.at(path), size)
         self._sync(self.at(path))
 
     # The steps, one system call each: a test can have the machine go down at any of them.
@@ -187,6 +187,9 @@ class Disk:
                 view = view[os.write(descriptor, view) :]
         finally:
             os.close(descriptor)
+
+    def _truncate(self, path: str, size: int) -> None:
+        os.truncate(path, size)
 
     def _sync(self, path: str) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -17,8 +17,9 @@ from steadyrun import __version__
 from steadyrun.errors import BusyError, CannotContainError, JournalUnwritableError
 from steadyrun.journal.place import expect_own
 from steadyrun.kernel.reader import boot_id, pid_started
-from steadyrun.protect.carry import FILE, Carrier, Left
+from steadyrun.protect.carry import FILE, Carrier
 from steadyrun.protect.change import Plan
+from steadyrun.protect.deeds import Left
 from steadyrun.protect.disk import Disk
 from steadyrun.protect.facts import Facts
 from steadyrun.protect.managers import complaints, reload_all

@@ -65,6 +65,35 @@ class Undoing(NamedTuple):
 Step = Begin | Intent | Undone | End | Undoing
 
 
+class Chain(NamedTuple):
+    """All changes of one thing that stand, oldest first: an `--apply` may change what an earlier one made."""
+
+    intents: tuple[Intent, ...]
+
+    def change(self) -> Change:
+        """Return all of them as one: from what was there before the first."""
+        first, last = self.intents[0].change, self.intents[-1].change
+        return last._replace(before=first.before)
+
+    def made(self, now: Seen | str | None) -> bool:
+        """Tell whether a file or a value is as one of them left it; `None`: it is not there."""
+        return any(_same(now, intent.change.after) for intent in self.intents)
+
+
+def _same(now: Seen | str | None, after: Seen | str | None) -> bool:
+    if isinstance(now, Seen) and isinstance(after, Seen):
+        return now.content == after.content and not now.special
+    return now == after
+
+
+def chains_of(intents: tuple[Intent, ...]) -> tuple[Chain, ...]:
+    """Return changes thing by thing, in the order in which they are taken back: the newest thing first."""
+    found: dict[tuple[str, str], list[Intent]] = {}
+    for intent in intents:
+        found.setdefault((intent.change.path, intent.change.process), []).append(intent)
+    return tuple(Chain(tuple(each)) for each in reversed(found.values()))
+
+
 class Record(NamedTuple):
     """All of it, and how many bytes of the file are whole lines."""
 
