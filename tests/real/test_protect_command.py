@@ -2,12 +2,11 @@
 
 import json
 import os
-import shutil
 
 import pytest
 from protect_tree import GIB, Desktop
 
-from steadyrun.protect.managers import complaints
+from steadyrun.protect.managers import ANALYZE, complaints
 from steadyrun.protect.plan import plan
 from steadyrun.protect.read import read_facts
 from steadyrun.protect.shares import Profile
@@ -16,7 +15,8 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_left")]
 
 without_systemd = pytest.mark.skipif(os.path.isdir("/run/systemd/system"), reason="systemd runs here")
 with_analyze = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="no systemd-analyze: apt-get install systemd"
+    not any(os.access(name, os.X_OK) for name in ANALYZE),
+    reason="no systemd-analyze: apt-get install systemd",
 )
 CANNOT = 3
 
@@ -62,6 +62,25 @@ def test_systemd_has_nothing_against_any_drop_in(tmp_path, profile, ram):
     files = plan(facts, profile).files
     assert len(files) > 10
     assert complaints(files) == ()
+
+
+def test_a_program_of_that_name_on_somebodys_path_is_not_run(tmp_path, monkeypatch):
+    planted = tmp_path / "bin"
+    planted.mkdir()
+    (planted / "systemd-analyze").write_text(f"#!/bin/sh\ntouch {tmp_path}/run\n")
+    (planted / "systemd-analyze").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{planted}:{os.environ['PATH']}")
+    facts = read_facts(root=Desktop(tmp_path / "machine").root, env={"HOME": "/home/desk"}, euid=0)
+    assert complaints(plan(facts).files) == ()
+    assert not (tmp_path / "run").exists()
+
+
+@with_analyze
+def test_nothing_in_the_callers_environment_hides_a_complaint(tmp_path, monkeypatch):
+    facts = read_facts(root=Desktop(tmp_path).root, env={"HOME": "/home/desk"}, euid=0)
+    (one,) = [each for each in plan(facts).files if each.unit == "app.slice"]
+    monkeypatch.setenv("SYSTEMD_LOG_TARGET", "null")
+    assert len(complaints([one._replace(text=f"{one.text}NoSuchSetting=1\n")])) == 1
 
 
 @with_analyze

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -20,6 +19,8 @@ from steadyrun.protect.plan import SYSTEM_UNITS
 
 RELOAD_WITHIN_S = 90.0
 """The timeout of systemctl(1) for the same call."""
+ANALYZE = ("/usr/bin/systemd-analyze", "/bin/systemd-analyze")
+"""Not looked up: root must not run what somebody's PATH says."""
 VERIFY_WITHIN_S = 30.0
 _REAL = {"user-.slice": "user-1000.slice", "user@.service": "user@1000.service"}
 """What stands for all units with that beginning: a unit that can be loaded."""
@@ -66,13 +67,13 @@ def _hang_up() -> list[str]:
     return trouble
 
 
-def complaints(files: Iterable[FileChange]) -> tuple[str, ...]:
+def complaints(files: Iterable[FileChange], *, programs: tuple[str, ...] = ANALYZE) -> tuple[str, ...]:
     """Have systemd-analyze read the drop-ins in a folder of their own; return what it says against them.
 
     Empty where there is no systemd-analyze. Complaints about other files of the machine are not ours to
     tell. Scopes and user.conf cannot be asked about: those keys stand on the table of versions alone.
     """
-    program = shutil.which("systemd-analyze")
+    program = next((name for name in programs if os.access(name, os.X_OK)), None)
     if program is None:
         return ()
     found: list[str] = []
@@ -96,7 +97,8 @@ def _verify(program: str, files: list[FileChange], *, system: bool) -> list[str]
                 file.write(each.text)
         names = [_loadable(each.unit) for each in files]
         words = [program, *(() if system else ("--user",)), "verify", "--man=no", *names]
-        env = {**os.environ, "SYSTEMD_UNIT_PATH": f"{stage}:", "XDG_RUNTIME_DIR": stage, "LC_ALL": "C"}
+        env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+        env |= {"SYSTEMD_UNIT_PATH": f"{stage}:", "XDG_RUNTIME_DIR": stage, "HOME": stage}
         try:
             done = subprocess.run(
                 words, env=env, capture_output=True, text=True, timeout=VERIFY_WITHIN_S, check=False
