@@ -6,7 +6,7 @@ import os
 
 import pytest
 from protect_disk import FragileDisk, PowerCutError
-from protect_tree import Desktop
+from protect_tree import GIB, SESSION, USER, Desktop
 
 from steadyrun.cli import protect
 from steadyrun.cli.parser import Parser
@@ -145,6 +145,50 @@ def test_what_was_applied_is_undone_where_systemd_is_gone(tree, run):
     os.rename(f"{tree.root}/run/systemd/system", f"{tree.root}/run/systemd/elsewhere")
     assert run("--undo")[0] == 0
     os.rename(f"{tree.root}/run/systemd/elsewhere", f"{tree.root}/run/systemd/system")
+    assert tree.everything() == before
+
+
+def fill(tree, gib=15):
+    tree.file(f"{USER}/{SESSION}/memory.current", f"{gib * GIB}\n")
+    tree.file(f"{USER}/{SESSION}/memory.stat", f"anon {gib * GIB}\n")
+
+
+@pytest.fixture
+def root():
+    if os.geteuid() != 0:
+        pytest.skip("sessions are root's part")
+
+
+@pytest.mark.usefixtures("root")
+def test_a_wall_that_what_runs_does_not_fit_behind_is_not_put_up(tree, run):
+    fill(tree)
+    before = tree.everything()
+    with pytest.raises(CannotContainError, match=r"session-3\.scope may not fit") as caught:
+        run("--apply", "--yes")
+    assert caught.value.exit_code == 3
+    assert "--force" in caught.value.hint
+    code, out = run("--apply", "--json")
+    told = json.loads(out)
+    assert (code, told["exit_code"], told["findings"][0]["code"]) == (3, 3, "wall-too-full")
+    assert tree.everything() == before
+    assert "In the way now" in run()[1]
+
+
+@pytest.mark.usefixtures("root")
+def test_it_is_put_up_by_force(tree, run):
+    fill(tree)
+    run("--apply", "--force")
+    assert "MemoryMax" in tree.text("etc/systemd/system/session-.scope.d/10-steadyrun.conf")
+
+
+@pytest.mark.usefixtures("root")
+def test_what_fills_up_until_enter_is_seen(tree, run, monkeypatch):
+    fill(tree, gib=1)
+    before = tree.everything()
+    monkeypatch.setattr(protect, "wait_for_enter", lambda _words, yes: fill(tree))
+    with pytest.raises(CannotContainError, match="may not fit"):
+        run("--apply")
+    fill(tree, gib=1)
     assert tree.everything() == before
 
 

@@ -29,6 +29,7 @@ from steadyrun.cli.protect_words import (
 from steadyrun.cli.settings import settings_here
 from steadyrun.errors import EXIT_JOB_FAILED, EXIT_OK, CannotContainError
 from steadyrun.journal.place import choose_dir
+from steadyrun.model.finding import Finding
 from steadyrun.protect.change import Plan
 from steadyrun.protect.disk import Disk
 from steadyrun.protect.facts import Facts
@@ -36,6 +37,7 @@ from steadyrun.protect.plan import plan
 from steadyrun.protect.protection import Protection
 from steadyrun.protect.read import read_facts
 from steadyrun.protect.record import NOTHING
+from steadyrun.protect.room import TOO_FULL
 from steadyrun.protect.shares import Profile
 
 WIDTH = 100
@@ -60,6 +62,7 @@ def configure(parser: Parser) -> None:
     """Say which options there are."""
     parser.usage = (
         "steadyrun protect [--apply | --undo | --status] [--profile NAME] [--json] [--dry-run] [--yes]"
+        " [--force]"
     )
     parser.epilog = EPILOG
     deed = parser.add_mutually_exclusive_group()
@@ -70,6 +73,11 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--profile", choices=names, help="what the machine is for (default: as it looks)")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, then stop")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="put up walls also where what runs does not fit behind them: the kernel kills there",
+    )
     add_options(parser, "yes")
 
 
@@ -143,6 +151,10 @@ def _apply(args: argparse.Namespace, here: Here) -> int:
     left = protection.mend()
     if left is not None:
         found = here.plan(args.profile)
+    if args.json and _too_full(found, args):
+        pending = protection.pending(found)
+        return _print(plan_object(found, pending, protection.record()), CannotContainError.exit_code)
+    _expect_room(found, args)
     if not args.json:
         sys.stdout.write(joined(mended_lines(left, _width())) if left is not None else "")
         _show(found, args, here)
@@ -151,6 +163,7 @@ def _apply(args: argparse.Namespace, here: Here) -> int:
             "Enter applies it, Ctrl-C leaves everything as it is. ",
             yes=args.yes or bool(settings_here().flag("yes")),
         )
+        _expect_room(here.plan(args.profile), args)  # some time has passed until Enter
     applied = protection.apply(found)
     record = protection.record()
     code = EXIT_OK if applied.status.holds() and not applied.trouble else EXIT_JOB_FAILED
@@ -161,6 +174,24 @@ def _apply(args: argparse.Namespace, here: Here) -> int:
     sys.stdout.write("\n" + joined(applied_lines(applied, _width())))
     sys.stdout.write(status_closing(applied.status, record, found.facts) + "\n")
     return code
+
+
+def _too_full(found: Plan, args: argparse.Namespace) -> list[Finding]:
+    return [each for each in found.findings if each.code == TOO_FULL and not args.force]
+
+
+def _expect_room(found: Plan, args: argparse.Namespace) -> None:
+    """Refuse walls that what runs now does not fit behind.
+
+    Raises:
+        CannotContainError: There is one, and it is not forced.
+    """
+    full = _too_full(found, args)
+    if full:
+        raise CannotContainError(
+            f"protect: {'; '.join(each.title for each in full)}. {full[0].evidence}; nothing was changed",
+            hint=full[0].remedy,
+        )
 
 
 def _undo(args: argparse.Namespace, here: Here) -> int:

@@ -27,7 +27,8 @@ def plan_lines(plan: Plan, pending: tuple[Change, ...], record: Record, width: i
     yield from _opening(plan, pending, record, width)
     yield ""
     yield from _walls(plan, width)
-    yield from _findings(plan, "Not protected", (Severity.PROBLEM, Severity.WARNING), width)
+    yield from _findings(plan, "In the way now", (Severity.PROBLEM,), width)
+    yield from _findings(plan, "Not protected", (Severity.WARNING,), width)
     waiting = {change.path for change in pending}
     replaced = {change.path for change in pending if change.before is not None}
     shown = [each for each in plan.files if each.path in waiting or not waiting]
@@ -90,7 +91,8 @@ def _walls(plan: Plan, width: int) -> Iterator[str]:
     words = (
         'A command that takes too much memory meets a wall, and the kernel kills it there ("Killed", exit'
         " code 137) while the machine still has memory to go on with. What fits below the wall runs as"
-        " before. File cache counts, and gives way by itself."
+        " before. File cache counts, and gives way by itself. Walls count at once, for what runs already too;"
+        " --apply refuses one that what runs now does not fit behind."
     )
     yield from _wrapped(words, 2, width)
     for name, percent in _wall_rows(plan, shares):

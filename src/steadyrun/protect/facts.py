@@ -77,6 +77,21 @@ class Mglru(NamedTuple):
     min_ttl_ms: int | None
 
 
+class Use(NamedTuple):
+    """One cgroup that would get a wall, and what is in use in it now."""
+
+    unit: str
+    whose: Whose
+    cgroup: str
+    """Below the hierarchy's top: `user.slice/user-1000.slice`."""
+    limit: Bytes | None
+    """Its memory.max; `None` for no limit too: that is what it has before."""
+    current: Bytes | None
+    """Its memory.current, file cache too."""
+    held: Bytes | None
+    """What of it does not give way by itself."""
+
+
 class Facts(NamedTuple):
     """Everything that a plan is made of."""
 
@@ -110,6 +125,8 @@ class Facts(NamedTuple):
     """Root has applied it for the machine."""
     engines: tuple[str, ...]
     """Container engines that run: what they start is in `system.slice`."""
+    uses: tuple[Use, ...]
+    """Where nothing is counted yet there is none."""
 
     def unit(self, name: str, whose: Whose) -> UnitFacts | None:
         """Return a unit; `None`: nobody looked for it."""

@@ -12,8 +12,9 @@ from steadyrun.model.machine import CgroupMode
 from steadyrun.protect.change import FileChange, Line, Plan, Skipped, ValueChange
 from steadyrun.protect.facts import Facts, UnitFacts, Whose
 from steadyrun.protect.findings import findings_of
+from steadyrun.protect.room import crowds_of, finding_of
 from steadyrun.protect.shares import LEAST_RAM, Profile, shares_of
-from steadyrun.protect.stricter import in_force, judge
+from steadyrun.protect.stricter import amount, in_force, judge
 from steadyrun.protect.unitfile import LAST, NAME, write, write_tmpfiles
 from steadyrun.protect.wanted import SCORE_KEPT, SCORES_HAVE_DEFAULT, Wanted, wanted
 from steadyrun.units import Bytes, format_size
@@ -47,7 +48,13 @@ def plan(facts: Facts, profile: Profile | None = None) -> Plan:
     if obstacle or facts.ram is None:
         return Plan(facts, profile, None, (), (), (), (), obstacle, remedy)
     shares = shares_of(facts.ram, profile)
-    merged = [_merge(each, facts, facts.ram) for each in wanted(facts, shares, profile)]
+    wants = wanted(facts, shares, profile)
+    merged = [_merge(each, facts, facts.ram) for each in wants]
+    walls = {
+        (want.unit, want.whose): wall
+        for want, one in zip(wants, merged, strict=True)
+        if one.change is not None and (wall := _wall(one.change, facts.ram)) is not None
+    }
     files = [each.change for each in merged if each.change is not None]
     skipped = [each for one in merged for each in one.skipped]
     ttl, why = _ttl(facts)
@@ -61,7 +68,7 @@ def plan(facts: Facts, profile: Profile | None = None) -> Plan:
         files=tuple(files),
         values=_values(facts, files),
         skipped=tuple(skipped),
-        findings=findings_of(facts, profile, shares),
+        findings=(*map(finding_of, crowds_of(walls, facts.uses)), *findings_of(facts, profile, shares)),
     )
 
 
@@ -105,6 +112,11 @@ def obstacle_of(facts: Facts) -> tuple[str, str]:
             "start what is heavy with `steadyrun run --memory SIZE -- COMMAND`",
         )
     return "", ""
+
+
+def _wall(change: FileChange, ram: Bytes) -> Bytes | None:
+    found = [amount(line.value, ram) for line in change.lines if line.key == "MemoryMax"]
+    return None if not found or found[0] is None else Bytes(int(found[0]))
 
 
 def _merge(want: Wanted, facts: Facts, ram: Bytes) -> Merged:

@@ -18,9 +18,11 @@ from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.meminfo import MemInfo
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
 from steadyrun.kernel.reader import read_meminfo, read_text
+from steadyrun.protect.disk import Disk
 from steadyrun.protect.facts import Desktop, Facts, Layout, Mglru, Running, UnitFacts, Whose
 from steadyrun.protect.unitfile import MARK, NAME
 from steadyrun.protect.units import own_path, read_unit
+from steadyrun.protect.use import read_uses
 from steadyrun.protect.wanted import BUSES, SSH
 from steadyrun.protect.wanted import COMPOSITORS as DRAWING
 from steadyrun.units import KIB, Bytes
@@ -77,6 +79,7 @@ def read_facts(*, root: str = "/", env: Mapping[str, str], euid: int) -> Facts:
         guards=_named(OTHER_GUARDS, there),
         machine_wide=(read_text(f"{before}{MACHINE_WIDE}") or "").startswith(MARK),
         engines=_named(ENGINES, there),
+        uses=read_uses(Disk(root), euid),
     )
 
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from steadyrun.protect.disk import Disk, Seen
 from steadyrun.protect.facts import Facts
 from steadyrun.protect.inforce import FILES, Standing, State, judge
+from steadyrun.protect.places import TOP, cgroups_of
 from steadyrun.protect.plan import SYSTEM_UNITS
 from steadyrun.protect.record import Record
 from steadyrun.protect.unitfile import read
 
-TOP = "/sys/fs/cgroup"
 SETTLE_S = 20.0
 """What user managers may take to read their files again; below 1 s on an idle machine."""
 _LOOK_EVERY_S = 0.1
@@ -87,51 +87,9 @@ def _settings(path: str, text: str, disk: Disk, facts: Facts) -> Iterator[Standi
     for key, value in read(text):
         if key not in FILES or facts.ram is None:
             continue
-        places = list(_cgroups(unit, disk, system=system, euid=facts.euid))
+        places = list(cgroups_of(unit, disk, system=system, euid=facts.euid))
         if not places:
             yield Standing(unit, f"{key}={value}", State.ABSENT, "")
         for place in places:
             state, found = judge(key, value, disk.value(f"{place}/{FILES[key]}"), facts.ram)
             yield Standing(place.removeprefix(f"{TOP}/"), f"{key}={value}", state, found)
-
-
-def _cgroups(unit: str, disk: Disk, *, system: bool, euid: int) -> Iterator[str]:
-    """Yield the cgroups of a unit that are there now; a name that stands for many gives each of them."""
-    users = [
-        f"{TOP}/user.slice/{name}" for name in _listed(disk, f"{TOP}/user.slice") if name.startswith("user-")
-    ]
-    if not system:  # root's are for every user, a user's own for themselves
-        for user in users if euid == 0 else [f"{TOP}/user.slice/user-{euid}.slice"]:
-            yield from _there(disk, f"{_manager(user)}/{unit}")
-        return
-    match unit:
-        case "user-.slice":
-            yield from users
-        case "user@.service":
-            for user in users:
-                yield from _there(disk, _manager(user))
-        case "session-.scope":
-            for user in users:
-                names = _listed(disk, user)
-                yield from (f"{user}/{n}" for n in names if n.startswith("session-") and n.endswith(".scope"))
-        case _:
-            inside = "" if unit.endswith(".slice") else "system.slice/"
-            yield from _there(disk, f"{TOP}/{inside}{unit}")
-
-
-def _manager(user: str) -> str:
-    """Return the cgroup of the manager below a `user-UID.slice`."""
-    uid = os.path.basename(user).removeprefix("user-").removesuffix(".slice")
-    return f"{user}/user@{uid}.service"
-
-
-def _there(disk: Disk, path: str) -> Iterator[str]:
-    if os.path.isdir(disk.at(path)):
-        yield path
-
-
-def _listed(disk: Disk, path: str) -> list[str]:
-    try:
-        return sorted(os.listdir(disk.at(path)))
-    except OSError:
-        return []

@@ -33,6 +33,17 @@ COMPOSITORS = ("org.gnome.Shell@.service", "plasma-kwin_wayland.service", "plasm
 """User units that draw the screen."""
 
 
+WALLED = (
+    ("user.slice", Whose.SYSTEM),
+    ("user-.slice", Whose.SYSTEM),
+    ("session-.scope", Whose.SYSTEM),
+    ("steadyrun.slice", Whose.SYSTEM),
+    ("app.slice", Whose.USER),
+    ("steadyrun.slice", Whose.USER),
+)
+"""Units that get a wall."""
+
+
 class Wanted(NamedTuple):
     """One unit, and what it should say."""
 

@@ -153,6 +153,24 @@ def test_somebody_elses_file_and_an_administrators_limit(guest):
     assert int(guest.read("/sys/fs/cgroup/user.slice/memory.max")) == 800 << 20, "the stricter one is kept"
 
 
+def test_a_wall_that_what_runs_does_not_fit_behind_is_not_put_up(machine, guest):
+    before = likeness(guest)
+    told = json.loads(guest.run("steadyrun protect --json", seconds=60).out)
+    size = told["effective_ram_bytes"] * told["shares"]["ordinary"] // 100
+    desk, app = machine.guest("desk"), "user.slice/user-1000.slice/user@1000.service/app.slice"
+    large = f"x = b'x' * {size}; import time; time.sleep(900)"
+    desk.run(f'systemd-run --user --slice=app.slice --unit=large python3 -c "{large}"')
+    guest.until(f"test $(cat /sys/fs/cgroup/{app}/memory.current) -gt {size}", seconds=120)
+    refused = guest.run(APPLY, check=False, seconds=60)
+    assert refused.code == 3
+    full = [each["title"] for each in json.loads(refused.out)["findings"] if each["code"] == "wall-too-full"]
+    assert any(app in each for each in full), full
+    assert other_files(before, likeness(guest)) == {}
+    assert desk.out("systemctl --user is-active large") == "active"
+    desk.run("systemctl --user stop large")
+    apply(guest)
+
+
 def test_a_read_only_etc_is_refused_and_nothing_is_left(guest):
     before = likeness(guest)
     done = guest.run(
