@@ -162,6 +162,7 @@ def test_a_run_of_this_boot_whose_attempt_is_of_an_earlier_one_took_the_machine_
 def test_only_what_can_be_resumed_is_said_to_be(theirs):
     with_attempt = decide([a_run(boot_id=theirs, attempts=[OpenAttempt(1, "1", theirs, State.RUNNING)])])
     assert all("--resume" in finding.remedy for finding in with_attempt.findings)
-    without = decide([a_run(boot_id=theirs)])
-    assert len(without.findings) == 1
-    assert all("--resume" not in finding.remedy for finding in without.findings)
+    (without,) = decide([a_run(boot_id=theirs)]).findings
+    assert ("--resume" in without.remedy) is (theirs == OTHER_BOOT)  # where a plain ramp asks how to go on
+    (single,) = decide([a_run(boot_id=theirs)._replace(kind=RunKind.RUN)]).findings
+    assert "--resume" not in single.remedy

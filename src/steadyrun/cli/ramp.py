@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from steadyrun.cli.busy import busy
@@ -30,7 +31,7 @@ from steadyrun.cli.ramp_plan import describe, plan_for
 from steadyrun.cli.records import find_run, journal_here, rewrite_reports
 from steadyrun.cli.settings import Settings, settings_here
 from steadyrun.contain.decide import decide, reasons
-from steadyrun.errors import CannotContainError, DecisionNeededError
+from steadyrun.errors import CannotContainError, DecisionNeededError, UsageError
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.recovery import recover
 from steadyrun.journal.owners import Owners
@@ -44,6 +45,7 @@ from steadyrun.model.machine import MachineFacts
 from steadyrun.model.plan import Plan, RunAs
 from steadyrun.model.record import RunKind, RunRecord
 from steadyrun.ramp.feed import MachineLock
+from steadyrun.ramp.headway import FRUITLESS_MOST, fruitless_boots, took_machine_down
 from steadyrun.ramp.launch import launch
 from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.outlive import TAKEN_OVER, hold_lasting
@@ -144,7 +146,7 @@ def _ramp(
 ) -> int:
     state = state_dir(os.environ, os.geteuid())
     with open_journal(state, boot_id=boot_id()) as journal:
-        _recover(journal, args, owners)
+        _recover(journal, keep=_taken_over(args), owners=owners)
         if decided.earlier is None and not args.anew:
             _want_decision(journal)
     wait_for_enter(
@@ -190,8 +192,10 @@ def _lock() -> MachineLock:
         raise busy(MachineLock.holder(), state=state_dir(os.environ, os.geteuid())) from None
 
 
-def _recover(journal: Journal, args: argparse.Namespace, owners: Owners | None) -> None:
-    recovered = recover(journal, keep=_taken_over(args), owners=owners)
+def _recover(
+    journal: Journal, *, keep: frozenset[IntentKind] = frozenset(), owners: Owners | None = None
+) -> None:
+    recovered = recover(journal, keep=keep, owners=owners)
     rewrite_reports(journal, recovered.marked)
     for line in (*recovered.told, *recovered.done, *recovered.failed):
         _warn(line)
@@ -203,11 +207,36 @@ def _warn(line: str) -> None:
 
 
 def _earlier(args: argparse.Namespace) -> tuple[RunRecord, Owners | None]:
-    """Return the ramp to go on from, recovered first so that it is known how it ended, and who holds it."""
+    """Return the ramp to go on from, recovered first so that it is known how it ended, and who holds it.
+
+    Raises:
+        DecisionNeededError: It went on by itself after boots, and gets nowhere.
+    """
     with journal_here() as journal:
         owners = hold_lasting(journal) if args.resume_on_boot else None
-        _recover(journal, args, owners)
-        return journal.record(find_run(journal, args.resume or None, kind=RunKind.RAMP)), owners
+        _recover(journal, keep=_taken_over(args), owners=owners)
+        record = journal.record(find_run(journal, args.resume or None, kind=RunKind.RAMP))
+        if owners is not None and fruitless_boots(_and_before(journal, record)) >= FRUITLESS_MOST:
+            owners.close()
+            _recover(journal)  # also what a ramp that goes on would have taken over: the unit, lingering
+            raise DecisionNeededError(
+                f"the machine went down {FRUITLESS_MOST} boots in a row before the ramp got any further; "
+                "expected a person to decide how to go on",
+                hint=f"`steadyrun report {record.header.run_id}` shows the last; `steadyrun ramp --resume` "
+                "tries once more, `steadyrun ramp --anew` begins from the start",
+            )
+        return record, owners
+
+
+def _and_before(journal: Journal, record: RunRecord) -> Iterator[RunRecord]:
+    """Yield a ramp and those it went on from, newest first, as far as they are known."""
+    yield record
+    while record.header.resumed_from is not None:
+        try:
+            record = journal.record(record.header.resumed_from)
+        except UsageError:
+            return
+        yield record
 
 
 def _taken_over(args: argparse.Namespace) -> frozenset[IntentKind]:
@@ -216,25 +245,18 @@ def _taken_over(args: argparse.Namespace) -> frozenset[IntentKind]:
 
 
 def _want_decision(journal: Journal) -> None:
-    """Refuse to do again what took the machine down.
+    """Refuse to do again what took the machine down, in whatever the ramp was doing.
 
     Raises:
         DecisionNeededError: The newest ramp did.
     """
     latest = journal.latest(RunKind.RAMP)
-    if latest is not None and _took_machine_down(journal, latest):
+    if latest is not None and took_machine_down(journal.record(latest)):
         raise DecisionNeededError(
             f"the last ramp ({latest}) took the machine down; a new one would do the same",
-            hint="`steadyrun ramp --resume` goes on below what crashed; "
+            hint="`steadyrun ramp --resume` goes on, below what crashed; "
             f"`steadyrun report {latest}` shows it; `steadyrun ramp --anew` begins from the start",
         )
-
-
-def _took_machine_down(journal: Journal, run_id: str) -> bool:
-    from steadyrun.model.record import State
-
-    attempts = journal.record(run_id).attempts
-    return bool(attempts) and attempts[-1].state is State.CRASHED
 
 
 def _folder(args: argparse.Namespace, settings: Settings, user: RunAs | None) -> tuple[str, str]:

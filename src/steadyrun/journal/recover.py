@@ -27,12 +27,14 @@ from steadyrun.model.codec import decode
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.crash import Crash
 from steadyrun.model.finding import Finding, Severity
-from steadyrun.model.run import State
+from steadyrun.model.run import RunKind, State
 from steadyrun.named import NamedTuple
 
 CRASHED, INTERRUPTED = "machine-crashed", "run-interrupted"
 RESUMABLE = frozenset({CRASHED, INTERRUPTED})
 """Codes of the findings whose remedy is to go on with `ramp --resume`."""
+WENT_DOWN = "Crashed (machine)"
+"""How the status of a run begins that the machine went down in."""
 EXIT_INTERRUPTED = 130
 """128 + SIGINT: what a shell reports for an interrupted command. The true signal is not known."""
 
@@ -246,7 +248,7 @@ def _boot_of(run: RunRow) -> str:
 def _status(run: RunRow, *, crashed: bool) -> str:
     """Return the status line of a run that ended without a word."""
     where = f" in Phase {run.open_attempts[-1].label}" if run.open_attempts else ""
-    return f"Crashed (machine){where}" if crashed else f"Interrupted{where}"
+    return f"{WENT_DOWN}{where}" if crashed else f"Interrupted{where}"
 
 
 def _finding(run: RunRow, attempt: OpenAttempt | None, boot_id: str) -> Finding:
@@ -259,9 +261,7 @@ def _finding(run: RunRow, attempt: OpenAttempt | None, boot_id: str) -> Finding:
             severity=Severity.PROBLEM,
             title=f"The machine went down while {doing} was going on.",
             evidence=f"it ran in boot {theirs}, this is boot {boot_id}; its end was never written",
-            remedy="steadyrun ramp --resume goes on more carefully"
-            if attempt
-            else "steadyrun ramp finds out how much this machine can carry",
+            remedy=_after_crash(run, attempt),
         )
     return Finding(
         code=INTERRUPTED,
@@ -270,3 +270,11 @@ def _finding(run: RunRow, attempt: OpenAttempt | None, boot_id: str) -> Finding:
         evidence=f"pid {run.pid} is gone, the machine was not booted since",
         remedy="steadyrun ramp --resume goes on from the last phase that passed" if attempt else "",
     )
+
+
+def _after_crash(run: RunRow, attempt: OpenAttempt | None) -> str:
+    if attempt is not None:
+        return "steadyrun ramp --resume goes on more carefully"
+    if run.kind is RunKind.RAMP:
+        return "no load of a phase was running: steadyrun ramp --resume goes on, --anew begins from the start"
+    return "steadyrun ramp finds out how much this machine can carry"
