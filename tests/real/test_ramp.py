@@ -216,6 +216,16 @@ def test_the_conductor_killed_leaves_nothing_and_resume_goes_on_after_the_last_p
     ]  # fmt: skip
 
 
+def test_a_ramp_that_goes_on_without_a_variable_names_it_and_never_what_it_held(ramp):
+    ramp(*RAMP, "--", "false", env={"MY_TOKEN": "hush-hush"})
+    ramp(*RESUME, "--", "true")
+    page, data = report(ramp)
+    (finding,) = [each for each in data["findings"] if each["code"] == "environment-changed"]
+    assert finding["evidence"] == "not set any more: MY_TOKEN"
+    assert "not set any more: MY_TOKEN" in page
+    assert "hush-hush" not in page + json.dumps(data)
+
+
 def test_the_guard_killed_is_a_host_that_is_not_known_to_have_held(ramp):
     run = start_with_a_long_command(ramp, 60)
     os.kill(process_of(run, "steadyrun.guard.process"), signal.SIGKILL)

@@ -12,7 +12,7 @@ from steadyrun.cli.settings import Settings
 from steadyrun.errors import BusError
 from steadyrun.model.change import BootUnit
 from steadyrun.model.plan import RunAs
-from steadyrun.ramp.bootunit import SETTLED_S, Resuming, boot_unit
+from steadyrun.ramp.bootunit import KEPT_ENVIRONMENT, SETTLED_S, Resuming, boot_unit
 from steadyrun.ramp.observe import uptime
 from steadyrun.ramp.outlive import surroundings
 from steadyrun.ramp.place import foresee
@@ -70,7 +70,8 @@ def boot_words(unit: BootUnit | None) -> tuple[str, ...]:
         return ()
     return (
         f"If the machine crashes, it goes on after the boot: {unit.path} is written and enabled by",
-        f"{unit.link}; both are removed at the end of the ramp. It says:",
+        f"{unit.link}; both are removed at the end of the ramp.",
+        f"Of your environment the command then has {', '.join(KEPT_ENVIRONMENT[:4])} alone. It says:",
         *(f"    {line}".rstrip() for line in unit.text.splitlines()),
     )
 

@@ -45,6 +45,7 @@ def run_header(
     problem: str | None = None,
     goal: str | None = None,
     resumed_from: str | None = None,
+    env_names: tuple[str, ...] = (),
 ) -> RunHeader:
     """Return the header of a run that begins now and that this process owns."""
     from steadyrun.model.run import RunHeader  # not before `run` needs it
@@ -71,4 +72,5 @@ def run_header(
         problem=problem,
         goal=goal,
         resumed_from=resumed_from,
+        env_names=env_names,
     )

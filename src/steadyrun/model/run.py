@@ -54,6 +54,8 @@ class RunHeader(NamedTuple):
     goal: str | None
     resumed_from: str | None = None
     """The run this one goes on from."""
+    env_names: tuple[str, ...] = ()
+    """Of the variables that the loads of a ramp get, never what they hold; empty: not known."""
 
 
 class State(Enum):

@@ -26,7 +26,7 @@ things in the 20 s after the login screen."""
 ANSWERS = (errors.EXIT_JOB_FAILED, errors.EXIT_HOST_FAILED, errors.EXIT_DECISION_NEEDED)
 """Exit codes with which a ramp says what it found. With every other one it could not go on: then the
 unit is to be seen in `systemctl --failed`, because nobody sits at its terminal."""
-_KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "STEADYRUN_STATE_DIR", "XDG_STATE_HOME")
+KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "STEADYRUN_STATE_DIR", "XDG_STATE_HOME")
 
 _TEXT = """\
 # Written by `steadyrun ramp --resume-on-boot` and removed at that ramp's end
@@ -68,7 +68,7 @@ def boot_unit(resuming: Resuming, *, euid: int) -> BootUnit:
     path = os.path.join(folder, NAME)
     link = os.path.join(folder, f"{target}.wants", NAME)
     resume = ("ramp", "--resume", "--resume-on-boot", "--yes", "--progress", "text", *resuming.options)
-    kept = [f"{key}={resuming.env[key]}" for key in _KEPT_ENVIRONMENT if resuming.env.get(key)]
+    kept = [f"{key}={resuming.env[key]}" for key in KEPT_ENVIRONMENT if resuming.env.get(key)]
     text = _TEXT.format(
         cwd=_specifiers(_folder(_line(resuming.cwd))),
         environment="".join(f"Environment={_specifiers(_quoted(pair))}\n" for pair in kept),

@@ -13,7 +13,7 @@ import time
 
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
-from steadyrun.errors import EXIT_BUG, SteadyrunError
+from steadyrun.errors import EXIT_BUG, SteadyrunError, UsageError
 from steadyrun.guard.identity import run_header
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.recover import RESUMABLE
@@ -25,6 +25,7 @@ from steadyrun.model.machine import reserve_for
 from steadyrun.model.record import Attempt, RunEnd, RunHeader, RunKind
 from steadyrun.ramp.bug import bug_finding, bug_reason, where_raised
 from steadyrun.ramp.conductor import Conductor
+from steadyrun.ramp.environment import environment_changed
 from steadyrun.ramp.feed import Feed, MachineLock
 from steadyrun.ramp.launch import LOG, leave_words
 from steadyrun.ramp.ledger import Ledger
@@ -84,6 +85,8 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
         carried = _carried(journal, order.resumed_from)
         ledger = Ledger(_header(order), journal=journal, feed=feed, owner=order.owner(), carried=carried)
         ledger.finding(*journal.findings)
+        changed = environment_changed(_names_before(journal, order.resumed_from), order.env)
+        ledger.finding(*((changed,) if changed else ()))
         outliving = Outliving(order.run_id, journal, owners, ledger.finding, boot_unit=order.boot_unit)
         try:
             outliving.begin()
@@ -139,6 +142,19 @@ def _carried(journal: Journal, run_id: str | None) -> tuple[Attempt, ...]:
     )
 
 
+def _names_before(journal: Journal, run_id: str | None) -> set[str]:
+    """Return the names of the variables that loads of the runs before had, as far as those are known."""
+    names: set[str] = set()
+    while run_id is not None:
+        try:
+            header = journal.record(run_id).header
+        except UsageError:
+            break
+        names.update(header.env_names)
+        run_id = header.resumed_from
+    return names
+
+
 def _followed(finding: Finding) -> Finding:
     return finding._replace(remedy="") if finding.code in RESUMABLE else finding
 
@@ -160,4 +176,5 @@ def _header(order: RampOrder) -> RunHeader:
         problem=order.plan.problem,
         goal=order.plan.goal,
         resumed_from=order.resumed_from,
+        env_names=tuple(sorted(order.env)),
     )
