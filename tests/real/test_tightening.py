@@ -57,18 +57,20 @@ class Guarded:
         return [event for event in self.events if isinstance(event, Acted)]
 
     def quota(self):
-        """The quota in force, in cores, read where the kernel has it."""
+        """The quota in force, in cores, read where the kernel has it: the least of what it is in."""
+        found = []
         for directory in self.hold.containment.made.plan.directories:
-            for quota, period in (("cpu.cfs_quota_us", "cpu.cfs_period_us"), ("cpu.max", None)):
+            for quota, period in (("cpu.cfs_quota_us", "cpu.cfs_period_us"), ("cpu.max", "cpu.max")):
                 try:
                     with open(f"{directory}/{quota}") as file:
-                        words = file.read().split()
-                    with open(f"{directory}/{period or quota}") as file:
+                        most = file.read().split()[0]
+                    with open(f"{directory}/{period}") as file:
                         per = file.read().split()[-1]
                 except OSError:
                     continue
-                return None if words[0] in ("max", "-1") else int(words[0]) / int(per)
-        return None
+                if most not in ("max", "-1"):
+                    found.append(int(most) / int(per))
+        return min(found, default=None)
 
 
 @pytest.fixture(params=["systemd", "cgroup2", "cgroup1"])
