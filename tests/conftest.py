@@ -31,9 +31,12 @@ PYTHON = (sys.executable, "-I", "-S")
 TOKEN = "STEADYRUN_TEST_TOKEN"
 
 
-# A shell starts its background jobs with SIGINT ignored, and children inherit that: what is tested here
-# is a program that hears Ctrl-C (POSIX, Shell Command Language, 2.9.3.1 "Asynchronous AND-OR Lists").
+# A shell starts its background jobs with INT and QUIT ignored, nohup what it starts with HUP, and children
+# inherit that: what is tested here is a program that hears them (POSIX, Shell Command Language, 2.9.3.1
+# "Asynchronous AND-OR Lists"; nohup(1)).
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for ignored in (signal.SIGQUIT, signal.SIGHUP):
+    signal.signal(ignored, signal.SIG_DFL)
 
 # How long one example takes says how busy the machine is, and nothing about the code.
 hypothesis.settings.register_profile("steadyrun", deadline=None)
