@@ -96,7 +96,7 @@ def test_an_oom_kill_in_a_phase_is_told_as_that_and_the_ramp_ends_as_it_is_to(so
     ramp = "steadyrun ramp plan.toml --yes --force --accept-weak --progress text --report rep"
     done = someone.run(f"cd ramp && {TOKEN} {ramp}", seconds=200, check=False)
     report = json.loads(someone.read("ramp/rep/latest/report.json"))
-    (attempt,) = report["attempts"]
+    attempt = report["attempts"][-1]  # a busy host costs a try
     found = {check["name"]: check["after"] for check in attempt["job"]["checks"]}
     assert attempt["state"] in {"FAILED", "UNKNOWN"}, done  # of the job it is NO, of a busy host unknown
     assert attempt["job"]["answer"] == "no"
