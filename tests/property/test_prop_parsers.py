@@ -13,6 +13,7 @@ from steadyrun.kernel.reader import KeptFile
 
 PARSERS = [
     psi.parse_psi,
+    psi.parse_psi_avg60,
     pastlog.parse_journal,
     meminfo.parse_meminfo,
     proc.parse_loadavg,

@@ -3,7 +3,7 @@
 import pytest
 
 from steadyrun.errors import FormatError
-from steadyrun.kernel.psi import parse_psi
+from steadyrun.kernel.psi import parse_psi, parse_psi_avg60
 from steadyrun.model.sample import Psi
 
 BOTH = (
@@ -47,3 +47,34 @@ def test_text_of_another_form_is_refused_with_its_source(text):
     with pytest.raises(FormatError, match=r"^/proc/pressure/io: expected .*, found ") as caught:
         parse_psi(text, source="/proc/pressure/io")
     assert len(caught.value.message) < 250
+
+
+@pytest.mark.parametrize(
+    ("text", "shares"),
+    [
+        (BOTH, (0.0013, 0.0)),
+        (BOTH.splitlines(keepends=True)[0], (0.0013, None)),
+        ("full total=1 avg60=100.00\nsome avg60=12.50\n", (0.125, 1.0)),
+    ],
+)
+def test_the_average_of_the_last_minute_is_a_share_of_some_and_of_full(text, shares):
+    assert parse_psi_avg60(text, source="memory.pressure") == pytest.approx(shares)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n",
+        "some avg60=0.00\n\n",
+        "some avg10=0.00 total=0\n",
+        "full avg60=0.00\n",
+        "some avg60=900.00\n",
+        "some avg60=-1.00\n",
+        "some avg60=0.00\nmost avg60=0.00\n",
+        "some\tavg60=0.00\n",
+    ],
+)
+def test_an_average_of_another_form_is_refused_with_its_source(text):
+    with pytest.raises(FormatError, match=r"^/proc/pressure/io: expected .*, found "):
+        parse_psi_avg60(text, source="/proc/pressure/io")

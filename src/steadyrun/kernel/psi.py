@@ -45,11 +45,14 @@ def parse_psi_avg60(text: str, *, source: str) -> tuple[Ratio, Ratio | None]:
     """
     found: dict[str, Ratio] = {}
     for line in text.splitlines():
-        kind, *fields = line.split()
-        value = next((field[6:] for field in fields if field.startswith("avg60=")), None)
-        if value is None:
+        kind, _, fields = line.partition(" ")
+        value = next((field[6:] for field in fields.split() if field.startswith("avg60=")), None)
+        if kind not in ("some", "full") or value is None:
             raise unexpected(source, _LINE, line)
-        found[kind] = Ratio(decimal(value, source, "a percentage after avg60=") / 100)
+        average = decimal(value, source, "a percentage after avg60=")
+        if average > 100:
+            raise unexpected(source, _LINE, line)
+        found[kind] = Ratio(average / 100)
     if "some" not in found:
         raise unexpected(source, _LINE, text)
     return found["some"], found.get("full")
