@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from steadyrun.desktop.login_screens import DISPLAY_MANAGERS
 from steadyrun.desktop.protected import LOOK_EVERY, MOST, ProtectedReader, find_groups
 from steadyrun.model.thresholds import Usual
 
@@ -66,6 +67,12 @@ def test_sessions_sshd_and_the_display_manager_are_found_and_nothing_else(tree):
         "session-2.scope",
         "session.slice of user@1000.service",
     ]
+
+
+@pytest.mark.parametrize("name", sorted(DISPLAY_MANAGERS | {"display-manager"}))
+def test_each_display_manager_that_the_judge_knows_is_found(tree, name):
+    tree.group(f"system.slice/{name}.service")
+    assert f"{name}.service" in tree.names()
 
 
 def test_a_group_that_the_load_is_in_is_left_out(tree):

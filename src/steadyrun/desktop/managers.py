@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from steadyrun.desktop.login_screens import DISPLAY_MANAGERS
 from steadyrun.desktop.looks import Asked, absent, present, unknown
 from steadyrun.desktop.processes import Found, processes_named, sees_all, started_wall
 from steadyrun.desktop.session import read_sessions, watched
@@ -20,12 +21,6 @@ from steadyrun.model.desktop import Probe, ProbeName
 if TYPE_CHECKING:
     from steadyrun.bus.units import Unit
 
-DISPLAY_MANAGERS = frozenset(
-    {
-        *("lightdm", "gdm3", "gdm", "sddm", "xdm", "wdm", "lxdm", "lxdm-binary", "ly", "ly-dm", "slim"),
-        *("greetd", "nodm", "plasmalogin", "cosmic-greeter", "emptty", "lemurs"),
-    }
-)
 UNITS = "/run/systemd/units"
 ALIAS = "/etc/systemd/system/display-manager.service"
 DEBIAN_DEFAULT = "/etc/X11/default-display-manager"

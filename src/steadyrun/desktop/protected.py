@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from steadyrun.desktop.login_screens import DISPLAY_MANAGERS
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
 from steadyrun.kernel.kept import KeptFile, parsed, read_text
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
@@ -22,9 +23,9 @@ from steadyrun.named import NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DISPLAY_MANAGERS = ("gdm", "gdm3", "lightdm", "sddm", "lxdm", "xdm", "ly", "greetd", "display-manager")
-SERVICES = frozenset(f"{name}.service" for name in ("ssh", "sshd", *_DISPLAY_MANAGERS))
-"""Of `system.slice`: who lets people in, and the display servers that run in the manager's own unit."""
+SERVICES = frozenset(f"{name}.service" for name in ("ssh", "sshd", "display-manager", *DISPLAY_MANAGERS))
+"""Of `system.slice`: who lets people in, and the display servers that run in the manager's own unit.
+The cgroup has the unit's own name, never an alias; NixOS calls the unit itself display-manager."""
 MOST = 8
 """More would cost the guard more than they tell."""
 LOOK_EVERY = 100
