@@ -85,6 +85,12 @@ def test_without_cpu_idle_the_lowest_weight_is_one(leaf, tmp_path):
     assert (found.found, found.held) == ("1", True)
 
 
+def test_a_quota_under_the_kernels_least_is_held_by_the_least(leaf, tmp_path):
+    found = apply(leaf, tmp_path, cpu_max=0.0005)["cpu_max"]
+    assert (found.held, found.found) == (True, "0.001")
+    assert read(tmp_path, "cpu.max") == "1000 1000000"
+
+
 def test_a_smaller_limit_of_an_ancestor_holds_and_is_named(leaf, tmp_path):
     (tmp_path / "memory.max").write_text(str(32 * MIB))
     found = apply(leaf, tmp_path, memory_max=64 * MIB)["memory_max"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from steadyrun.contain.cgroup1_memory import apply_memory
 from steadyrun.contain.disks import whole_disks
 from steadyrun.contain.hierarchy import ancestors
-from steadyrun.contain.quota import quota_of
+from steadyrun.contain.quota import is_held, quota_of
 from steadyrun.contain.readback import (
     CPU_LIMITS,
     IO_LIMITS,
@@ -80,8 +80,8 @@ class LegacyLimits:
             above = ancestors(directory.path, self._tops["cpu"])
             own = _quota(directory.path)
             effective = min((q for q in map(_quota, above) if q is not None), default=None)
-            held = effective is not None and effective <= limits.cpu_max + 1e-4
             text = describe(_cores(own), _cores(effective), trouble)
+            held = is_held(limits.cpu_max, effective)
             found.append(ReadBack("cpu_max", f"{limits.cpu_max:.4g}", text, "cpu.cfs_quota_us", held))
         weight = limits.cpu_weight
         _write_weight(directory, weight)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from steadyrun.contain.disks import disks_that_weigh, whole_disks
 from steadyrun.contain.hierarchy import ancestors
-from steadyrun.contain.quota import quota_of
+from steadyrun.contain.quota import is_held, quota_of
 from steadyrun.contain.readback import (
     CPU_LIMITS,
     IO_LIMITS,
@@ -124,9 +124,8 @@ class UnifiedLimits:
             return []
         own = quota_at(self._dir.path)
         effective = min((q for q in map(quota_at, self._above) if q is not None), default=None)
-        held = effective is not None and effective <= max(cores, 1e-3) + 1e-4
         text = describe(_cores(own), _cores(effective), trouble)
-        return [ReadBack("cpu_max", f"{cores:.4g}", text, "cpu.max", held)]
+        return [ReadBack("cpu_max", f"{cores:.4g}", text, "cpu.max", is_held(cores, effective))]
 
     # Tasks
 
