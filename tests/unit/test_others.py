@@ -171,6 +171,14 @@ def test_each_is_found_with_its_thresholds_and_where_they_were_read(tmp_path):
     assert found["uresourced"] == OtherGuard("uresourced", 11)
 
 
+def test_a_unit_that_sets_no_limit_of_its_own_has_oomds(tmp_path):
+    units = (Pressing(0.0, 0.0, "user@1000.service"), Pressing(0.3, 5.0, "a.service"))
+    found = {each.name: each for each in find_others(plant(tmp_path, RUNNING), lambda: units)}
+    usual, own = found["systemd-oomd"].pressing
+    assert usual == Pressing(0.6, 20.0, "user@1000.service")
+    assert own == units[1]
+
+
 def test_what_cannot_be_read_is_assumed_as_by_default_and_said_to_be(tmp_path):
     hidden = {path: text for path, text in RUNNING.items() if "cmdline" not in path}
     found = {each.name: each for each in find_others(plant(tmp_path, hidden), lambda: None)}

@@ -73,7 +73,10 @@ def of_this_process(run_id="r1", *, boot):
     return a_header(run_id, boot_id=boot, pid=me, pid_started=pid_started(me))
 
 
-def test_a_run_of_an_older_version_is_known_by_its_process(folder):
+@pytest.mark.parametrize("locks", ["never any", "a file of them"])
+def test_a_run_of_an_older_version_is_known_by_its_process(folder, locks):
+    if locks != "never any":
+        Owners(str(folder)).close()
     with opened(folder) as journal:
         journal.begin_run(of_this_process(boot=boot_id()))
         assert recover(journal).told == ()

@@ -3,7 +3,8 @@
 import pytest
 
 from steadyrun.contain.cgroup1_placement import places
-from steadyrun.contain.hierarchy import is_ours
+from steadyrun.contain.hierarchy import expect_plain, is_ours
+from steadyrun.errors import ContainmentFailedError
 from steadyrun.model.containment import CgroupMount, ContainmentFacts
 
 OPEN = "9223372036854771712\n"
@@ -67,7 +68,7 @@ def test_a_container_without_a_cgroup_namespace_is_found_below_its_mounts_root(t
     assert place.cgroup_path(place.directory("x")) == "/docker/abc/steadyrun/x"
 
 
-@pytest.mark.parametrize("own", ["/docker/abcdef", "/elsewhere", "/../other"])
+@pytest.mark.parametrize("own", ["/docker/abcdef", "/elsewhere", "/docker/abc/../other", "/docker/abc/.."])
 def test_a_mount_that_does_not_show_our_own_cgroup_is_not_used(tmp_path, own):
     mount = v1("/cg/memory", "memory", root="/docker/abc")
     assert bases(tmp_path, [mount], {"memory": own}) == {}
@@ -106,3 +107,14 @@ def test_a_hierarchy_that_is_mounted_twice_is_used_once(tmp_path):
 )
 def test_only_places_of_that_name_are_ours(path, ours):
     assert is_ours(path, "x") is ours
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".x", "a/b", "../x", "a b", "a\n", "a@b", "ä", "a\0"])
+def test_a_name_that_could_leave_its_place_is_refused(name):
+    with pytest.raises(ContainmentFailedError, match="expected letters, digits"):
+        expect_plain(name)
+
+
+@pytest.mark.parametrize("name", ["run-1", "20261126T020752Z-4f_2.1"])
+def test_a_plain_name_is_taken(name):
+    expect_plain(name)
