@@ -250,6 +250,19 @@ def test_an_undo_with_an_error_at_any_step_is_finished_by_the_next_one(tmp_path,
         assert tree.everything() == before, f"error at step {step}"
 
 
+def test_what_a_second_undo_finds_undone_already_is_on_the_disk_when_it_says_so(tmp_path):
+    for step in range(UNDO):
+        tree = machine(tmp_path / str(step))
+        before = tree.everything()
+        whole_apply(tree)
+        guarded, disk = protection(tree, cut_at=step, error=dead, once=True)
+        refusal(guarded.undo)
+        Protection(STATE, disk, root=tree.root).undo()
+        disk.power_cut()
+        left = {path: about for path, about in tree.everything().items() if STATE not in path}
+        assert left == before, f"error at step {step}"
+
+
 def test_an_undo_needs_no_room(tmp_path):
     tree = machine(tmp_path)
     before = tree.everything()

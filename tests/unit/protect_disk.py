@@ -147,7 +147,7 @@ def _kept(path):
 
 
 def _restore(path, kept):
-    if kept is None:
+    if kept is None or not os.path.isdir(os.path.dirname(path)):  # a folder that is gone took its names along
         return
     with open(path, "wb") as file:
         file.write(kept[0])

@@ -9,6 +9,7 @@ from protect_disk import FragileDisk
 from protect_tree import Desktop
 
 from steadyrun.errors import BusyError, CannotContainError, FormatError, JournalUnwritableError
+from steadyrun.protect.deeds import Deeds
 from steadyrun.protect.disk import Disk, Seen
 from steadyrun.protect.plan import MIN_TTL, plan
 from steadyrun.protect.protection import Protection
@@ -106,6 +107,41 @@ def test_a_file_that_somebody_edited_is_left_by_undo_named_and_undone_once_it_is
     assert protection(tree).undo().left == ()
     os.rmdir(os.path.dirname(tree.root + FIRST))
     assert tree.everything() == before
+
+
+OURS, THEIRS = (Seen(text, 0o644, os.geteuid(), os.getegid()) for text in (b"ours", b"theirs"))
+
+
+def edited(path):
+    with open(path, "w") as file:
+        file.write("mine")
+
+
+def led_elsewhere(path):
+    os.unlink(path)
+    os.symlink("/dev/null", path)
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile", "told"),
+    [
+        (None, edited, "changed"),
+        (None, led_elsewhere, "changed"),
+        (THEIRS, edited, "changed"),
+        (THEIRS, led_elsewhere, "changed"),
+        (THEIRS, os.unlink, "removed"),
+    ],
+)
+def test_what_somebody_made_of_a_file_of_ours_is_left_and_named(tree, before, meanwhile, told):
+    disk = FragileDisk(tree.root)
+    change = Change("/etc/x.conf", before, OURS)
+    deeds = Deeds(disk, boot="b", started=lambda _: None)
+    deeds.make(change)
+    meanwhile(disk.at(change.path))
+    now = tree.everything()
+    back = deeds.put_back((Intent(1, change),))
+    assert back == ((), ((change.path, f"somebody has {told} it since"),), ())
+    assert tree.everything() == now
 
 
 def test_somebody_elses_file_in_a_folder_of_ours_keeps_the_folder(tree):

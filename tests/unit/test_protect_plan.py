@@ -86,6 +86,14 @@ def test_a_lower_score_of_the_user_manager_comes_with_the_default_of_its_childre
     }
 
 
+@pytest.mark.parametrize(("now", "told"), [(-99, True), (-100, False), (-500, False), (None, False)])
+def test_a_score_that_is_as_low_already_is_not_raised(tree, now, told):
+    facts = read_facts(root=tree.root, env=ENV, euid=0)
+    running = tuple(each._replace(oom_score_adj=now) for each in facts.running)
+    values = plan(facts._replace(running=running)).values
+    assert any("oom_score_adj" in value.path for value in values) is told
+
+
 def test_systemd_before_250_gets_no_scores_at_all(tmp_path):
     made = planned(Desktop(tmp_path, version=247))
     assert not any("OOMScore" in key for _, key in settings(made))

@@ -4,10 +4,11 @@ import pytest
 from protect_disk import FragileDisk
 from protect_tree import GIB, USER, Desktop
 
-from steadyrun.protect.inforce import State
+from steadyrun.protect.inforce import Standing, State
 from steadyrun.protect.plan import MIN_TTL, plan
 from steadyrun.protect.protection import Protection
 from steadyrun.protect.read import read_facts
+from steadyrun.protect.status import FileStanding, Status
 
 FIRST = "/etc/systemd/system/user.slice.d/10-steadyrun.conf"
 
@@ -73,6 +74,24 @@ def test_a_removed_file_is_found(tree):
     FragileDisk(tree.root).remove(FIRST)
     _, status = states(tree)
     assert "removed" in next(each.found for each in status.files if each.path == FIRST)
+
+
+@pytest.mark.parametrize(
+    ("state", "holds"),
+    [
+        (State.YES, True),
+        (State.STRICTER, True),
+        (State.ABSENT, True),
+        (State.LATER, True),
+        (State.NO, False),
+        (State.UNKNOWN, False),
+    ],
+)
+def test_what_could_not_be_told_does_not_hold(state, holds):
+    fine = FileStanding(FIRST, State.YES, "as written")
+    assert Status((fine, fine._replace(state=state)), ()).holds() is holds
+    setting = Standing("user.slice", "MemoryMax=1%", state, "")
+    assert Status((fine,), (setting,)).holds() is holds
 
 
 def test_a_process_that_is_gone_is_nothing_wrong(tree):

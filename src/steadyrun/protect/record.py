@@ -82,7 +82,7 @@ class Chain(NamedTuple):
 
 def _same(now: Seen | str | None, after: Seen | str | None) -> bool:
     if isinstance(now, Seen) and isinstance(after, Seen):
-        return now.content == after.content and not now.special
+        return now.content == after.content
     return now == after
 
 
