@@ -170,3 +170,18 @@ def test_the_user_manager_is_the_one_of_the_sessions_user(tree):
     found = look(tree, USER)
     assert found.seen is Seen.PRESENT
     assert "710" in found.identity
+
+
+def test_the_first_process_is_no_user_manager_though_it_is_a_systemd_of_that_user(tree):
+    tree.process(800, "lightdm", ticks=1)
+    tree.session("c2", LEADER=800, UID=0)
+    tree.process(1, "systemd", ticks=1)
+    assert look(tree, USER).seen is Seen.ABSENT
+    tree.process(710, "systemd", ticks=71)
+    assert "710" in look(tree, USER).identity
+
+
+def test_whose_manager_to_watch_is_unknown_where_a_state_file_cannot_be_read(tree):
+    assert look(tree, USER).seen is Seen.ABSENT
+    os.makedirs(tree.path("run/systemd/sessions/c2"))
+    assert look(tree, USER).seen is Seen.UNKNOWN

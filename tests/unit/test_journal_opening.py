@@ -268,6 +268,26 @@ def test_pages_that_are_only_in_the_log_are_not_missing(tmp_path):
             assert len(journal.runs()) == 40
 
 
+def test_frames_that_an_earlier_turn_of_the_log_left_behind_are_no_pages(tmp_path):
+    fill(tmp_path, 40)
+    path, log = tmp_path / JOURNAL, tmp_path / (JOURNAL + "-wal")
+    keeper = opened(tmp_path)
+    with keeper as journal:
+        for number in range(40, 60):
+            journal.begin_run(a_header(f"r{number}"))
+        journal._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        pages = path.stat().st_size // 4096
+        journal.begin_run(a_header("last"))
+        header = log.read_bytes()[:32]
+        stale = pages.to_bytes(4, "big") + bytes(4) + bytes(b ^ 0xFF for b in header[16:24]) + bytes(8 + 4096)
+        with open(log, "ab") as file:
+            file.write(stale)
+        os.truncate(path, (pages - 1) * 4096)
+        with opened(tmp_path) as other:
+            (finding,) = other.findings
+            assert "1 of them missing" in finding.evidence
+
+
 def test_a_suspicion_without_damage_is_cleared(tmp_path):
     fill(tmp_path, 1)
     (tmp_path / SUSPECT).write_text("")
