@@ -32,7 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runexec", metavar="PATH", help="BenchExec's runexec, to compare with")
     parser.add_argument("--only", choices=BENCHMARKS, action="append", help="this one alone")
-    parser.add_argument("--strict", action="store_true", help="fail when a budget was missed")
+    parser.add_argument("--strict", action="store_true", help="fail when a budget was missed or not measured")
     args = parser.parse_args()
     rows: list[Row] = []
     raw: dict[str, Any] = {"machine": _machine()}
@@ -45,7 +45,7 @@ def main() -> int:
     raw["rows"] = [row._asdict() for row in rows]
     print(table(rows))
     print(f"\nraw figures: {_keep(raw)}")
-    return 1 if args.strict and any(row.budget and not row.held for row in rows) else 0
+    return 1 if args.strict and any(row.is_missed() for row in rows) else 0
 
 
 def table(rows: list[Row]) -> str:

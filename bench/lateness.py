@@ -66,7 +66,7 @@ def _p99(reader: FramesReader) -> float | None:
 def _row(before: float | None, during: float | None, after: float | None) -> Row:
     what = f"canary p99 beside a contained storm of {PROCESSES} processes"
     if before is None or during is None or after is None:
-        return Row(what, "not measured: no frames, or no storm", "", None)
+        return Row(what, "not measured: no frames, or no storm", "<= max(1.5 x idle, idle + 5 ms)", None)
     idle = max(before, after)
     budget = max(1.5 * idle, idle + 5)
     value = f"{during:.2f} ms (idle {before:.2f} before, {after:.2f} after)"

@@ -29,6 +29,10 @@ class Row(NamedTuple):
     held: bool | None
     """`None`: no budget, or it could not be measured; `value` says why."""
 
+    def is_missed(self) -> bool:
+        """Tell whether it has a budget that it is not seen to be within."""
+        return bool(self.budget) and not self.held
+
 
 class Result(NamedTuple):
     """What one benchmark gives."""
