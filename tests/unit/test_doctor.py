@@ -412,13 +412,18 @@ def test_a_capability_set_is_read_or_unknown(status, expected):
     assert capability_set(status, "CapEff") == expected
 
 
+def children():
+    """Return the pids of our children, zombies too: earlier tests may have left some."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return set(file.read().split())
+
+
 def test_a_trial_leaves_no_child_and_this_process_as_it_was():
-    before = os.sched_getscheduler(0)
+    before, others = os.sched_getscheduler(0), children()
     assert try_in_child(lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))) == 0
     assert os.sched_getscheduler(0) == before
     assert try_in_child(lambda: os.kill(os.getppid(), 999)) == errno.EINVAL
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children() <= others
 
 
 def test_a_tree_with_nothing_in_it_gives_unknown_and_never_ok_by_accident(tmp_path):
