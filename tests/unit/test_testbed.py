@@ -3,13 +3,15 @@
 import contextlib
 import os
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
 
 import pytest
 from picture import colours, pixels
-from suites import count
+from suites import Ran, endings, found_by
 from testbed.acceleration import worth_a_trial
 from testbed.commandline import MODES, Attachments, Hardware, command_line
 from testbed.errors import TestbedError
@@ -286,11 +288,52 @@ class TestPictures:
         assert rows[1][1] == last
 
 
-def test_results_are_counted_by_their_parameter():
-    passed, skipped = count(
-        '<testsuites><testsuite><testcase name="test_a[systemd]"/><testcase name="test_b[systemd]">'
-        '<skipped/></testcase><testcase name="test_c[x]"><failure/></testcase><testcase name="test_d"/>'
-        "</testsuite></testsuites>"
-    )
-    assert passed == {"systemd": 1, "": 1}
-    assert skipped == {"systemd": 1}
+SUITE = """
+import pytest
+
+@pytest.mark.parametrize("how", ["a::b", "c [d]"])
+class TestX:
+    def test_passes(self, how):
+        pass
+
+def test_is_skipped():
+    pytest.skip("no such thing here")
+
+def test_fails():
+    assert False
+
+@pytest.fixture
+def broken():
+    raise OSError
+
+def test_cannot_begin(broken):
+    pass
+"""
+
+
+def test_each_test_that_words_find_is_known_by_the_name_that_its_ending_has(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner/test_suite.py").write_text(SUITE)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    line = [sys.executable, "-m", "pytest", "-q", "--junitxml=junit.xml", "inner", "-k", "not cannot"]
+    subprocess.run(line, cwd=tmp_path, capture_output=True, check=False)
+    ended = endings((tmp_path / "junit.xml").read_text())
+    assert ended == {
+        "inner.test_suite.TestX::test_passes[a::b]": "passed",
+        "inner.test_suite.TestX::test_passes[c [d]]": "passed",
+        "inner.test_suite::test_is_skipped": "no such thing here",
+        "inner.test_suite::test_fails": "failed",
+    }
+    assert found_by("inner -k 'not cannot'", tmp_path) == set(ended)
+    assert found_by("inner", tmp_path) - set(ended) == {"inner.test_suite::test_cannot_begin"}
+    with pytest.raises(subprocess.CalledProcessError):
+        found_by("inner -k nothing_of_this_name", tmp_path)
+
+
+def test_what_did_not_pass_is_missing_unless_its_reason_is_allowed():
+    found = frozenset({"a", "b", "c"})
+    ran = Ran(found, {"a": "passed", "b": "no such thing here", "d": "failed"}, "", 1)
+    assert ran.missing() == {"b": "no such thing here", "c": "did not run", "d": "failed"}
+    assert ran.missing(r"no \w+ thing here") == {"c": "did not run", "d": "failed"}
+    assert "b" in ran.missing("no such thing"), "a reason is allowed as a whole"
+    assert Ran(found, {}, "", 5).missing(".* here") == dict.fromkeys(found, "did not run")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from looking import identities, look, type_at_desktop
-from suites import run_in
+from suites import run_in, skips
 from testbed.program import PYTHON
 
 WORKS_S = 45
@@ -66,4 +66,4 @@ def test_its_grip_is_the_kernels(machine, place):
     """Quota, freeze and kill of a real load by the real loop, read where the kernel has them."""
     ran = run_in(place, machine, "tests/real/test_tightening.py", seconds=280)
     assert ran.code == 0, ran.told
-    assert ran.passed.total() == 4, ran.told
+    assert ran.missing(*skips(place)) == {}, ran.told
