@@ -192,8 +192,10 @@ def test_a_kill_that_takes_longer_than_a_tick_does_not_put_off_the_count_that_en
     assert held.loop.now() - began < 5.0
 
 
-def test_a_machine_that_cannot_be_judged_any_more_is_told_once(guard, monkeypatch):
-    held = guard("exec sleep 60", wall_time=2.0)
+def test_a_machine_that_cannot_be_judged_any_more_is_told_once_and_what_becomes_of_a_frozen_load(
+    guard, monkeypatch
+):
+    held = guard("exec sleep 60", thresholds=CALM._replace(frozen_max=7.0), wall_time=2.0)
     monkeypatch.setattr(loops, "UNKNOWN_FOR", 0.3)
     read = held.loop._read
     blind = []
@@ -209,6 +211,7 @@ def test_a_machine_that_cannot_be_judged_any_more_is_told_once(guard, monkeypatc
     assert held.codes() == ["machine-unknown"]
     (told,) = [event for event in held.events if isinstance(event, Troubled)]
     assert "could not be read" in told.finding.title
+    assert "A load that is frozen stays so for 7.0 s at most: then it is killed" in told.finding.remedy
 
 
 def test_one_reading_that_fails_is_no_news(guard):

@@ -38,7 +38,7 @@ from steadyrun.model.event import Acted, Ended, Event, Released, Sampled, Troubl
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.sample import Reading
-from steadyrun.units import Seconds
+from steadyrun.units import Seconds, format_duration
 
 if TYPE_CHECKING:
     from steadyrun.desktop.protected import ProtectedReader
@@ -211,11 +211,13 @@ class Loop:
             self._known_at = now
         elif now - self._known_at >= UNKNOWN_FOR and not self._told_unknown:
             self._told_unknown = True
+            longest = format_duration(self.rules.thresholds.frozen_max)
             self._trouble(
                 "machine-unknown",
                 f"The machine cannot be judged ({law.UNREADABLE}): its limits alone hold the load",
                 f"{law.UNREADABLE} for {now - self._known_at:.0f} s",
-                "Look at /proc/meminfo; a frozen load stays frozen until it can be read.",
+                f"Look at /proc/meminfo. A load that is frozen stays so for {longest} at most: "
+                "then it is killed, or goes on where it holds too little to matter.",
             )
 
     def _read(self, now: Seconds) -> Reading:
