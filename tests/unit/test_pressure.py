@@ -13,6 +13,7 @@ from steadyrun.units import GIB, MIB
 LATE = {"frames": frames(p99_ms=30.0)}
 LOW = {"available": 1536 * MIB}
 RED = {"available": 900 * MIB}
+UNREAD = {"available": None}
 
 
 def test_late_frames_take_half_of_the_cores_with_each_window_and_no_more_than_three_times():
@@ -95,6 +96,15 @@ def test_a_load_that_holds_too_little_to_be_the_cause_is_thawed_and_left_alone_f
     assert story.held.stage is Stage.RUNNING
 
 
+@pytest.mark.parametrize("seen", [RED, UNREAD], ids=["below the floor", "unknown"])
+def test_what_is_held_tightly_is_not_loosened_while_memory_is(seen):
+    story = Story().go(5.0, stall=0.5, memory=100 * MIB)
+    assert (story.held.spared_until, story.held.grip.step) == (pytest.approx(62.3, abs=0.2), TIGHTEST)
+    story.go(40.0, memory=100 * MIB, **seen)
+    assert LOOSEN not in story.acts()
+    assert LOOSEN in story.go(11.0, memory=100 * MIB).acts()
+
+
 def test_a_spared_load_that_grows_is_frozen_after_all():
     story = Story().go(5.0, stall=0.5, memory=100 * MIB).go(0.2, stall=0.5, memory=GIB)
     assert story.acts()[:4] == [FREEZE, TIGHTEN, THAW, FREEZE]
@@ -137,6 +147,18 @@ def test_frozen_for_memory_it_may_stay_so_for_half_a_minute():
     assert story.acts() == [FREEZE]
     assert story.go(1.2, **RED).acts()[-1] is KILL
     assert story.held.ending is Ending.HOST_MEMORY
+
+
+def test_frozen_for_memory_that_cannot_be_read_any_more_it_is_killed_after_half_a_minute():
+    story = Story().go(0.1, **RED).go(29.8, **UNREAD)
+    assert story.acts() == [FREEZE]
+    assert story.go(0.2, **UNREAD).acts() == [FREEZE, KILL]
+    assert story.held.cause == "frozen for 30 s and still available memory could not be read"
+
+
+def test_a_small_load_frozen_for_memory_that_cannot_be_read_any_more_goes_on_after_half_a_minute():
+    story = Story().go(0.1, **RED, memory=100 * MIB).go(31.0, **UNREAD, memory=100 * MIB)
+    assert (story.acts(), story.held.stage) == ([FREEZE, THAW], Stage.RUNNING)
 
 
 def test_between_floor_and_reserve_it_is_thawed_after_half_a_minute_and_killed_when_it_drives_on():

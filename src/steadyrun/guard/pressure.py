@@ -36,7 +36,7 @@ def on_running(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rul
         return _out_of_time(held, tick, rules)
     if judgement.level >= Level.YELLOW and judgement.kind is not Kind.MEMORY:
         return _tighten(held, tick, judgement, signs, rules)
-    if judgement.level is Level.UNKNOWN:
+    if judgement.level is Level.UNKNOWN or judgement.level >= Level.RED:  # RED, and it is spared
         return held._replace(clean_since=None), ()
     return _loosen(held, tick, judgement, rules)
 
