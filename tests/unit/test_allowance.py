@@ -35,6 +35,19 @@ def test_without_a_wish_the_envelope_rules_as_far_as_there_is_room():
     assert "more is not free" in chosen.why
 
 
+def test_of_an_envelope_the_wall_time_is_not_taken_and_the_swap_is_unless_it_was_asked_for():
+    proven = ENVELOPE._replace(limits=Limits(memory_max=GIB, swap_max=2 * GIB, wall_time=9.0, output_max=MIB))
+
+    def chosen(asked):
+        return choose_limits(asked, proven, room=20 * GIB, ceiling=20 * GIB).limits
+
+    assert (chosen(Limits()).wall_time, chosen(Limits()).output_max) == (None, None)
+    assert chosen(Limits(wall_time=5.0)).wall_time == 5.0
+    assert chosen(Limits()).swap_max == 2 * GIB
+    assert chosen(Limits(swap_max=GIB)).swap_max == GIB
+    assert chosen(Limits(swap_max=None)).swap_max is None
+
+
 def test_without_an_envelope_the_next_run_is_left_a_quarter_and_it_has_the_lowest_cpu_weight():
     chosen = choose_limits(Limits(), None, room=5 * GIB, ceiling=20 * GIB)
     assert (chosen.limits.memory_max, chosen.limits.cpu_weight) == (5 * GIB * 3 // 4, 1)

@@ -109,9 +109,12 @@ def _check(memory: Bytes, room: Bytes) -> None:
 
 
 def _prefer(asked: Limits, proven: Limits) -> Limits:
-    """Take every limit that was asked for, else the proven one; wall time is the user's alone."""
+    """Take every limit that was asked for, else the proven one; wall time is the user's alone.
+
+    No swap is what is asked for by who says nothing of it.
+    """
     given = {name: value for name, value in asked._asdict().items() if value is not None}
-    given["swap_max"] = asked.swap_max or proven.swap_max
+    given["swap_max"] = proven.swap_max if asked.swap_max == 0 else asked.swap_max
     return proven._replace(**{**given, "wall_time": asked.wall_time, "output_max": None})
 
 
