@@ -39,6 +39,10 @@ def test_a_rate_is_halved_at_first_and_what_is_left_at_each_step_after():
     assert tighter(grip, to=2, read_rate=0.0).read == MIB
 
 
+def test_a_throttle_limit_stays_when_something_else_tightens():
+    assert tighter(Grip(1, high=True), to=2).high
+
+
 def test_loosening_ends_with_the_loads_own_limits():
     grip = tighter(Grip(), to=TIGHTEST, read_rate=100 * MIB, high=True)
     steps = []

@@ -3,7 +3,7 @@ from readings import THRESHOLDS, frames, psi, reading
 
 from steadyrun.guard import law
 from steadyrun.guard.law import Kind, Level
-from steadyrun.guard.signs import Past, remember
+from steadyrun.guard.signs import Past, remember, restart
 from steadyrun.model.thresholds import Usual
 from steadyrun.units import GIB, MIB
 
@@ -83,6 +83,13 @@ def test_the_machines_own_stall_counts_only_with_low_memory_or_late_frames(besid
     assert judged(*second(host={"psi_memory": psi(0.2), "psi_io": psi()}, **beside)).level is level
 
 
+def test_the_machines_own_stall_counts_with_a_silent_canary_and_is_a_stall_then():
+    start, end = second(host={"psi_memory": psi(0.2), "psi_io": psi()}, frames=frames(silent=0.7))
+    found = judged(start._replace(frames=frames(silent=0.7)), end)
+    assert (found.level, found.kind) == (Level.RED, Kind.STALL)
+    assert found.cause.endswith("with no frames")
+
+
 def test_pressure_of_the_load_and_of_the_cpu_decides_nothing():
     busy = {"psi_memory": psi(0.9), "psi_cpu": psi(1.0), "psi_io": psi(1.0)}
     assert judged(*second(host={"psi_memory": psi(), "psi_cpu": psi(1.0)}, **busy)).level is Level.GREEN
@@ -142,6 +149,13 @@ def test_reclaim_in_vain_is_black_after_five_seconds():
     assert scanning(8, 0.5).level is Level.GREEN
 
 
+def test_a_few_pages_scanned_in_vain_are_not_worth_the_name_of_reclaim():
+    few = [reading(t / 2, host={"scanned_pages": t * 4_900, "stolen_pages": 0}) for t in range(20)]
+    assert judged(*few).level is Level.GREEN
+    enough = [reading(t / 2, host={"scanned_pages": t * 5_000, "stolen_pages": 0}) for t in range(20)]
+    assert judged(*enough).level is Level.BLACK
+
+
 @pytest.mark.parametrize(
     ("changes", "io"),
     [
@@ -154,6 +168,23 @@ def test_reclaim_in_vain_is_black_after_five_seconds():
 def test_the_disk_is_short_only_when_frames_are_late_and_the_load_uses_it(changes, io):
     given = {"host": {"psi_io": psi(0.5)}, "frames": frames(p99_ms=40.0), "io_read": 50 * MIB} | changes
     assert judged(*second(**given)).io is io
+
+
+def test_a_silent_canary_is_as_late_as_can_be_for_the_disk():
+    start, end = second(host={"psi_io": psi(0.5)}, frames=frames(silent=0.7), io_read=50 * MIB)
+    assert judged(start._replace(frames=frames(silent=0.7)), end).io
+    assert not judged(start, end).io
+
+
+def test_a_counter_that_went_backwards_is_unknown_and_not_a_time_below_nothing():
+    high = {"psi_memory": psi(5.0), "psi_io": psi(5.0), "scanned_pages": 500_000, "stolen_pages": 400_000}
+    low = {"psi_memory": psi(1.0), "psi_io": psi(1.0), "scanned_pages": 600_000, "stolen_pages": 100}
+    before = reading(0.0, host=high, protected=(("session", 5.0, 5.0),), io_read=MIB, io_write=MIB)
+    past, _ = remember(Past(), before, THRESHOLDS, Usual())
+    after = reading(1.0, host=low, protected=(("session", 1.0, 1.0),))
+    past, signs = remember(past, after, THRESHOLDS, Usual())
+    assert (signs.stall, signs.host_full, signs.io_full) == (None, None, None)
+    assert (signs.read_rate, signs.write_rate, past.futile_since) == (None, None, None)
 
 
 def test_a_group_that_is_new_or_was_made_anew_says_nothing_yet():
@@ -198,8 +229,22 @@ def test_the_worst_fill_rate_seen_makes_it_look_more_often():
     assert past.fill == pytest.approx(10 * GIB)
 
 
+def test_what_is_missing_after_a_millisecond_is_no_fill_rate():
+    past, _ = remember(Past(), reading(0.0, 20 * GIB), THRESHOLDS, Usual())
+    past, _ = remember(past, reading(0.001, 19 * GIB), THRESHOLDS, Usual())
+    assert past.fill == 0.0
+
+
+def test_a_sleep_of_the_guard_takes_its_windows_and_not_the_worst_fill_rate():
+    past, _ = remember(Past(), reading(0.0, 20 * GIB), THRESHOLDS, Usual())
+    past, _ = remember(past, reading(0.1, 19 * GIB), THRESHOLDS, Usual())
+    slept = restart(past, reading(60.0, 20 * GIB))
+    assert (len(slept.marks), slept.windows, slept.fill) == (1, (), past.fill)
+
+
 @pytest.mark.parametrize(
-    ("expected", "actual", "late"), [(0.1, 0.3, False), (0.1, 1.1, True), (0.5, 1.1, False), (0.5, 2.6, True)]
+    ("expected", "actual", "late"),
+    [(0.01, 0.9, False), (0.1, 0.9, False), (0.1, 1.1, True), (0.5, 1.1, False), (0.5, 2.6, True)],
 )
 def test_only_a_tick_that_missed_by_far_is_late(expected, actual, late):
     assert law.is_late_tick(expected, actual) is late

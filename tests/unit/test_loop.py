@@ -20,7 +20,7 @@ from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.keeping import RETRY_FIRST
 from steadyrun.guard.loop import Loop
 from steadyrun.guard.tightening import Tightening
-from steadyrun.model.event import Acted, Sampled, Troubled
+from steadyrun.model.event import Acted, Released, Sampled, Troubled
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Member
@@ -192,6 +192,57 @@ def test_a_kill_that_takes_longer_than_a_tick_does_not_put_off_the_count_that_en
     assert held.loop.now() - began < 5.0
 
 
+def test_nor_does_one_that_a_member_has_not_ended_by(guard):
+    """Nobody's end is told then: the count alone says that nobody is left."""
+    held = guard("exec sleep 60", thresholds=CALM._replace(tick=0.005))
+    kill, left, killed_at = held.containment.kill, held.hold.left, []
+
+    def slowly():
+        killed_at.append(held.loop.now())
+        kill()
+        select.select((), (), (), 0.02)
+
+    held.containment.kill = slowly
+    held.hold.left = lambda: left() or (not killed_at or held.loop.now() - killed_at[0] < 0.5)
+
+    def turn():
+        if not killed_at:
+            held.loop.stop(Ending.STOPPED, "asked", now=True)
+        assert held.loop.now() - killed_at[0] < 5.0
+
+    assert held.run(turn).ending is Ending.STOPPED
+
+
+def test_a_load_is_released_once_and_not_at_all_when_it_is_to_end(guard):
+    held = guard("sleep 0.3")
+    held.run(each_turn=held.loop.release)
+    assert [type(event) for event in held.events].count(Released) == 1
+    stopped = guard("exec sleep 60")
+    stopped.loop.stop(Ending.STOPPED, "asked")
+    assert stopped.run().ending is Ending.STOPPED
+    assert Released not in [type(event) for event in stopped.events]
+
+
+def test_a_frozen_load_that_somebody_else_thawed_is_frozen_again(guard):
+    held = guard("exec sleep 60", thresholds=CALM._replace(floor=2**60, frozen_max=1.5))
+
+    def thaw():
+        if held.containment.deeds == ["freeze"] and held.containment.is_frozen() and not held.loop._confirm:
+            held.containment.thaw()
+
+    held.run(each_turn=thaw)
+    assert held.containment.deeds[:3] == ["freeze", "thaw", "freeze"]
+
+
+def test_a_containment_that_somebody_else_removed_ends_the_load(guard, monkeypatch):
+    monkeypatch.setattr(loops, "GONE_EVERY", 0.1)
+    held = guard("exec sleep 60", wall_time=20.0)
+    held.containment.is_gone = True
+    outcome = held.run()
+    assert outcome.ending is Ending.CONTAINMENT_GONE
+    assert "somebody else removed its containment" in outcome.cause
+
+
 def test_a_machine_that_cannot_be_judged_any_more_is_told_once_and_what_becomes_of_a_frozen_load(
     guard, monkeypatch
 ):
@@ -297,6 +348,24 @@ def test_a_grip_is_put_in_force_and_loosened_and_each_step_has_its_record(guard)
     assert quotas[-1] is None
     kept = {event.reading.seq for event in held.events if isinstance(event, Sampled) and event.decided}
     assert {a.seq for a in acts(held) if a.seq >= 0} <= kept
+
+
+def test_a_grip_beside_a_freeze_does_not_close_the_record_of_the_freeze(guard):
+    held = tightening(guard, wall_time=1.5, late_for=0.0)
+    read, is_frozen, looks = held.loop._read, held.containment.is_frozen, []
+    held.loop._read = lambda now: read(now)._replace(frames=frames(silent=2.0))
+
+    def later():
+        looks.append(True)
+        return len(looks) > 1 and is_frozen()
+
+    held.containment.is_frozen = later
+    held.run()
+    freeze, tighten = (
+        next(a for a in acts(held) if a.action.value == name) for name in ("freeze", "tighten")
+    )
+    assert freeze.confirmed
+    assert freeze.seq == tighten.seq
 
 
 def test_a_kernel_that_does_not_answer_neither_stops_the_guard_nor_goes_untold(guard, monkeypatch):

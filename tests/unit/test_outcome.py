@@ -8,10 +8,11 @@ from evidence import limits, psi, reading
 from steadyrun.guard.held import Held
 from steadyrun.guard.outcome import outcome_of
 from steadyrun.guard.rules import POLLED_TICK, rules_of
+from steadyrun.model.containment import Capability
 from steadyrun.model.limits import ReadBack
 from steadyrun.model.outcome import Ending, MemberExit
 from steadyrun.model.thresholds import Thresholds
-from steadyrun.units import MIB, Bytes, Seconds
+from steadyrun.units import GIB, MIB, Bytes, Seconds
 
 FAR = Thresholds(Bytes(0), Bytes(0), Bytes(0))
 DONE = Held(released=Seconds(10.0), ending=Ending.EXITED, exits=(MemberExit(7, 0, None),))
@@ -67,6 +68,15 @@ def test_pressure_becomes_seconds_and_none_stays_none():
     found = ended(last=last)
     assert (found.psi_memory_some, found.psi_memory_full) == (1.5, 0.5)
     assert (found.psi_io_full, found.psi_cpu_some) == (None, None)
+
+
+@pytest.mark.parametrize(("swap", "throttles"), [(0, False), (GIB, True), (None, True)])
+def test_a_load_that_may_not_swap_gets_no_throttle_limit(swap, throttles):
+    """It would livelock (Containarium#1454)."""
+    asked = limits()._replace(memory_max=GIB, swap_max=swap)
+    assert (
+        rules_of(FAR, asked, 1, (), capabilities=frozenset({Capability.MEMORY_HIGH})).throttles is throttles
+    )
 
 
 def test_a_memory_limit_that_no_kernel_holds_is_polled_and_looked_at_more_often():

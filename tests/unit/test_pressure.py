@@ -1,5 +1,7 @@
 """What pressure makes of a load: told as stories of a machine at ten looks a second."""
 
+from itertools import pairwise
+
 import pytest
 from readings import frames, psi, reading
 from stories import FREEZE, KILL, LOOSEN, RULES, THAW, TIGHTEN, Story
@@ -7,6 +9,7 @@ from stories import FREEZE, KILL, LOOSEN, RULES, THAW, TIGHTEN, Story
 from steadyrun.guard.grip import TIGHTEST
 from steadyrun.guard.held import Stage, Ticked
 from steadyrun.guard.machine import step
+from steadyrun.guard.pressure import worth_killing
 from steadyrun.model.outcome import Ending
 from steadyrun.units import GIB, MIB
 
@@ -20,6 +23,7 @@ def test_late_frames_take_half_of_the_cores_with_each_window_and_no_more_than_th
     story = Story().go(10.0, **LATE)
     assert story.acts() == [TIGHTEN] * 3
     assert [d.grip.step for d in story.done] == [1, 2, TIGHTEST]
+    assert all(b.seq - a.seq >= 10 for a, b in pairwise(story.done))  # looks: a window
     assert "2 of 4 cores" in story.done[0].cause
     assert "30 ms late" in story.done[0].cause
 
@@ -72,6 +76,12 @@ def test_the_throttle_limit_is_used_only_where_there_is_one_and_swap_is_free(thr
     assert ("throttled over 7.2 GiB" in story.done[0].cause) is high
 
 
+def test_late_frames_set_no_throttle_limit():
+    story = Story(RULES._replace(throttles=True)).go(4.0, **LATE, host={"swap_free": 2 * GIB})
+    assert story.acts()[0] is TIGHTEN
+    assert not any(d.grip.high for d in story.done)
+
+
 def test_a_stall_freezes_at_once_and_the_load_goes_on_under_the_tightest_grip():
     story = Story().go(0.2, stall=1.0)
     assert story.acts() == [FREEZE, TIGHTEN]
@@ -115,6 +125,20 @@ def test_a_small_load_is_not_killed_when_memory_is_black_but_never_left_frozen()
     story = Story().go(40.0, **black)
     assert story.acts() == [FREEZE, THAW]
     assert Story().go(1.0, available=100 * MIB).acts()[:2] == [FREEZE, KILL]
+
+
+@pytest.mark.parametrize(
+    ("holds", "worth"),
+    [
+        ({"memory": GIB, "working_set": 100 * MIB, "swap": 0}, False),  # the rest is page cache
+        ({"memory": GIB, "working_set": None, "swap": 0}, True),
+        ({"memory": 100 * MIB, "working_set": 100 * MIB, "swap": GIB}, True),
+        ({"memory": 100 * MIB, "working_set": 100 * MIB, "swap": None}, False),
+        ({"memory": None, "working_set": None, "swap": 0}, True),
+    ],
+)
+def test_what_the_end_of_a_load_would_bring_is_its_working_set_and_its_swap(holds, worth):
+    assert worth_killing(reading(**holds), RULES) is worth
 
 
 def test_a_load_of_unknown_size_may_be_the_cause():
@@ -182,6 +206,39 @@ def test_silence_that_a_freeze_ends_never_kills_however_often_it_comes():
     assert story.acts().count(FREEZE) == 6
     assert KILL not in story.acts()
     assert story.held.stage is Stage.RUNNING
+
+
+def test_freezes_for_silence_are_no_reds_of_which_the_third_kills():
+    story = Story()
+    for _ in range(2):
+        story.go(1.2, frames=frames(silent=2.0)).go(12.0)
+    assert story.acts().count(FREEZE) == 2
+    assert KILL not in story.go(0.5, **RED).acts()
+    assert story.held.stage is Stage.FROZEN
+
+
+def test_a_third_red_after_which_only_the_canary_is_silent_does_not_kill():
+    story, silent = Story(), {"frames": frames(silent=0.7)}
+    for _ in range(2):
+        story.go(0.2, **RED).go(5.0)
+    story.go(0.1, **silent).go(0.5).go(0.1, **RED)
+    assert story.acts() == [FREEZE, THAW] * 2 + [FREEZE]
+    story.go(1.5, **silent)
+    assert (story.acts()[5:], story.held.stage) == ([], Stage.FROZEN)
+    assert story.go(3.0, **silent).acts()[5] is THAW
+
+
+def test_frames_that_stay_late_thaw_nothing_while_memory_is_unknown():
+    story = Story().go(0.1, **RED).go(29.5, **LATE, **UNREAD)
+    assert story.acts() == [FREEZE]
+    assert Story().go(0.1, **RED).go(29.5, **LATE).acts()[:2] == [FREEZE, THAW]
+
+
+def test_a_stall_from_before_the_freeze_is_not_one_that_outlives_it():
+    """Where `stall_max` is set below a window, the window still holds what was before."""
+    story = Story(RULES._replace(thresholds=RULES.thresholds._replace(stall_max=0.5)))
+    story.go(0.2, stall=1.0).go(0.8)
+    assert story.acts() == [FREEZE, TIGHTEN]
 
 
 def test_a_decision_names_the_reading_that_made_it():

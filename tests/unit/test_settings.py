@@ -232,6 +232,7 @@ def test_a_threshold_that_was_misspelt_is_named():
 
 def test_what_is_set_becomes_the_guards_table_and_the_rest_stays():
     reserve = reserve_of(24 * GIB)
+    assert Thresholds.of(reserve).kill_least == reserve.reserve // 8 > 0
     changed = Thresholds.of(reserve, {"reds_max": 5.0, "clean": 4.0})
     assert changed == Thresholds.of(reserve)._replace(reds_max=5, clean=4.0)
     assert type(changed.reds_max) is int

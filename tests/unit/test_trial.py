@@ -58,12 +58,27 @@ def test_trials_that_fail_do_not_count_as_so_many_freezes_but_their_time_frozen_
     [
         PEAK | {"stall": 0.3},
         PEAK | {"frames": frames(p99_ms=40.0)},
+        PEAK | {"frames": frames(silent=0.7)},
         {"available": None},
     ],
-    ids=["somebody stalls", "frames are late", "memory is unknown"],
+    ids=["somebody stalls", "frames are late", "the canary is silent", "memory is unknown"],
 )
 def test_a_trial_ends_as_soon_as_somebody_waits_or_nothing_is_known(wrong):
     assert on_trial().go(1.2, **wrong).acts()[3] is FREEZE
+
+
+def test_a_trial_ends_as_soon_as_reclaim_is_in_vain():
+    story = on_trial()
+    for tenth in range(12):
+        story.go(0.1, **PEAK, host={"scanned_pages": 10_000 * tenth, "stolen_pages": 0})
+    assert story.acts()[3] is FREEZE
+
+
+def test_what_is_judged_before_a_trial_is_all_from_after_the_freeze():
+    """Where `stall_max` is set below a window, the window still holds what was before."""
+    story = Story(RULES._replace(thresholds=RULES.thresholds._replace(stall_max=0.5))).go(2.0)
+    assert story.go(0.9, **PEAK).acts() == [FREEZE]
+    assert story.go(0.4, **PEAK).acts() == [FREEZE, TIGHTEN]
 
 
 def test_below_half_the_floor_a_trial_ends_in_a_kill():
