@@ -81,8 +81,8 @@ TESTBED := PYTHONPATH=tests/vm $(BIN)/python -m testbed
 vm-packages: $(VENV)/bin/python
 	@$(TESTBED) packages
 
-test-vm: install-dev wheel vm-packages ## the tests in a virtual machine with a desktop (as root it installs QEMU and such); SUITE=trixie in another
-	$(if $(SUITE),STEADYRUN_TESTBED_SUITE=$(SUITE)) $(BIN)/python tools/run_tests.py vm
+test-vm: install-dev wheel vm-packages ## the tests in a virtual machine with a desktop (as root it installs QEMU and such); ALL=1 the long ones, too
+	$(if $(SUITE),STEADYRUN_TESTBED_SUITE=$(SUITE)) $(if $(ALL),STEADYRUN_TESTBED_ALL=1) $(BIN)/python tools/run_tests.py vm
 
 test-vm-protect: install-dev wheel vm-packages ## the same for `steadyrun protect` alone, an hour
 	$(BIN)/python tools/run_tests.py vm/protect

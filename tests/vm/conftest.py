@@ -5,6 +5,7 @@ Where the host's programs are missing the whole level is skipped with the comman
 """
 
 import contextlib
+import os
 import signal
 import time
 
@@ -26,10 +27,13 @@ DEADLINE_S = 300
 """Of a test that does not say another: `@pytest.mark.deadline(seconds)`."""
 TIMES = pytest.StashKey()
 MACHINES = pytest.StashKey()
+ALL = "STEADYRUN_TESTBED_ALL"
+"""Set: those that are marked `long` run, too (`make test-vm ALL=1`)."""
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "deadline(seconds): the test is ended after this time")
+    config.addinivalue_line("markers", "long: says little that others do not say, and takes minutes")
     config.stash[TIMES] = []
     EVIDENCE.mkdir(parents=True, exist_ok=True)
     TIMES_FILE.unlink(missing_ok=True)
@@ -37,7 +41,11 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", returncode=143))
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    left_out = [] if os.environ.get(ALL) else [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
     if lacking := hosttools.missing():
         reason = f"apt-get install --no-install-recommends {' '.join(lacking)}"
         for item in items:

@@ -12,7 +12,9 @@ SCENARIOS = f"{SUITE} -k it_is_held"
 NO_MOUNTS = "no private mount namespace to be had .*"
 
 
-@pytest.mark.parametrize(("user", "words"), [("root", SCENARIOS), ("desk", SUITE)])
+@pytest.mark.parametrize(
+    ("user", "words"), [pytest.param("root", SCENARIOS, marks=pytest.mark.long), ("desk", SUITE)]
+)
 def test_in_every_scenario_session_manager_and_ssh_stay_who_they_are(machine, user, words):
     root = machine.guest()
     copy_repository(root)

@@ -61,7 +61,9 @@ def test_a_session_that_waits_for_memory_stops_a_load_which_later_goes_on_and_en
 
 
 @pytest.mark.deadline(300)
-@pytest.mark.parametrize("place", ["systemd as root", "systemd as a user", "cgroup2 as root"])
+@pytest.mark.parametrize(
+    "place", [pytest.param("systemd as root", marks=pytest.mark.long), "systemd as a user", "cgroup2 as root"]
+)
 def test_its_grip_is_the_kernels(machine, place):
     """Quota, freeze and kill of a real load by the real loop, read where the kernel has them."""
     ran = run_in(place, machine, "tests/real/test_tightening.py", seconds=280)

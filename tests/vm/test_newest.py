@@ -19,7 +19,7 @@ def newest(state, start_machine):
     return start_machine(suite=NEWEST.name)
 
 
-@pytest.mark.parametrize("user", ["root", "desk"])
+@pytest.mark.parametrize("user", [pytest.param("root", marks=pytest.mark.long), "desk"])
 def test_the_contract_and_the_hostile_loads(newest, user):
     copy_repository(newest.guest())
     ran = run_suite(newest.guest(user), SUITES, seconds=550)

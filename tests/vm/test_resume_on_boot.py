@@ -77,7 +77,9 @@ def gone_on(machine, user, first):
 
 
 @pytest.mark.deadline(600)
-@pytest.mark.parametrize(("user", "crash"), [("desk", pull_the_plug)])
+@pytest.mark.parametrize(
+    ("user", "crash"), [("desk", pull_the_plug), pytest.param("root", panic, marks=pytest.mark.long)]
+)
 def test_a_ramp_whose_first_phase_took_the_machine_down_asks_for_a_decision(start_machine, user, crash):
     machine = start_machine(volatile=True)
     guest = machine.guest()
@@ -128,7 +130,9 @@ def nothing_is_left(guest, user):
 
 
 @pytest.mark.deadline(900)
-@pytest.mark.parametrize(("user", "crash"), [("root", panic)])
+@pytest.mark.parametrize(
+    ("user", "crash"), [("root", panic), pytest.param("desk", pull_the_plug, marks=pytest.mark.long)]
+)
 def test_it_finishes_all_its_phases_and_tells_one_story(start_machine, user, crash):
     machine = start_machine(volatile=True)
     guest = machine.guest()

@@ -105,12 +105,12 @@ def as_smooth(bare, held):
     ("load", "swap"),
     [
         ("few-large", "zram"),
-        ("many-small", "file"),
-        ("writer", "none"),
+        pytest.param("many-small", "file", marks=pytest.mark.long),
+        pytest.param("writer", "none", marks=pytest.mark.long),
         ("fork-bomb", "none"),
         ("shm", "none"),
-        ("leak", "zram"),
-        ("all", "none"),
+        pytest.param("leak", "zram", marks=pytest.mark.long),
+        pytest.param("all", "none", marks=pytest.mark.long),
         ("all", "file"),
     ],
 )
