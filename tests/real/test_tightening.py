@@ -173,7 +173,7 @@ def test_a_load_frozen_at_a_peak_runs_on_trial_under_the_quota_until_it_has_come
     acts = sorted(held.acts(), key=lambda act: act.at)
     assert [a.action.value for a in acts[:3]] == ["freeze", "tighten", "thaw"]
     assert acts[2].cause.startswith("on trial: nobody waits, although available memory")
-    assert acts[2].at - acts[1].at >= 1.0
+    assert acts[2].at - acts[1].at >= 0.9  # a second between the looks that decided; at is when it was done
     assert 2.5 < outcome.frozen < 5.0
     (t0, cpu0), (t1, cpu1) = worked[0], worked[-1]
     assert cpu1 - cpu0 > 150_000
