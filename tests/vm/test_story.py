@@ -72,7 +72,7 @@ def test_as_the_last_phase_of_a_ramp_it_leaves_the_machine_as_it_was(put_through
 
 @pytest.mark.deadline(600)
 def test_what_fits_is_done_as_fast_and_the_desktop_does_not_feel_it(put_through):
-    """The host's own speed changes from one minute to the next: of a few pairs the best of each counts."""
+    """The host's own speed changes from one minute to the next: bare and held are compared within a pair."""
     bare, held = [], []
     while len(held) < PAIRS and not (held and as_fast(bare, held) and as_smooth(bare, held)):
         for rows, under in ((bare, BARE), (held, STEADYRUN)):
@@ -87,8 +87,11 @@ def test_what_fits_is_done_as_fast_and_the_desktop_does_not_feel_it(put_through)
 
 
 def as_fast(bare, held):
-    """Throughput of at least 97 %, of the processors that the desktop leaves: under steadyrun it has more."""
-    return max(row.per_cpu_s for row in held) >= 0.97 * max(row.per_cpu_s for row in bare)
+    """Throughput of at least 97 %, of the processors that the desktop leaves: under steadyrun it has more.
+
+    Of one pair: two minutes of one host, whose speed was seen to change by a fifth.
+    """
+    return any(mine.per_cpu_s >= 0.97 * its.per_cpu_s for its, mine in zip(bare, held, strict=True))
 
 
 def as_smooth(bare, held):
