@@ -193,7 +193,6 @@ class FakeSystemd(FakeBus):
             StopUnit=FakeSystemd._stop,
             ResetFailedUnit=FakeSystemd._known,
             GetUnit=lambda bus, call: ("o", (bus._path(call.body[0]),)),
-            GetUnitByPID=FakeSystemd._by_pid,
             GetAll=FakeSystemd._all,
             Get=FakeSystemd._one,
             ListSessions=FakeSystemd._list_sessions,
@@ -246,14 +245,6 @@ class FakeSystemd(FakeBus):
     def _known(self, call):
         self._path(call.body[0])
         return "", ()
-
-    def _by_pid(self, call):
-        name = next(
-            (n for n, unit in self.units.items() if call.body[0] in unit.get("PIDs", ("", []))[1]), None
-        )
-        if name is None:
-            raise FailureError("org.freedesktop.systemd1.NoUnitForPID")
-        return "o", (self._path(name),)
 
     def _all(self, call):
         if call.path in self.sessions:

@@ -118,12 +118,6 @@ def test_a_stop_that_fails_is_an_error(systemd, manager):
         manager.stop("x.scope")
 
 
-def test_the_unit_of_a_process_is_named_or_there_is_none(systemd, manager):
-    manager.start_transient("x.scope", SCOPE)
-    assert manager.unit_of_pid(4242) == "x.scope"
-    assert manager.unit_of_pid(1) is None
-
-
 @pytest.mark.parametrize(("name", "given"), [("x.scope", True), ("y.scope", False), ("gone.scope", False)])
 def test_a_unit_that_was_given_away_is_told_by_its_manager(name, given, systemd, manager):
     manager.start_transient("x.scope", SCOPE)

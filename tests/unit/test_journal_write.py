@@ -19,7 +19,7 @@ from journal_values import (
 
 from steadyrun.errors import FormatError, SteadyrunError, UsageError
 from steadyrun.journal.recover import plan_recovery
-from steadyrun.journal.rows import OPEN_STATES, IntentKind
+from steadyrun.journal.rows import IS_OPEN, OPEN_STATES, IntentKind
 from steadyrun.model.codec import decode
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.record import Proof, RunEnd, RunKind, State
@@ -73,8 +73,8 @@ def test_an_attempt_replaces_the_one_with_its_serial(journal):
 
 
 def test_an_end_without_tomorrow_keeps_the_one_that_is_there(journal):
-    journal.set_run_tomorrow("r1", "steadyrun run -- x")
-    journal.end_run("r1", RunEnd(Seconds(1.0), 0, ""))
+    journal.end_run("r1", RunEnd(Seconds(1.0), 0, ""), tomorrow="steadyrun run -- x")
+    journal.end_run("r1", RunEnd(Seconds(2.0), 0, ""))
     assert journal.record("r1").tomorrow == "steadyrun run -- x"
 
 
@@ -331,7 +331,7 @@ def test_the_owners_end_stands_over_what_recovery_guessed(journal):
 def test_every_statement_about_open_rows_uses_its_index(journal):
     connection = journal._connection
     for sql, index in (
-        ("SELECT run_id FROM attempts WHERE state IN ('RUNNING', 'RECOVERING')", "attempts_open"),
+        (f"SELECT run_id FROM attempts WHERE {IS_OPEN}", "attempts_open"),
         ("SELECT run_id FROM intents WHERE done_wall IS NULL", "intents_open"),
     ):
         plan = " ".join(row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + sql))

@@ -12,7 +12,6 @@ from steadyrun.kernel.proc import (
     parse_os_release,
     parse_pid_stat,
     parse_stat_btime,
-    parse_uptime,
     parse_vmstat,
 )
 
@@ -129,16 +128,6 @@ def test_a_process_line_of_another_form_is_refused(text):
 
 def test_twenty_two_fields_are_enough_for_a_process():
     assert parse_pid_stat("1 (init) " + " ".join(STAT_TAIL.split()[:20])).start_ticks == 2525
-
-
-def test_uptime_is_the_first_number():
-    assert parse_uptime("350735.47 234388.90\n") == pytest.approx(350735.47)
-
-
-@pytest.mark.parametrize("text", ["", "5", "5 x", "x 5", "1 2 3", "-1 2"])
-def test_an_uptime_of_another_form_is_refused(text):
-    with pytest.raises(FormatError, match=r"^/proc/uptime: expected "):
-        parse_uptime(text)
 
 
 def test_os_release_loses_quotes_comments_and_escapes():

@@ -59,7 +59,6 @@ def test_a_note_that_cannot_be_read_falls_back_to_the_planned_name():
         (IntentKind.LINGERING, UndoKind.DISABLE_LINGERING, UndoKind.DISABLE_LINGERING),
         (IntentKind.BOOT_UNIT, UndoKind.REMOVE_BOOT_UNIT, UndoKind.REMOVE_BOOT_UNIT),
         (IntentKind.INHIBIT, UndoKind.CLOSE, UndoKind.CLOSE),
-        (IntentKind.RESUME_UNIT, UndoKind.RESUME_UNIT, UndoKind.CLOSE),
     ],
 )
 def test_each_kind_is_undone_as_far_as_it_outlives_its_owner_or_the_boot(kind, same, other):
@@ -67,7 +66,7 @@ def test_each_kind_is_undone_as_far_as_it_outlives_its_owner_or_the_boot(kind, s
         (undo,) = decide(intents=[an_intent(kind, boot_id=boot_id)]).undo
         assert undo.kind is expected
         assert undo.how
-        if expected in (UndoKind.DISABLE_LINGERING, UndoKind.REMOVE_BOOT_UNIT, UndoKind.RESUME_UNIT):
+        if expected in (UndoKind.DISABLE_LINGERING, UndoKind.REMOVE_BOOT_UNIT):
             assert undo.payload == encode(a_plan())
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 SYSTEMD = "org.freedesktop.systemd1"
 MANAGER = Target(SYSTEMD, "/org/freedesktop/systemd1", f"{SYSTEMD}.Manager")
 NO_SUCH_UNIT = f"{SYSTEMD}.NoSuchUnit"
-NO_UNIT_FOR_PID = f"{SYSTEMD}.NoUnitForPID"
 PATIENCE_S = 10.0
 """For a whole operation where the caller says nothing. A start on the testbed's emulated machine under
 load takes below 2 s."""
@@ -248,22 +247,6 @@ class Manager:
                 return False
             raise
         return True
-
-    def unit_of_pid(self, pid: int, *, until: float | None = None) -> str | None:
-        """Return the name of the unit that a process is in; `None`: in none of this manager's.
-
-        Raises:
-            BusError: It could not be told.
-        """
-        deadline = _by(until)
-        try:
-            (path,) = self._bus.call(MANAGER, "GetUnitByPID", "u", (pid,), until=deadline)
-            name = self._bus.property(Target(SYSTEMD, path, f"{SYSTEMD}.Unit"), "Id", until=deadline)
-        except BusError as error:
-            if error.name in (NO_UNIT_FOR_PID, NO_SUCH_UNIT):
-                return None
-            raise
-        return str(name)
 
     def delegates(self, name: str, *, until: float | None = None) -> bool:
         """Tell whether a unit's cgroup was given away to who runs in it (`Delegate=`).

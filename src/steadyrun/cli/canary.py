@@ -18,7 +18,6 @@ from steadyrun.model.sample import Frames
 from steadyrun.units import Seconds, parse_duration
 
 EVERY = Seconds(1.0)
-HZ = 60
 EPILOG = """\
 A small process shows 60 frames a second, as a desktop does, and measures how late each is. Below
 16.7 ms nobody sees anything; above 100 ms a person does. Ctrl-C ends it.

@@ -107,8 +107,6 @@ def _undo(undo: Undo) -> str:
             from steadyrun.model.change import BootUnit
 
             return remove_boot_unit(decode(BootUnit, undo.payload))
-        case UndoKind.RESUME_UNIT:
-            raise SteadyrunError(f"{undo.kind.value} is not known to this version; it was left as it is")
         case _:
             assert_never(undo.kind)
 

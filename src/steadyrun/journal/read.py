@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from steadyrun.errors import FormatError, UsageError
-from steadyrun.journal.rows import EventRow, Intent, IntentKind, OpenAttempt, RunRow, SampleRow
+from steadyrun.journal.rows import IS_OPEN, EventRow, Intent, IntentKind, OpenAttempt, RunRow, SampleRow
 from steadyrun.journal.store import Store, is_damage, mark_suspect
 from steadyrun.model.codec import decode
 from steadyrun.model.envelope import Envelope
@@ -31,7 +31,6 @@ UNREADABLE = "journal-row-unreadable"
 _PAGE = 2000
 """Rows of samples or events held in memory at a time."""
 _RUN_COLUMNS = "run_id, kind, boot_id, pid, pid_started, started_wall, ended_wall, exit_code, status, header"
-_IS_OPEN = "state IN ('RUNNING', 'RECOVERING')"
 
 
 def unreadable(where: str, why: str) -> Finding:
@@ -99,7 +98,7 @@ class Reader(Store):
     def open_runs(self) -> tuple[RunRow, ...]:
         """Return the runs with something open, newest first: the end, an attempt, or an intent."""
         return self._run_rows(
-            f"ended_wall IS NULL OR run_id IN (SELECT run_id FROM attempts WHERE {_IS_OPEN})"
+            f"ended_wall IS NULL OR run_id IN (SELECT run_id FROM attempts WHERE {IS_OPEN})"
             " OR run_id IN (SELECT run_id FROM intents WHERE done_wall IS NULL) ORDER BY id DESC"
         )
 
@@ -187,7 +186,7 @@ class Reader(Store):
         """Return rows of runs with their open attempts."""
         opened: dict[str, list[OpenAttempt]] = {}
         for run_id, serial, label, boot_id, state in self._rows(
-            f"SELECT run_id, serial, label, boot_id, state FROM attempts WHERE {_IS_OPEN} ORDER BY serial"
+            f"SELECT run_id, serial, label, boot_id, state FROM attempts WHERE {IS_OPEN} ORDER BY serial"
         ):
             opened.setdefault(run_id, []).append(OpenAttempt(serial, _text(label), boot_id, State(state)))
         return tuple(

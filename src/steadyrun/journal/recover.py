@@ -48,7 +48,6 @@ class UndoKind(Enum):
     """Kill and remove what is there of the containment under its planned name."""
     DISABLE_LINGERING = "disable-lingering"
     REMOVE_BOOT_UNIT = "remove-boot-unit"
-    RESUME_UNIT = "resume-unit"
     CLOSE = "close"
     """Nothing: what was intended is gone by itself. The intent is closed in the journal."""
 
@@ -66,7 +65,7 @@ class Undo(NamedTuple):
     made: ContainmentMade | None = None
     """REMOVE_MADE."""
     payload: dict[str, Any] | None = None
-    """DISABLE_LINGERING, REMOVE_BOOT_UNIT and RESUME_UNIT: as it was intended."""
+    """DISABLE_LINGERING and REMOVE_BOOT_UNIT: as it was intended."""
 
 
 class AttemptMark(NamedTuple):
@@ -159,10 +158,6 @@ def _undo(intent: Intent, *, survived: bool) -> Undo | Finding:
             return _with_payload(UndoKind.DISABLE_LINGERING, intent, "lingering switched off")
         case IntentKind.BOOT_UNIT:
             return _with_payload(UndoKind.REMOVE_BOOT_UNIT, intent, "unit removed")
-        case IntentKind.RESUME_UNIT:
-            if not survived:
-                return _close(intent, "the machine was booted since")
-            return _with_payload(UndoKind.RESUME_UNIT, intent, "unit resumed")
         case IntentKind.INHIBIT:
             return _close(intent, "the lock ended with its owner")
         case None:

@@ -15,6 +15,8 @@ from steadyrun.units import Seconds
 
 OPEN_STATES = (State.RUNNING, State.RECOVERING)
 """An attempt in one of these was going on when its row was last written."""
+IS_OPEN = f"state IN ({', '.join(repr(state.value) for state in OPEN_STATES)})"
+"""The same in SQL; the partial index `attempts_open` is of these very words."""
 
 
 class IntentKind(Enum):
@@ -29,8 +31,6 @@ class IntentKind(Enum):
     """A unit that resumes after a boot is written and enabled. Payload: `BootUnit`. Survives a reboot."""
     INHIBIT = "inhibit"
     """Sleep is inhibited. The kernel closes the lock's descriptor with its owner: nothing to undo."""
-    RESUME_UNIT = "resume-unit"
-    """A unit of somebody else is paused and must run again. Ends with the boot."""
 
 
 class Intent(NamedTuple):

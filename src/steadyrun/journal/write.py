@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from steadyrun.errors import FormatError, UsageError
 from steadyrun.journal.opening import open_connection
 from steadyrun.journal.read import Reader, loads
-from steadyrun.journal.rows import IntentKind
+from steadyrun.journal.rows import IS_OPEN, IntentKind
 from steadyrun.journal.store import DURABLE_SECONDS
 from steadyrun.model.codec import encode
 
@@ -106,10 +106,6 @@ class Journal(Reader):
     def set_status(self, run_id: str, status: str) -> None:
         """Write the status line (relaxed: the next border takes it to the disk)."""
         self._set(run_id, "status=?", (_json(status),), durable=False)
-
-    def set_run_tomorrow(self, run_id: str, tomorrow: str | None) -> None:
-        """Write the exact command for daily work."""
-        self._set(run_id, "tomorrow=?", (None if tomorrow is None else _json(tomorrow),))
 
     def add_proof(self, run_id: str, proof: Proof) -> None:
         """Write one containment proof behind those that are there."""
@@ -268,8 +264,7 @@ class Journal(Reader):
         """Close an open attempt in its column and in its record, whatever else the record holds."""
         with self._transaction(durable=True) as connection:
             row = connection.execute(
-                "SELECT record FROM attempts WHERE run_id=? AND serial=?"
-                " AND state IN ('RUNNING', 'RECOVERING')",
+                f"SELECT record FROM attempts WHERE run_id=? AND serial=? AND {IS_OPEN}",
                 (mark.run_id, mark.serial),
             ).fetchone()
             if row is None:

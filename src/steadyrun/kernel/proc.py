@@ -137,19 +137,6 @@ def parse_pid_stat(text: str, *, source: str = "/proc/PID/stat") -> PidStat:
     )
 
 
-def parse_uptime(text: str, *, source: str = "/proc/uptime") -> Seconds:
-    """Return the seconds since boot, suspended time included.
-
-    Raises:
-        FormatError: Not two decimal numbers.
-    """
-    fields = text.split()
-    if len(fields) != 2:
-        raise unexpected(source, "two numbers such as '350735.47 234388.90'", text)
-    decimal(fields[1], source)
-    return Seconds(decimal(fields[0], source))
-
-
 def parse_os_release(text: str, *, source: str = "/etc/os-release") -> dict[str, str]:
     """Read the assignments of an os-release file, quotes removed.
 

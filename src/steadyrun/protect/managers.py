@@ -24,8 +24,6 @@ ANALYZE = ("/usr/bin/systemd-analyze", "/bin/systemd-analyze")
 VERIFY_WITHIN_S = 30.0
 _REAL = {"user-.slice": "user-1000.slice", "user@.service": "user@1000.service"}
 """What stands for all units with that beginning: a unit that can be loaded."""
-_UNVERIFIABLE = (".scope",)
-"""Made by who starts them: there is no such unit to be loaded."""
 
 
 def reload_all(euid: int) -> tuple[str, ...]:

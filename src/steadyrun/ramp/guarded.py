@@ -59,11 +59,7 @@ class Guarded(NamedTuple):
     readback: tuple[ReadBack, ...]
     actions: tuple[Acted, ...]
     findings: tuple[Finding, ...]
-    samples: int
-    dropped: int
-    """Readings the guard could not pass on."""
     guard_cpu: Ratio | None
-    realtime: bool
 
 
 class GuardedLoad:
@@ -117,11 +113,9 @@ class GuardedLoad:
         self._refused: Refused | None = None
         self._actions: list[Acted] = []
         self._findings: list[Finding] = []
-        self._samples = 0
         self._released_at: float | None = None
         self._cpu: tuple[float, float] | None = None
         self._told_stop = 0
-        self._dropped = 0
         self._last_cpu = (0.0, 0.0)
 
     def follow(self) -> Guarded:
@@ -171,7 +165,6 @@ class GuardedLoad:
     def _hear(self, event: Event) -> None:
         match event:
             case Sampled(reading):
-                self._samples += 1
                 self._note_cpu()
                 self._on_reading(reading)
                 return
@@ -186,7 +179,7 @@ class GuardedLoad:
             case Troubled():
                 self._findings.append(event.finding)
             case Ended():
-                self._outcome, self._dropped = event.outcome, event.dropped
+                self._outcome = event.outcome
             case Refused():
                 self._refused = event
         self._on_event(event)
@@ -238,10 +231,7 @@ class GuardedLoad:
             readback=() if prepared is None else prepared.readback,
             actions=tuple(sorted(self._actions, key=lambda act: act.at)),
             findings=tuple(self._findings),
-            samples=self._samples,
-            dropped=self._dropped,
             guard_cpu=self._guard_cpu(),
-            realtime=prepared is not None and prepared.realtime,
         )
 
 

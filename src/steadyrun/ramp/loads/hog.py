@@ -22,8 +22,6 @@ ROUND_S = 2.0
 """The whole map is touched once in this time: slow enough to cost 1 % of a core, fast enough that
 reclaim finds every page in use (multi-generational LRU ages in seconds)."""
 STEP_S = 0.1
-STAMP_BYTES = 16
-"""Of each page: 8 bytes of the block's number, 8 of its owner."""
 
 
 class Filler:
