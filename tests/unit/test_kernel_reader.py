@@ -9,15 +9,7 @@ from pathlib import Path
 import pytest
 
 from steadyrun.errors import JournalUnwritableError
-from steadyrun.kernel.reader import (
-    HostReader,
-    KeptFile,
-    boot_id,
-    effective_ram,
-    pid_alive,
-    pid_started,
-    read_text,
-)
+from steadyrun.kernel.reader import HostReader, KeptFile, boot_id, effective_ram, read_text
 from steadyrun.model.sample import Psi
 
 KIB, MIB = 1024, 1024**2
@@ -339,19 +331,6 @@ def test_the_boot_id_is_read_or_refused(root):
         boot_id(str(root))
 
 
-def test_a_process_is_its_pid_and_its_start_time(root):
-    assert pid_started(42, str(root)) == 2525
-    assert pid_started(44, str(root)) is None
-    assert pid_alive(42, 2525, str(root))
-    assert not pid_alive(42, 2524, str(root))
-    assert not pid_alive(44, 2525, str(root))
-
-
-def test_a_zombie_is_not_alive(root):
-    assert pid_started(43, str(root)) == 2600
-    assert not pid_alive(43, 2600, str(root))
-
-
 def test_a_kept_file_is_read_whole_however_long_it_is(tmp_path):
     text = "x" * 16384 + "y" * 16384 + "end\n"
     (tmp_path / "long").write_text(text)
@@ -411,22 +390,6 @@ def test_this_machine_gives_a_sample_without_unknowns_but_its_pressure(reader_of
     assert {name for name, value in found._asdict().items() if value is None} <= pressure
     assert 0 < found.mem_available <= found.mem_total
     assert found.processes >= 2
-
-
-def test_a_process_of_this_machine_is_alive_until_it_is_a_zombie():
-    child = subprocess.Popen(["sleep", "60"])
-    try:
-        started = pid_started(child.pid)
-        assert started is not None
-        assert pid_alive(child.pid, started)
-        child.kill()
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert pid_started(child.pid) == started
-        assert not pid_alive(child.pid, started)
-    finally:
-        child.kill()
-        child.wait()
-    assert pid_started(child.pid) is None
 
 
 def memory_cgroup():

@@ -14,7 +14,8 @@ from steadyrun.cli.records import running
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.guard.recovery import recover
 from steadyrun.journal.owners import Owners
-from steadyrun.kernel.reader import boot_id, pid_started
+from steadyrun.kernel.processes import pid_started
+from steadyrun.kernel.reader import boot_id
 
 GONE = 2**22 - 3
 

@@ -18,7 +18,7 @@ from steadyrun.errors import EXIT_HOST_FAILED, UsageError
 from steadyrun.guard.front import STOP_SIGNAL
 from steadyrun.guard.recovery import recover
 from steadyrun.journal.rows import RunRow
-from steadyrun.kernel.reader import pid_alive
+from steadyrun.kernel.processes import pid_alive
 from steadyrun.model.record import RunKind
 from steadyrun.units import Seconds
 

@@ -13,11 +13,12 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from steadyrun.cli.records import journal_here
-from steadyrun.contain.processes import is_alive, stat_of
+from steadyrun.contain.processes import is_alive
 from steadyrun.errors import SteadyrunError, UsageError
 from steadyrun.journal.holders import Holder, holders
 from steadyrun.journal.place import choose_dir
-from steadyrun.kernel.reader import pid_alive, read_text
+from steadyrun.kernel.processes import pid_alive, stat_of
+from steadyrun.kernel.reader import read_text
 from steadyrun.model.run import RunKind
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.poll_walk import Process, Walk
-from steadyrun.contain.processes import signal_verified, stat_of
+from steadyrun.contain.processes import signal_verified
 from steadyrun.errors import ContainmentFailedError
+from steadyrun.kernel.processes import stat_of
 from steadyrun.model.containment import BackendName, Capability, ContainmentMade, ContainmentPlan
 from steadyrun.model.limits import CPU_WEIGHT_DEFAULT, Limits, ReadBack
 from steadyrun.model.sample import CgroupSample

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 
-from steadyrun.contain.processes import is_alive, stat_of
+from steadyrun.contain.processes import is_alive
 from steadyrun.kernel.proc import PidStat
+from steadyrun.kernel.processes import stat_of
 from steadyrun.kernel.reader import read_text
 from steadyrun.named import NamedTuple
 
@@ -104,7 +105,7 @@ class Walk:
     def is_stopped(self, process: Process) -> bool:
         """Tell whether it is stopped by a signal, a tracer, or ended."""
         stat = stat_of(process.pid)
-        return stat is None or stat.start_ticks != process.start_ticks or stat.state in _STOPPED + "ZXx"
+        return stat is None or not _is_same(stat, process) or stat.has_ended() or stat.state in _STOPPED
 
     def resident(self, process: Process) -> int | None:
         """Return its resident bytes, shared pages included (proc_pid_statm(5))."""

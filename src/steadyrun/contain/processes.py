@@ -9,27 +9,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
-from steadyrun.kernel.proc import PidStat, parse_pid_stat
-from steadyrun.kernel.reader import read_text
+from steadyrun.kernel.kept import parsed, read_text
+from steadyrun.kernel.processes import stat_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-_ENDED = frozenset("ZXx")
-
-
-def stat_of(pid: int) -> PidStat | None:
-    """Return what /proc/PID/stat says; `None` when there is no such process."""
-    source = f"/proc/{pid}/stat"
-    text = read_text(source)
-    if text is None:
-        return None
-    try:
-        return parse_pid_stat(text, source=source)
-    except FormatError:
-        return None
 
 
 def is_alive(pid: int) -> bool:
@@ -39,9 +24,7 @@ def is_alive(pid: int) -> bool:
     directory of threads has others (proc_pid_task(5)).
     """
     stat = stat_of(pid)
-    if stat is None:
-        return False
-    return stat.state not in _ENDED or _has_other_threads(pid)
+    return stat is not None and (not stat.has_ended() or _has_other_threads(pid))
 
 
 def _has_other_threads(pid: int) -> bool:
@@ -71,13 +54,7 @@ def cgroups_of_threads(pid: int) -> Iterator[dict[str, str]]:
 
 
 def _cgroups(source: str) -> dict[str, str]:
-    text = read_text(source)
-    if text is None:
-        return {}
-    try:
-        return dict(parse_proc_cgroup(text, source=source))
-    except FormatError:
-        return {}
+    return dict(parsed(read_text(source), parse_proc_cgroup, source) or ())
 
 
 def signal_verified(pid: int, number: int, is_ours: Callable[[int], bool]) -> bool:

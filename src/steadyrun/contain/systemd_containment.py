@@ -11,10 +11,11 @@ import signal
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.processes import is_alive, signal_verified, stat_of
+from steadyrun.contain.processes import is_alive, signal_verified
 from steadyrun.contain.readback import try_write
 from steadyrun.contain.systemd_unit import LEAF
 from steadyrun.errors import BusError, ContainmentFailedError
+from steadyrun.kernel.processes import stat_of
 from steadyrun.model.sample import CgroupSample
 
 if TYPE_CHECKING:

@@ -9,13 +9,10 @@ import os
 from collections.abc import Collection
 from typing import NamedTuple
 
-from steadyrun.errors import FormatError
-from steadyrun.kernel.proc import parse_pid_stat, parse_stat_btime
-from steadyrun.kernel.reader import read_text
+from steadyrun.kernel.kept import parsed, read_text
+from steadyrun.kernel.proc import parse_stat_btime
+from steadyrun.kernel.processes import stat_of
 from steadyrun.units import Seconds
-
-_GONE = "ZXx"
-"""Zombie and dead (proc_pid_stat(5), field 3)."""
 
 
 class Found(NamedTuple):
@@ -35,14 +32,10 @@ class Found(NamedTuple):
 
 def process(pid: int, root: str = "/") -> Found | None:
     """Return a living process; `None` when there is none, or it is hidden from us."""
-    folder = f"{root.rstrip('/')}/proc/{pid}"
-    try:
-        stat = parse_pid_stat(read_text(f"{folder}/stat") or "")
-    except FormatError:
+    stat = stat_of(pid, root)
+    if stat is None or stat.has_ended():
         return None
-    if stat.state in _GONE:
-        return None
-    return Found(pid, stat.comm, _uid(f"{folder}/status"), stat.start_ticks)
+    return Found(pid, stat.comm, _uid(f"{root.rstrip('/')}/proc/{pid}/status"), stat.start_ticks)
 
 
 def processes_named(names: frozenset[str], root: str = "/") -> tuple[Found, ...]:
@@ -72,11 +65,9 @@ def started_wall(start_ticks: int | None, root: str = "/") -> Seconds | None:
     """Return the Unix time of a start in clock ticks since boot; `None`: unknown, or no boot time."""
     if start_ticks is None:
         return None
-    try:
-        boot = parse_stat_btime(read_text(f"{root.rstrip('/')}/proc/stat") or "")
-    except FormatError:
-        return None
-    return Seconds(boot + start_ticks / os.sysconf("SC_CLK_TCK"))
+    path = f"{root.rstrip('/')}/proc/stat"
+    boot = parsed(read_text(path), parse_stat_btime, path)
+    return None if boot is None else Seconds(boot + start_ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def _uid(path: str) -> int | None:

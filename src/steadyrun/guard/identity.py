@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from steadyrun import __version__
-from steadyrun.kernel.reader import boot_id, pid_started
+from steadyrun.kernel.processes import pid_started
+from steadyrun.kernel.reader import boot_id
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:

@@ -10,14 +10,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.processes import stat_of
+from steadyrun.kernel.processes import stat_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from steadyrun.kernel.proc import PidStat
-
-_ENDED = frozenset("ZXx")
 
 
 def in_orphaned_group() -> bool:
@@ -41,7 +39,7 @@ def is_orphaned(group: int, processes: Mapping[int, PidStat]) -> bool:
     return not any(
         _is_continued_by(member, processes.get(member.ppid))
         for member in processes.values()
-        if member.pgrp == group and member.state not in _ENDED and member.ppid > 0
+        if member.pgrp == group and not member.has_ended() and member.ppid > 0
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from steadyrun.kernel.reader import read_text
+from steadyrun.kernel.processes import stat_of
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.units import Seconds, format_duration
 
@@ -71,10 +71,10 @@ def stuck(pids: tuple[int, ...], after: Seconds) -> Finding:
 
 def _state(pid: int) -> str:
     """Return `D, dd`: state and name, from a file that never waits for the process (not `cmdline`)."""
-    name, _, rest = (read_text(f"/proc/{pid}/stat") or "").partition("(")[2].rpartition(")")
-    if not rest.split():
+    stat = stat_of(pid)
+    if stat is None:
         return "unknown"
-    return f"{rest.split()[0]}, {name}" + (", not ours to kill" if _is_refused(pid) else "")
+    return f"{stat.state}, {stat.comm}" + (", not ours to kill" if _is_refused(pid) else "")
 
 
 def _is_refused(pid: int) -> bool:

@@ -13,7 +13,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from steadyrun.contain.poll import become_subreaper
-from steadyrun.contain.processes import is_alive, signal_verified, stat_of
+from steadyrun.contain.processes import is_alive, signal_verified
+from steadyrun.kernel.processes import stat_of
 from steadyrun.kernel.reader import read_text
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from steadyrun.journal.owners import OWNERS, byte_of
-from steadyrun.kernel.reader import pid_started, read_text
+from steadyrun.kernel.processes import pid_started
+from steadyrun.kernel.reader import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,8 @@ import struct
 from typing import TYPE_CHECKING
 
 from steadyrun.errors import JournalUnwritableError
-from steadyrun.kernel.reader import boot_id, pid_alive
+from steadyrun.kernel.processes import pid_alive
+from steadyrun.kernel.reader import boot_id
 
 if TYPE_CHECKING:
     from types import TracebackType

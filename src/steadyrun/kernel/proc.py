@@ -58,6 +58,10 @@ class PidStat(NamedTuple):
     start_ticks: int
     """Since boot: with the pid the identity of a process."""
 
+    def has_ended(self) -> bool:
+        """Tell whether it is a zombie or dead (proc_pid_stat(5), field 3), if only its main thread."""
+        return self.state in "ZXx"
+
 
 def parse_loadavg(text: str, *, source: str = "/proc/loadavg") -> LoadAvg:
     """Read the load averages and the counts of tasks.

@@ -20,7 +20,7 @@ from steadyrun.errors import JournalUnwritableError
 from steadyrun.kernel.ancestors import Bound, levels_above, limited_levels, memory_mounts
 from steadyrun.kernel.kept import KeptFile, parsed, read_text
 from steadyrun.kernel.meminfo import MemInfo, parse_meminfo
-from steadyrun.kernel.proc import parse_loadavg, parse_pid_stat, parse_vmstat
+from steadyrun.kernel.proc import parse_loadavg, parse_vmstat
 from steadyrun.kernel.psi import parse_psi
 from steadyrun.model.sample import HostSample
 from steadyrun.units import Bytes, Seconds
@@ -34,16 +34,12 @@ __all__ = [
     "available_memory",
     "boot_id",
     "effective_ram",
-    "pid_alive",
-    "pid_started",
     "read_meminfo",
     "read_text",
 ]
 
 _RECHECK_EVERY = 60
 """Samples between two looks for ancestors that have a limit by now (6 s at 10 Hz)."""
-_DEAD_STATES = "ZXx"
-"""Zombie and dead (proc_pid_stat(5), field 3)."""
 
 
 _NO_MEMORY = MemInfo(None, None, None, None)
@@ -190,20 +186,3 @@ def boot_id(root: str = "/") -> str:
             f"{path}: expected the id of this boot, found nothing readable", hint=f"cat {path}"
         )
     return found
-
-
-def pid_started(pid: int, root: str = "/") -> int | None:
-    """Return when a process started, in clock ticks since boot; `None` when there is none to be read."""
-    path = f"{root.rstrip('/')}/proc/{pid}/stat"
-    stat = parsed(read_text(path), parse_pid_stat, path)
-    return stat.start_ticks if stat else None
-
-
-def pid_alive(pid: int, started: int, root: str = "/") -> bool:
-    """Tell whether that very process still runs: same start, and not a zombie.
-
-    A pid alone is another process's soon; with its start time it is an identity for this boot.
-    """
-    path = f"{root.rstrip('/')}/proc/{pid}/stat"
-    stat = parsed(read_text(path), parse_pid_stat, path)
-    return stat is not None and stat.start_ticks == started and stat.state not in _DEAD_STATES

@@ -16,7 +16,8 @@ from typing import NamedTuple
 from steadyrun import __version__
 from steadyrun.errors import BusyError, CannotContainError, JournalUnwritableError
 from steadyrun.journal.place import expect_own
-from steadyrun.kernel.reader import boot_id, pid_started
+from steadyrun.kernel.processes import pid_started
+from steadyrun.kernel.reader import boot_id
 from steadyrun.protect.carry import FILE, Carrier
 from steadyrun.protect.change import Plan
 from steadyrun.protect.deeds import Left

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from steadyrun.guard.frames import CanaryProcess, start_canary
-from steadyrun.kernel.reader import pid_alive, pid_started
+from steadyrun.kernel.processes import pid_alive, pid_started
 from steadyrun.model.finding import Finding, Severity
 
 

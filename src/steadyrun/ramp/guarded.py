@@ -19,7 +19,7 @@ from steadyrun.errors import SteadyrunError
 from steadyrun.guard.channel import Channel
 from steadyrun.guard.keeping import needed_to_start
 from steadyrun.guard.start import python_command
-from steadyrun.kernel.proc import PidStat, parse_pid_stat
+from steadyrun.kernel.processes import stat_of
 from steadyrun.model.codec import decode_event, encode
 from steadyrun.model.event import (
     Acted,
@@ -155,7 +155,7 @@ class GuardedLoad:
 
     def _end_guard(self, silent: float) -> None:
         """Kill a guard that is stopped or stuck. Its pid is its own: we have not reaped it."""
-        stat = self._guard_stat()
+        stat = stat_of(self.process.pid)
         state = "unknown" if stat is None else stat.state
         self.process.kill()
         finding = _silent(self.process.pid, silent, state)
@@ -200,16 +200,9 @@ class GuardedLoad:
             self._told_stop = asked
             self._channel.send((Control.STOP if asked == 1 else Control.KILL).value)
 
-    def _guard_stat(self) -> PidStat | None:
-        try:
-            with open(f"/proc/{self.process.pid}/stat", encoding="ascii", errors="replace") as file:
-                return parse_pid_stat(file.read())
-        except (OSError, SteadyrunError):
-            return None
-
     def _note_cpu(self) -> None:
         """Note the guard's own CPU time at its first and latest reading."""
-        stat = None if self._released_at is None else self._guard_stat()
+        stat = None if self._released_at is None else stat_of(self.process.pid)
         if stat is None:
             return
         used = (stat.utime + stat.stime) / _TICKS_PER_S
