@@ -32,7 +32,7 @@ def rewrite_reports(journal: Journal, run_ids: Iterable[str]) -> None:
     With the rights of the user whose run it was: root writes nothing there that they could not. What
     cannot be written stays as it was; `steadyrun report RUN` has it all the same.
     """
-    from steadyrun.report.writer import RENDERERS
+    from steadyrun.report.formats import FORMATS
 
     for run_id in run_ids:
         try:
@@ -40,7 +40,7 @@ def rewrite_reports(journal: Journal, run_ids: Iterable[str]) -> None:
             folder = record.header.report_dir
             if folder is None:
                 continue
-            pages = [(os.path.join(folder, name), render(record)) for name, render in RENDERERS]
+            pages = [(os.path.join(folder, each.file), each.ramp(record)) for each in FORMATS.values()]
             with rights_of(_owner_of(record.header)):
                 for path, page in pages:
                     write_atomic(path, page, durable=True)

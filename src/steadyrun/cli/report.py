@@ -8,11 +8,9 @@ import sys
 
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import find_run, journal_here
-from steadyrun.model.record import RunKind, RunRecord
+from steadyrun.model.record import RunKind
 from steadyrun.report.files import write_atomic
-from steadyrun.report.json import render_json
-from steadyrun.report.progress import render_progress
-from steadyrun.report.single import render_single, render_single_json
+from steadyrun.report.formats import FORMATS
 
 
 def configure(parser: Parser) -> None:
@@ -20,7 +18,9 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "run", nargs="?", metavar="RUN", help="its id, or the start of it; default: the last ramp"
     )
-    parser.add_argument("--format", choices=["md", "json"], default="md", help="Markdown (default) or JSON")
+    usual, *others = (each.words for each in FORMATS.values())
+    words = " or ".join((f"{usual} (default)", *others))
+    parser.add_argument("--format", choices=list(FORMATS), default=next(iter(FORMATS)), help=words)
     parser.add_argument(
         "--json", action="store_const", const="json", dest="format", help="the same as --format json"
     )
@@ -31,16 +31,9 @@ def execute(args: argparse.Namespace) -> int:
     """Render the record."""
     with journal_here() as journal:
         record = journal.record(find_run(journal, args.run, kind=RunKind.RAMP))
-    text = _rendered(record, as_json=args.format == "json")
+    text = FORMATS[args.format].render(record)
     if args.output:
         write_atomic(os.path.abspath(args.output), text, durable=True)
     else:
         sys.stdout.write(text)
     return 0
-
-
-def _rendered(record: RunRecord, *, as_json: bool) -> str:
-    """Return a ramp's whole page, a short one for everything else."""
-    if record.header.kind is RunKind.RAMP:
-        return render_json(record) if as_json else render_progress(record)
-    return render_single_json(record) if as_json else render_single(record)

@@ -15,8 +15,7 @@ from steadyrun.errors import SteadyrunError
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.record import RunRecord
 from steadyrun.report.files import write_atomic
-from steadyrun.report.json import render_json
-from steadyrun.report.progress import render_progress
+from steadyrun.report.formats import FORMATS
 from steadyrun.report.rights import rights_of
 
 EVERY = 1.0
@@ -24,14 +23,9 @@ EVERY = 1.0
 FLUSH_DEADLINE = 5.0
 """Seconds a phase border waits for the disk: an I/O storm holds an fdatasync for seconds (measured)."""
 
-RENDERERS: tuple[tuple[str, Callable[[RunRecord], str]], ...] = (
-    ("PROGRESS.md", render_progress),
-    ("report.json", render_json),
-)
-
 
 class ReportWriter:
-    """Writes PROGRESS.md and report.json of one run.
+    """Writes the files of one ramp, one in each format.
 
     Args:
         folder: Of the run, as `prepare_folder` gave it.
@@ -150,7 +144,7 @@ class ReportWriter:
             return
         try:
             # Rendered with our own rights: the owner may not be able to read our templates.
-            pages = [(os.path.join(self._folder, name), render(record)) for name, render in RENDERERS]
+            pages = [(os.path.join(self._folder, each.file), each.ramp(record)) for each in FORMATS.values()]
             with rights_of(self._owner):
                 for path, page in pages:
                     self._write(path, page, durable=durable)
