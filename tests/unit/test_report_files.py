@@ -48,7 +48,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch)
         with open("/dev/full", "wb", buffering=0) as disk:
             return disk.write(data)
 
-    monkeypatch.setattr("steadyrun.report.files._write_all", full)
+    monkeypatch.setattr("steadyrun.report.files.write_all", full)
     with pytest.raises(SteadyrunError, match=r"PROGRESS\.md: expected to write .* No space left") as caught:
         write_atomic(str(path), "new", durable=True)
     assert caught.value.hint == f"df -h {tmp_path}"

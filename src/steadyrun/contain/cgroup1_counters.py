@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from steadyrun.contain.cgroupfs import has_children, read_at, tree
 from steadyrun.contain.counters import Counters, Most, as_bytes, less
-from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_blkio_bytes, parse_flat
+from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.psi import parse_psi
 from steadyrun.kernel.text import counter
 from steadyrun.model.sample import CgroupSample
@@ -120,10 +120,8 @@ def _met_its_limit(directory: int) -> bool:
 
 
 def _oom_kills_at(directory: int) -> int:
-    try:
-        return parse_flat(read_at(directory, "memory.oom_control") or "", source="").get("oom_kill", 0)
-    except FormatError:
-        return 0
+    found = parsed(read_at(directory, "memory.oom_control"), parse_flat, "memory.oom_control") or {}
+    return found.get("oom_kill", 0)
 
 
 def _from_nanoseconds(value: int | None) -> Microseconds | None:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_count
-from steadyrun.kernel.reader import KeptFile
+from steadyrun.kernel.kept import KeptFile, parsed
 from steadyrun.units import Bytes
 
 if TYPE_CHECKING:
@@ -43,13 +42,7 @@ class Counters:
 
     def parse(self, name: str, parse: Callable[..., T]) -> T | None:
         """Return what a parser makes of a file now; `None` when it has another form."""
-        text = self.text(name)
-        if text is None:
-            return None
-        try:
-            return parse(text, source=name)
-        except FormatError:
-            return None
+        return parsed(self.text(name), parse, name)
 
     def count(self, name: str) -> int | None:
         """Return the one number of a file."""

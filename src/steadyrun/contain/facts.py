@@ -12,10 +12,9 @@ import os
 
 from steadyrun.contain.hierarchy import UNIFIED, ancestors, visible
 from steadyrun.contain.unified_facts import remove_old_probes, unified_memory, with_child, with_levels
-from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
+from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
-from steadyrun.kernel.reader import read_text
 from steadyrun.model.containment import CgroupMount, ContainmentFacts
 from steadyrun.units import Seconds
 
@@ -73,10 +72,8 @@ def _read_kernel(before: str) -> tuple[int, int]:
 
 
 def _read_mounts(before: str) -> tuple[CgroupMount, ...]:
-    try:
-        mounts = parse_cgroup_mounts(read_text(f"{before}/proc/self/mountinfo") or "")
-    except FormatError:
-        return ()
+    source = f"{before}/proc/self/mountinfo"
+    mounts = parsed(read_text(source), parse_cgroup_mounts, source) or ()
     return tuple(
         m._replace(controllers=tuple((read_text(f"{before}{m.path}/cgroup.controllers") or "").split()))
         if m.unified
@@ -87,10 +84,7 @@ def _read_mounts(before: str) -> tuple[CgroupMount, ...]:
 
 def _read_own(before: str) -> tuple[tuple[str, str], ...]:
     source = f"{before}/proc/self/cgroup"
-    try:
-        return parse_proc_cgroup(read_text(source) or "", source=source)
-    except FormatError:
-        return ()
+    return parsed(read_text(source), parse_proc_cgroup, source) or ()
 
 
 def _try_children(facts: ContainmentFacts, before: str) -> ContainmentFacts:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from steadyrun.contain.hierarchy import PARENT, SLICE
 from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_limit
-from steadyrun.kernel.reader import read_text
+from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.kernel.text import counter
 from steadyrun.units import Seconds
 
@@ -106,10 +106,7 @@ def _first(directory: str, names: tuple[str, ...]) -> int | None:
     for name in names:
         text = read_text(f"{directory}/{name}")
         if text is not None:
-            try:
-                return parse_limit(text, source=name)
-            except FormatError:
-                return None
+            return parsed(text, parse_limit, name)
     return None
 
 

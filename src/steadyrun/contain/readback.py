@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_flat, parse_limit
-from steadyrun.kernel.reader import read_text
+from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.model.limits import ReadBack
 
 if TYPE_CHECKING:
@@ -59,27 +58,17 @@ def number(value: int | None) -> str | None:
 
 def limit_of(directory: CgroupDirectory, name: str) -> int | None:
     """Read a limit of a held cgroup; `None` when it is open or cannot be read."""
-    return _parsed_limit(directory.read(name), name)
+    return parsed(directory.read(name), parse_limit, name)
 
 
 def limit_at(path: str) -> int | None:
     """Read a limit by its path (of an ancestor); `None` when it is open or cannot be read."""
-    return _parsed_limit(read_text(path), path)
-
-
-def _parsed_limit(text: str | None, source: str) -> int | None:
-    try:
-        return None if text is None else parse_limit(text, source=source)
-    except FormatError:
-        return None
+    return parsed(read_text(path), parse_limit, path)
 
 
 def flat_of(directory: CgroupDirectory, name: str) -> dict[str, int]:
     """Read a flat keyed file; empty when it cannot be read."""
-    try:
-        return parse_flat(directory.read(name) or "", source=name)
-    except FormatError:
-        return {}
+    return parsed(directory.read(name), parse_flat, name) or {}
 
 
 def try_write(directory: CgroupDirectory, name: str, text: str) -> str:

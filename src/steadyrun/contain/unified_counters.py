@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from steadyrun.contain.cgroupfs import has_children, read_at, tree
 from steadyrun.contain.counters import Counters, Most, as_bytes, less
-from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_flat, parse_io_stat
+from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.psi import parse_psi
 from steadyrun.kernel.text import counter
 from steadyrun.model.sample import CgroupSample
@@ -114,10 +114,8 @@ class UnifiedCounters:
 
 
 def _local_oom_kills(directory: int) -> int:
-    try:
-        return parse_flat(read_at(directory, "memory.events.local") or "", source="").get("oom_kill", 0)
-    except FormatError:
-        return 0
+    found = parsed(read_at(directory, "memory.events.local"), parse_flat, "memory.events.local") or {}
+    return found.get("oom_kill", 0)
 
 
 def _inactive_file(text: str, *, source: str) -> int:

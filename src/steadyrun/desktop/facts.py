@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from steadyrun.errors import FormatError
+from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
 from steadyrun.kernel.proc import parse_os_release, parse_stat_btime
 from steadyrun.kernel.reader import boot_id, effective_ram, read_meminfo, read_text
@@ -87,10 +87,8 @@ def cgroup_mode(root: str = "/") -> CgroupMode:
     stray v1 controller beside it (cgroup.controllers: kernel, cgroup-v2.rst, "Core Interface Files").
     """
     before = root.rstrip("/")
-    try:
-        mounts = parse_cgroup_mounts(read_text(f"{before}/proc/self/mountinfo") or "")
-    except FormatError:
-        return CgroupMode.NONE
+    source = f"{before}/proc/self/mountinfo"
+    mounts = parsed(read_text(source), parse_cgroup_mounts, source) or ()
     unified = [mount.path for mount in mounts if mount.unified]
     offered = [(read_text(f"{before}{path}/cgroup.controllers") or "").split() for path in unified]
     if any("memory" in controllers for controllers in offered):
@@ -125,20 +123,15 @@ def booted_wall(before: str = "") -> Seconds | None:
     """
     if not before:
         return Seconds(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
-    try:
-        return parse_stat_btime(read_text(f"{before}/proc/stat") or "")
-    except FormatError:
-        return None
+    return parsed(read_text(f"{before}/proc/stat"), parse_stat_btime, f"{before}/proc/stat")
 
 
 def _distribution(before: str) -> str:
     """Return the name for people; both places as os-release(5) has them. Empty: unknown."""
     for path in ("/etc/os-release", "/usr/lib/os-release"):
-        try:
-            fields = parse_os_release(read_text(before + path) or "")
-        except FormatError:
-            continue
-        return fields.get("PRETTY_NAME") or fields.get("NAME") or fields.get("ID") or ""
+        fields = parsed(read_text(before + path), parse_os_release, before + path)
+        if fields is not None:
+            return fields.get("PRETTY_NAME") or fields.get("NAME") or fields.get("ID") or ""
     return ""
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from steadyrun.bus import login
 from steadyrun.bus.address import Bus
 from steadyrun.bus.connection import open_bus, within
+from steadyrun.durable import sync, write_all
 from steadyrun.errors import SteadyrunError
 from steadyrun.model.change import BootUnit, Lingering
 
@@ -86,7 +87,7 @@ def write_boot_unit(unit: BootUnit) -> None:
             os.path.dirname(unit.link),
             *map(os.path.dirname, unit.folders),
         }:
-            _sync_folder(folder)
+            sync(folder)
     except OSError as error:
         where = error.filename or unit.path
         raise SteadyrunError(
@@ -113,7 +114,7 @@ def _write_file(unit: BootUnit) -> None:
         os.unlink(part)
     file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
-        _write_all(file, unit.text.encode("utf-8", "surrogateescape"))
+        write_all(file, unit.text.encode("utf-8", "surrogateescape"))
         os.fsync(file)
         os.rename(part, unit.path)
     except BaseException:
@@ -126,13 +127,6 @@ def _write_file(unit: BootUnit) -> None:
 def _part(unit: BootUnit) -> str:
     """Return the name it has while it is written. One for all times, so that what a crash left is found."""
     return f"{unit.path}.part"
-
-
-def _write_all(file: int, data: bytes) -> None:
-    """Write all of it: on a disk that is nearly full write(2) takes a part, and only the next one fails."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
 
 
 def _enable(unit: BootUnit) -> None:
@@ -161,14 +155,14 @@ def remove_boot_unit(unit: BootUnit) -> str:
     try:
         if _is_ours(unit):
             os.unlink(unit.link)
-            _sync_folder(os.path.dirname(unit.link))
+            sync(os.path.dirname(unit.link))
             done = True
         with suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(_part(unit))
         there = _content(unit.path)
         if there == unit.text:
             os.unlink(unit.path)
-            _sync_folder(os.path.dirname(unit.path))
+            sync(os.path.dirname(unit.path))
             done = True
     except OSError as error:
         raise SteadyrunError(f"{unit.path}: could not be removed: {os.strerror(error.errno or 0)}") from error
@@ -194,11 +188,3 @@ def _content(path: str) -> str | None:
             return file.read()
     except FileNotFoundError:
         return None
-
-
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

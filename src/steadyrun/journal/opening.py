@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from steadyrun.durable import sync
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.journal import checking, schema
 from steadyrun.journal.store import BUSY_SECONDS, JOURNAL, connect, hold, is_damage, is_held, refuse
@@ -203,18 +204,9 @@ def _create(directory: str) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()
-    _sync(new, os.O_RDWR)
+    sync(new)
     os.rename(new, os.path.join(directory, JOURNAL))
-    _sync(directory, os.O_RDONLY | os.O_DIRECTORY)
-
-
-def _sync(path: str, flags: int) -> None:
-    """Have a file or a directory's entries on the disk."""
-    descriptor = os.open(path, flags | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(directory)
 
 
 def _set_aside(directory: str, reason: str, wall: float) -> Finding:
@@ -228,7 +220,7 @@ def _set_aside(directory: str, reason: str, wall: float) -> Finding:
     aside = _free_name(f"{path}.set-aside-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(wall))}")
     for name in old:
         os.rename(name, aside + name[len(path) :])
-    _sync(directory, os.O_RDONLY | os.O_DIRECTORY)
+    sync(directory)
     return Finding(
         code="journal-set-aside",
         severity=Severity.WARNING,

@@ -11,6 +11,8 @@ import stat
 from contextlib import suppress
 from typing import NamedTuple
 
+from steadyrun.durable import sync, write_all
+
 PART = ".part"
 """Ending of a file that is being written; systemd reads only what ends in `.conf`."""
 _FOLDER_MODE = 0o755
@@ -182,9 +184,7 @@ class Disk:
     def _write(self, path: str, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            view = memoryview(data)
-            while view:  # on a disk that is nearly full write(2) takes a part, and only the next one fails
-                view = view[os.write(descriptor, view) :]
+            write_all(descriptor, data)
         finally:
             os.close(descriptor)
 
@@ -192,11 +192,7 @@ class Disk:
         os.truncate(path, size)
 
     def _sync(self, path: str) -> None:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)
 
     def _rename(self, path: str, to: str) -> None:
         os.rename(path, to)

@@ -10,6 +10,7 @@ import os
 import threading
 from contextlib import suppress
 
+from steadyrun.durable import write_all
 from steadyrun.errors import SteadyrunError
 from steadyrun.report.rights import rights_of
 
@@ -93,7 +94,7 @@ def _replace(directory: int, name: str, data: bytes) -> None:
     descriptor = os.open(temporary, flags, 0o644, dir_fd=directory)
     try:
         try:
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
@@ -102,12 +103,6 @@ def _replace(directory: int, name: str, data: bytes) -> None:
         with suppress(OSError):
             os.unlink(temporary, dir_fd=directory)
         raise
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def prepare_folder(base: str, name: str, *, owner: tuple[int, int] | None = None) -> str:
