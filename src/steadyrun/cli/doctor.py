@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -17,10 +16,11 @@ from typing import NamedTuple
 
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import journal_here
+from steadyrun.cli.terminal import text_width
 from steadyrun.doctor.facts import DoctorFacts, read_doctor_facts
 from steadyrun.doctor.guard import judge_guard
 from steadyrun.doctor.judge import judge_all, mode_of, what_is_held
-from steadyrun.doctor.proofs import Proved, prove_here
+from steadyrun.doctor.proofs import Proved, prove_here, working_directory
 from steadyrun.doctor.rung import Level, Rung
 from steadyrun.errors import EXIT_OK, SteadyrunError
 from steadyrun.journal.place import choose_dir
@@ -98,14 +98,14 @@ def configure(parser: Parser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Look, prove, print. 0: every proof held; 3: this machine cannot contain a load."""
-    facts = read_doctor_facts(_state_directory(), _cwd())
+    facts = read_doctor_facts(_state_directory(), working_directory())
     rungs = judge_all(facts)
     proved = prove_here(facts, journal_here)
     found = Found(facts, (*rungs, proved.journal, *judge_guard(proved.means)), proved)
     if args.json:
         sys.stdout.write(json.dumps(as_object(found), indent=2) + "\n")
     else:
-        page = Page(_width(), _coloured(), args.quiet, args.verbose)
+        page = Page(text_width(WIDTH), _coloured(), args.quiet, args.verbose)
         sys.stdout.write("\n".join(lines_of(found, page)) + "\n")
     return proved.exit_code
 
@@ -237,17 +237,6 @@ def _state_directory() -> str | None:
         return choose_dir(os.environ, os.geteuid())
     except SteadyrunError:
         return None
-
-
-def _cwd() -> str | None:
-    try:
-        return os.getcwd()
-    except OSError:
-        return None
-
-
-def _width() -> int:
-    return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
 
 
 def _coloured() -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 from typing import Any
 
@@ -27,6 +26,7 @@ from steadyrun.cli.protect_words import (
     undone_lines,
 )
 from steadyrun.cli.settings import settings_here
+from steadyrun.cli.terminal import text_width
 from steadyrun.errors import EXIT_JOB_FAILED, EXIT_OK, CannotContainError
 from steadyrun.journal.place import choose_dir
 from steadyrun.model.finding import Finding
@@ -128,7 +128,7 @@ def _show(found: Plan, args: argparse.Namespace, here: Here) -> int:
     pending, record = protection.pending(found), protection.record()
     if args.json:
         return _print(plan_object(found, pending, record), EXIT_OK)
-    sys.stdout.write(joined(plan_lines(found, pending, record, _width())))
+    sys.stdout.write(joined(plan_lines(found, pending, record, text_width(WIDTH))))
     return EXIT_OK
 
 
@@ -156,7 +156,7 @@ def _apply(args: argparse.Namespace, here: Here) -> int:
         return _print(plan_object(found, pending, protection.record()), CannotContainError.exit_code)
     _expect_room(found, args)
     if not args.json:
-        sys.stdout.write(joined(mended_lines(left, _width())) if left is not None else "")
+        sys.stdout.write(joined(mended_lines(left, text_width(WIDTH))) if left is not None else "")
         _show(found, args, here)
         sys.stdout.flush()
         wait_for_enter(
@@ -171,7 +171,7 @@ def _apply(args: argparse.Namespace, here: Here) -> int:
         told = status_object(applied.status, record)
         changed = [change.path for change in applied.changes]
         return _print({**told, "changed": changed, "trouble": list(applied.trouble)}, code)
-    sys.stdout.write("\n" + joined(applied_lines(applied, _width())))
+    sys.stdout.write("\n" + joined(applied_lines(applied, text_width(WIDTH))))
     sys.stdout.write(status_closing(applied.status, record, found.facts) + "\n")
     return code
 
@@ -203,7 +203,7 @@ def _undo(args: argparse.Namespace, here: Here) -> int:
     code = EXIT_JOB_FAILED if undone.left or undone.trouble else EXIT_OK
     if args.json:
         return _print(undone_object(undone), code)
-    sys.stdout.write(joined(undone_lines(undone, _width())))
+    sys.stdout.write(joined(undone_lines(undone, text_width(WIDTH))))
     return code
 
 
@@ -219,7 +219,7 @@ def _status(args: argparse.Namespace, here: Here) -> int:
     code = EXIT_OK if whole and status.holds() else EXIT_JOB_FAILED
     if args.json:
         return _print(status_object(status, record), code)
-    sys.stdout.write(joined(status_lines(status, _width())))
+    sys.stdout.write(joined(status_lines(status, text_width(WIDTH))))
     sys.stdout.write(status_closing(status, record, facts) + "\n")
     return code
 
@@ -227,7 +227,3 @@ def _status(args: argparse.Namespace, here: Here) -> int:
 def _print(told: dict[str, Any], code: int) -> int:
     sys.stdout.write(json.dumps({**told, "exit_code": code}, indent=2) + "\n")
     return code
-
-
-def _width() -> int:
-    return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)

@@ -138,7 +138,7 @@ def _header(run_id: str, backend: Backend, *, weak: bool) -> RunHeader:
         RunKind.DOCTOR,
         user=os.environ.get("USER", str(os.geteuid())),
         argv=(),
-        cwd=_cwd() or "/",
+        cwd=working_directory() or "/",
         backend=backend.name,
         weak=weak,
         machine=quick_facts(),
@@ -146,7 +146,8 @@ def _header(run_id: str, backend: Backend, *, weak: bool) -> RunHeader:
     )
 
 
-def _cwd() -> str | None:
+def working_directory() -> str | None:
+    """Return where we are; `None`: that folder is gone."""
     try:
         return os.getcwd()
     except OSError:

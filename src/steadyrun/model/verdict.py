@@ -13,6 +13,11 @@ class Answer(Enum):
     UNKNOWN = "unknown"
     NOT_APPLICABLE = "not applicable"
 
+    @staticmethod
+    def of(holds: bool) -> "Answer":
+        """Return the answer to a question that could be told."""
+        return Answer.YES if holds else Answer.NO
+
 
 class Scope(Enum):
     """Whose check it is: two verdicts, never mixed."""

@@ -123,12 +123,8 @@ def _check(name: str, answer: Answer, found: str, why: str) -> Check:
     return Check(name, Scope.HOST, answer, before=found, worst="", after="", why=why)
 
 
-def _holds(holds: bool) -> Answer:
-    return Answer.YES if holds else Answer.NO
-
-
 def _memory(available: Bytes | None, wanted: Bytes) -> _Judged:
-    answer = Answer.UNKNOWN if available is None else _holds(available >= wanted)
+    answer = Answer.UNKNOWN if available is None else Answer.of(available >= wanted)
     why = f"at least {format_size(wanted)}: the reserve and phase 1"
     check = _check("available memory", answer, format_size(available), why)
     return (
@@ -144,21 +140,21 @@ def _pressure(share: Ratio | None) -> _Judged:
             name, Answer.NOT_APPLICABLE, "not there", "this kernel gives no PSI (boot with psi=1)"
         ), ""
     check = _check(
-        name, _holds(share <= PSI_HIGHEST), f"{share:.1%}", f"at most {PSI_HIGHEST:.0%} of the time"
+        name, Answer.of(share <= PSI_HIGHEST), f"{share:.1%}", f"at most {PSI_HIGHEST:.0%} of the time"
     )
     return check, "wait until what reclaims memory has ended (cat /proc/pressure/memory), then start again"
 
 
 def _frames(frames: Frames | None) -> _Judged:
     late = None if frames is None else frames.p99_ms
-    answer = Answer.UNKNOWN if late is None else _holds(late <= FRAMES_HIGHEST_MS)
+    answer = Answer.UNKNOWN if late is None else Answer.of(late <= FRAMES_HIGHEST_MS)
     found = "no frames" if late is None else f"{late:.1f} ms"
     check = _check("canary p99", answer, found, f"at most {FRAMES_HIGHEST_MS:.0f} ms late")
     return check, "look for what keeps the machine busy (top), then watch the frames alone: steadyrun canary"
 
 
 def _disk(free: Bytes | None) -> _Judged:
-    answer = Answer.UNKNOWN if free is None else _holds(free >= DISK_LEAST)
+    answer = Answer.UNKNOWN if free is None else Answer.of(free >= DISK_LEAST)
     check = _check("free disk", answer, format_size(free), f"at least {format_size(DISK_LEAST)}")
     return check, "free some disk space (df -h), or write elsewhere: steadyrun ramp --report DIR"
 
@@ -168,7 +164,8 @@ def _battery(on_battery: bool | None) -> _Judged:
     if on_battery is None:
         return _check("mains power", Answer.NOT_APPLICABLE, "cannot be told", "not on battery"), ""
     found = "on battery" if on_battery else "on mains"
-    return _check("mains power", _holds(not on_battery), found, "not on battery"), "plug the power supply in"
+    check = _check("mains power", Answer.of(not on_battery), found, "not on battery")
+    return check, "plug the power supply in"
 
 
 def _session(desktop: DesktopView) -> _Judged:

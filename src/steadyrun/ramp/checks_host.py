@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from steadyrun.guard.canary import PERIOD_NS
 from steadyrun.model.desktop import Probe, ProbeName, Seen
 from steadyrun.model.machine import Reserve
 from steadyrun.model.outcome import Ending, LoadOutcome
@@ -20,8 +21,8 @@ FRAMES_P99_MS = 33.0
 FRAMES_FACTOR = 2.0
 FRAMES_GAP_MS = 250.0
 """A quarter of a second is where a person stops calling the desktop slow and calls it stuck."""
-FRAME_MS = 16.7
-"""A frame at 60 Hz: so much silence is no lateness."""
+FRAME_MS = PERIOD_NS / 1e6
+"""So much silence is no lateness."""
 
 SESSION_ENDED = "graphical session ended"
 """How the reason begins where the session of the baseline is gone."""
@@ -61,13 +62,9 @@ def _check(
     return Check(name, Scope.HOST, answer, before, worst, after, why, degraded and answer is Answer.NO)
 
 
-def _holds(holds: bool) -> Answer:
-    return Answer.YES if holds else Answer.NO
-
-
 def _boot(evidence: Evidence) -> Check:
     before, after = evidence.before.boot_id, evidence.after.boot_id
-    answer = _holds(before == after) if before and after else Answer.UNKNOWN
+    answer = Answer.of(before == after) if before and after else Answer.UNKNOWN
     return _check(BOOT, answer, (before[:8], "", after[:8]), "the machine did not restart")
 
 
@@ -139,7 +136,7 @@ def _frames_p99(baseline: Baseline, evidence: Evidence) -> Check:
         return _check(FRAMES_LATE, Answer.NOT_APPLICABLE, ("", "", ""), "no canary at the baseline")
     limit = max(FRAMES_P99_MS, FRAMES_FACTOR * (normal.p99_ms or 0.0))
     worst = evidence.worst.frames_p99_ms
-    answer = Answer.UNKNOWN if worst is None else _holds(worst <= limit)
+    answer = Answer.UNKNOWN if worst is None else Answer.of(worst <= limit)
     after = evidence.after.frames
     figures = (
         format_millis(normal.p99_ms),
@@ -155,7 +152,7 @@ def _frames_gap(baseline: Baseline, evidence: Evidence) -> Check:
     if normal is None:
         return _check(FRAMES_GAP, Answer.NOT_APPLICABLE, ("", "", ""), "no canary at the baseline")
     worst = _longest_gap(evidence.worst.frames_gap_ms, evidence.worst.frames_silent)
-    answer = Answer.UNKNOWN if worst is None else _holds(worst <= FRAMES_GAP_MS)
+    answer = Answer.UNKNOWN if worst is None else Answer.of(worst <= FRAMES_GAP_MS)
     after = evidence.after.frames
     figures = (
         format_millis(normal.worst_ms),
@@ -175,7 +172,7 @@ def _longest_gap(gap_ms: float | None, silent: Seconds | None) -> float | None:
 
 def _oom_outside(evidence: Evidence) -> Check:
     kills = evidence.oom_kills_outside
-    answer = Answer.UNKNOWN if kills is None else _holds(kills == 0)
+    answer = Answer.UNKNOWN if kills is None else Answer.of(kills == 0)
     found = "unknown" if kills is None else str(kills)
     return _check(OOM_OUTSIDE, answer, ("", found, ""), "kills of the kernel outside the containment: 0")
 
@@ -186,7 +183,7 @@ def _memory(baseline: Baseline, evidence: Evidence, reserve: Reserve) -> Check:
         answer = Answer.UNKNOWN
     else:
         lowest = worst.mem_available if after is None else min(worst.mem_available, after)
-        answer = _holds(lowest >= reserve.reserve)
+        answer = Answer.of(lowest >= reserve.reserve)
     figures = (format_size(baseline.mem_available), format_size(worst.mem_available), format_size(after))
     return _check(RESERVE, answer, figures, f"never under {format_size(reserve.reserve)}")
 
@@ -195,7 +192,7 @@ def _recovery(evidence: Evidence) -> Check:
     took, limit = evidence.recovery, evidence.recovery_limit
     if took is None and not evidence.recovery_awaited:
         return _check(RECOVERY, Answer.UNKNOWN, ("", "", "not waited for"), "a second stop ended the wait")
-    answer = _holds(took is not None and took <= limit)
+    answer = Answer.of(took is not None and took <= limit)
     found = "not yet" if took is None else format_duration(took)
     return _check(RECOVERY, answer, ("", "", found), f"within {format_duration(limit)}")
 

@@ -75,10 +75,6 @@ def _check(name: str, answer: Answer, found: str, why: str) -> Check:
     return Check(name, Scope.JOB, answer, before="", worst="", after=found, why=why)
 
 
-def _holds(holds: bool) -> Answer:
-    return Answer.YES if holds else Answer.NO
-
-
 def _exit(outcome: LoadOutcome, ok_exits: tuple[int, ...]) -> Check:
     answer, why = _exit_answer(outcome, ok_exits)
     return _check(EXIT, answer, ended_in_words(outcome), why)
@@ -90,7 +86,7 @@ def _exit_answer(outcome: LoadOutcome, ok_exits: tuple[int, ...]) -> tuple[Answe
         case Ending.EXITED:
             if outcome.signal is None and outcome.exit_code is None:
                 return Answer.UNKNOWN, "it ended by itself, how could not be told"
-            return _holds(outcome.signal is None and outcome.exit_code in ok_exits), wanted
+            return Answer.of(outcome.signal is None and outcome.exit_code in ok_exits), wanted
         case Ending.UNKNOWN | Ending.STOPPED | Ending.GUARD_GONE | Ending.CONDUCTOR_GONE:
             return Answer.UNKNOWN, "it did not come to its end"
         case (
@@ -122,7 +118,7 @@ def _memory_limit(outcome: LoadOutcome, limits: Limits, *, weak: bool) -> Check:
 def _wall_time(outcome: LoadOutcome, limits: Limits) -> Check:
     if limits.wall_time is None:
         return _check(WALL_TIME, Answer.NOT_APPLICABLE, format_duration(outcome.wall), "no limit was set")
-    answer = _holds(outcome.ending is not Ending.WALL_TIME)
+    answer = Answer.of(outcome.ending is not Ending.WALL_TIME)
     why = f"at most {format_duration(limits.wall_time)}, time frozen not counted"
     return _check(WALL_TIME, answer, format_duration(outcome.wall), why)
 
@@ -131,7 +127,7 @@ def _work(phase: Phase, evidence: Evidence) -> Check:
     if phase.load.kind is LoadKind.COMMAND:
         return _check(WORK, Answer.NOT_APPLICABLE, "", "a command says so by its exit status")
     found = evidence.work or "it said nothing"
-    answer = Answer.UNKNOWN if evidence.work_done is None else _holds(evidence.work_done)
+    answer = Answer.UNKNOWN if evidence.work_done is None else Answer.of(evidence.work_done)
     return _check(WORK, answer, found, "the built-in load reached what it was to reach")
 
 
@@ -142,19 +138,19 @@ def _peak(outcome: LoadOutcome, limits: Limits) -> Check:
     why = f"at most {format_size(limits.memory_max)}"
     if outcome.memory_peak is None:
         return _check(PEAK, Answer.UNKNOWN, found, f"{why}; the peak could not be read")
-    return _check(PEAK, _holds(outcome.memory_peak <= limits.memory_max), found, why)
+    return _check(PEAK, Answer.of(outcome.memory_peak <= limits.memory_max), found, why)
 
 
 def _survivors(outcome: LoadOutcome) -> Check:
     left = outcome.survivors
-    answer = Answer.UNKNOWN if left is None else _holds(left == 0)
+    answer = Answer.UNKNOWN if left is None else Answer.of(left == 0)
     found = "unknown" if left is None else str(left)
     return _check(SURVIVORS, answer, found, "processes alive after the end: 0")
 
 
 def _removed(outcome: LoadOutcome) -> Check:
     found = "removed" if outcome.removed else "still there"
-    return _check(REMOVED, _holds(outcome.removed), found, "nothing is left behind")
+    return _check(REMOVED, Answer.of(outcome.removed), found, "nothing is left behind")
 
 
 def _applied(evidence: Evidence, *, weak: bool) -> Check:

@@ -17,10 +17,12 @@ MEMORY_NEAR_FRACTION = 0.05
 MEMORY_NEAR_BYTES = Bytes(256 * MIB)
 """The same for small machines: whichever of the two is larger."""
 PSI_NEAR = Ratio(0.05)
-"""Stalled on memory less than the 5 % of a second at which the guard begins to tighten."""
+"""Stalled on memory less than the 5 % of a second at which the guard begins to tighten, unless it is set to
+another share."""
 PSI_FACTOR = 3.0
 FRAMES_NEAR_MS = 20.0
-"""The lateness at which the guard begins to tighten: three quarters of the way to a second lost frame."""
+"""The lateness at which the guard begins to tighten, unless it is set to another: one frame of 16.7 ms is
+lost, a second one is not."""
 FRAMES_FACTOR = 2.0
 
 

@@ -34,7 +34,7 @@ MEMORY_EXCELLENT = 0.75
 MEMORY_GOOD = 0.4
 """Below excellent, by choice."""
 
-FRAME_MS = 33.4
+FRAMES_UNSEEN_MS = 33.4
 """Two frames at 60 Hz: a gap that nobody sees."""
 FRAME_FELT_MS = 250.0
 """The worst gap that the host verdict allows; longer ones are felt."""
@@ -90,7 +90,7 @@ def frames_word(gap_ms: float | None) -> str:
     gap = finite(gap_ms)
     if gap is None:
         return ""
-    if gap <= FRAME_MS:
+    if gap <= FRAMES_UNSEEN_MS:
         return "smooth"
     return "a short hitch" if gap <= FRAME_FELT_MS else "a person feels this"
 
