@@ -38,7 +38,7 @@ ABOVE_ALL = Bytes(2**60)
 BUSY = [sys.executable, "-I", "-S", "-c", "while True: pass"]
 
 
-def measure(tools: Programs) -> Result:
+def measure(_tools: Programs) -> Result:
     """Measure beside busy loops of the default priority."""
     cores = os.cpu_count() or 1
     busy = [subprocess.Popen(BUSY) for _ in range(TIMES * cores)]

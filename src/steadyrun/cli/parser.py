@@ -35,16 +35,14 @@ class Parser(argparse.ArgumentParser):
         command: list[str] = []
         self._dashes = "--" in words
         if self.takes_command:
-            words, command = _split(self, words)
+            words, command = _split(words)
         args = self.parse_args(words)
         args.argv = tuple(command)
         return args
 
 
-def _split(parser: Parser, words: list[str]) -> tuple[list[str], list[str]]:
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
     if "--" in words:
         at = words.index("--")
         return words[:at], words[at + 1 :]
-    if any(word in ("-h", "--help") for word in words):
-        return words, []
     return words, []

@@ -49,7 +49,7 @@ def plan_lines(plan: Plan, pending: tuple[Change, ...], record: Record, width: i
         yield from _wrapped(f"{value.why} [{value.source}]", _INDENT, width)
     yield from _rest(plan, width)
     yield ""
-    yield from _closing(plan, pending, record, width)
+    yield from _closing(plan, pending, width)
 
 
 def _opening(plan: Plan, pending: tuple[Change, ...], record: Record, width: int) -> Iterator[str]:
@@ -147,7 +147,7 @@ def _finding(finding: Finding, width: int) -> Iterator[str]:
         yield from _wrapped(f"What helps: {finding.remedy}", _INDENT, width)
 
 
-def _closing(plan: Plan, pending: tuple[Change, ...], record: Record, width: int) -> Iterator[str]:
+def _closing(plan: Plan, pending: tuple[Change, ...], width: int) -> Iterator[str]:
     sudo = "sudo " if plan.facts.euid == 0 else ""
     profile = f" --profile {plan.profile.value}"
     undo = f"{sudo}steadyrun protect --undo"

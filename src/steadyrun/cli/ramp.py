@@ -117,7 +117,7 @@ def execute(args: argparse.Namespace) -> int:
         sys.stdout.write(print_plan(plan))
         return 0
     _, choice = decide(accept_weak=args.accept_weak, say=_warn)
-    _refuse_weak(choice, args.accept_weak, plan)
+    _refuse_weak(choice, args.accept_weak)
     unit = boot_unit_for(args, settings, user)
     lock = None if args.dry_run else _lock()
     if not args.quiet:
@@ -175,7 +175,7 @@ def _machine() -> MachineFacts:
     return machine
 
 
-def _refuse_weak(choice: Choice, accepted: bool, plan: Plan) -> None:
+def _refuse_weak(choice: Choice, accepted: bool) -> None:
     if choice.backend is not BackendName.POLL:
         return
     if not accepted:

@@ -134,7 +134,7 @@ def _cgroup1(facts: ContainmentFacts) -> Obstacle | str | None:
     return None
 
 
-def _poll(facts: ContainmentFacts) -> Obstacle | str | None:
+def _poll(_facts: ContainmentFacts) -> Obstacle | str | None:
     """It needs /proc alone."""
     return None
 

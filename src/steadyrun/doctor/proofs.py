@@ -127,9 +127,9 @@ def _until_error(proofs: Iterator[Proof]) -> Iterator[Proof]:
         yield Proof("containment", "a containment can be made", Answer.NO, said, Seconds(0.0))
 
 
-def _write_nothing(plan: ContainmentPlan) -> Callable[[ContainmentMade], Callable[[str], None]]:
+def _write_nothing(_plan: ContainmentPlan) -> Callable[[ContainmentMade], Callable[[str], None]]:
     """Take the place of the journal's hook."""
-    return lambda made: lambda how: None
+    return lambda _made: lambda _how: None
 
 
 def _header(run_id: str, backend: Backend, *, weak: bool) -> RunHeader:

@@ -65,7 +65,7 @@ class ReportWriter:
         write: Callable[..., None] = write_atomic,
     ) -> None:
         self._folder, self._owner, self._every, self._write = folder, owner, every, write
-        self._on_trouble = on_trouble or (lambda finding: None)
+        self._on_trouble = on_trouble or (lambda _: None)
         self._condition = threading.Condition()
         self._newest: RunRecord | None = None
         self._version = 0  # of the newest record submitted
