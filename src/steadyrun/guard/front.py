@@ -15,6 +15,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+from steadyrun.errors import EndedBeforeStartError, SteadyrunError
 from steadyrun.guard.hold import Hold, Streams, signal_and_wake
 from steadyrun.model.outcome import Ending, LoadOutcome
 
@@ -72,6 +73,10 @@ class Signals:
         except BlockingIOError:
             return b""
 
+    def asked_to_end(self) -> int | None:
+        """Return the signal that asked us to end so far; `None`: there was none."""
+        return next((number for number in self.arrived() if number in FORWARDED), None)
+
     def restore(self) -> None:
         """Put every handler back."""
         signal.set_wakeup_fd(self._wakeup)
@@ -123,11 +128,20 @@ def guard_in_front(
         emit: Hears every event.
         others: Descriptors above 2 that the caller meant for the command.
         priority: What was granted to this process, for the record.
+
+    Raises:
+        EndedBeforeStartError: TERM or HUP came and the command could not be got ready: nothing ran.
     """
     terminal = Terminal()
     signals = Signals()
     try:
-        hold = make_hold(Streams(others=others, ignored=signals.ignored))
+        try:
+            hold = make_hold(Streams(others=others, ignored=signals.ignored))
+        except SteadyrunError:
+            # What goes to the whole process group ends the keeper or the waiting command as well.
+            if (number := signals.asked_to_end()) is not None:
+                raise EndedBeforeStartError(number) from None
+            raise
         from steadyrun.guard.loop import Loop  # `make_hold` has had the time for it
 
         with hold:
