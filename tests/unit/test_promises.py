@@ -35,7 +35,7 @@ def test_cache_that_is_available_anyway_is_no_part_of_what_it_has(tmp_path, lega
     group(tmp_path / "steadyrun/a", 3 * GIB, 2 * GIB, GIB, legacy=legacy)
     backend = Backend(tmp_path / "steadyrun")
     assert promises.promised_here(backend) == ((3 * GIB, GIB),)
-    assert promises.still_promised(backend) == 2 * GIB
+    assert promises.left_by_others(5 * GIB, backend) == 3 * GIB
 
 
 def test_one_without_a_limit_or_a_name_of_ours_is_left_out(tmp_path):
@@ -60,7 +60,7 @@ def test_on_systemd_those_of_root_and_of_every_user_are_seen_from_everywhere(tmp
         manager = tmp_path / f"user.slice/user-{uid}.slice/user@{uid}.service"
         group(manager / f"steadyrun.slice/steadyrun-{uid}-1.service", GIB, 0)
     (tmp_path / own).mkdir(parents=True, exist_ok=True)
-    assert promises.still_promised(Backend(tmp_path / own)) == 5 * GIB
+    assert promises.left_by_others(12 * GIB, Backend(tmp_path / own)) == 7 * GIB
 
 
 def test_a_backend_without_cgroups_promises_nothing_that_could_be_read(tmp_path):

@@ -10,7 +10,7 @@ from steadyrun.cli.settings import Settings
 from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
-from steadyrun.contain.promises import still_promised
+from steadyrun.contain.promises import left_by_others
 from steadyrun.errors import SteadyrunError, UsageError
 from steadyrun.kernel.reader import available_memory
 from steadyrun.model.containment import BackendName, Choice
@@ -83,10 +83,9 @@ def _left() -> Bytes | None:
     available = available_memory()
     facts = read_facts()
     try:
-        promised = still_promised(open_backend(choose(facts).backend, facts))
+        return left_by_others(available, open_backend(choose(facts).backend, facts))
     except SteadyrunError:  # there is no containment: said by whoever needs one
-        promised = 0
-    return None if available is None else Bytes(max(0, available - promised))
+        return available
 
 
 def _read(path: str, user: RunAs | None) -> str:

@@ -5,18 +5,17 @@ Looking and making a new one is one step (`Turn`): of several that start at once
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import time
 from typing import TYPE_CHECKING
 
 from steadyrun.contain.hierarchy import PARENT, SLICE
-from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_limit
 from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.kernel.text import counter
-from steadyrun.units import Seconds
+from steadyrun.locking import lock_within
+from steadyrun.model.machine import Promise
+from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +30,10 @@ _MANAGED = ("/user.slice/", "/system.slice/")
 
 TURN_WITHIN = Seconds(1.0)
 """A start is waited for this long; it takes some 10 ms."""
-TURN_EVERY = Seconds(0.002)
 
 
-def promised_here(backend: Backend) -> tuple[tuple[int, int], ...]:
-    """Return (hard memory limit, working set) in bytes of each containment that is there now, of any user.
+def promised_here(backend: Backend) -> tuple[Promise, ...]:
+    """Return what each containment that is there now was promised, of any user.
 
     The working set, not the usage: inactive page cache is available memory as well, and would count twice.
     One without a limit is left out: it was promised nothing that could be counted. Empty where the
@@ -47,9 +45,11 @@ def promised_here(backend: Backend) -> tuple[tuple[int, int], ...]:
     return tuple(found for parent in _parents(plan.parent) for found in _each(parent))
 
 
-def still_promised(backend: Backend) -> int:
-    """Return how much all of them may still take, in bytes."""
-    return sum(max(0, limit - working_set) for limit, working_set in promised_here(backend))
+def left_by_others(available: Bytes | None, backend: Backend) -> Bytes | None:
+    """Return what is available, bytes, less what all of them may still take; `None`: not known."""
+    if available is None:
+        return None
+    return Bytes(max(0, available - sum(promise.left() for promise in promised_here(backend))))
 
 
 def _parents(own: str) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def _listed(directory: str) -> list[str]:
         return []
 
 
-def _each(parent: str) -> Iterator[tuple[int, int]]:
+def _each(parent: str) -> Iterator[Promise]:
     """Look at each cgroup of ours in the parent: all in one that bears our name, else those that do."""
     all_ours = os.path.basename(parent) in (PARENT, SLICE)
     for name in _listed(parent):
@@ -88,18 +88,12 @@ def _each(parent: str) -> Iterator[tuple[int, int]]:
         limit = _first(f"{parent}/{name}", _LIMIT)
         usage = _first(f"{parent}/{name}", _USAGE)
         if limit is not None and usage is not None:
-            yield limit, max(0, usage - _cache(f"{parent}/{name}"))
+            cache = parsed(read_text(f"{parent}/{name}/memory.stat"), _cache, "memory.stat") or 0
+            yield Promise(Bytes(limit), Bytes(max(0, usage - cache)))
 
 
-def _cache(directory: str) -> int:
-    text = read_text(f"{directory}/memory.stat")
-    if text is None:
-        return 0
-    source = "memory.stat"
-    try:
-        return max(counter(text, name, source) or 0 for name in _CACHE)
-    except FormatError:
-        return 0
+def _cache(text: str, *, source: str) -> int:
+    return max(counter(text, name, source) or 0 for name in _CACHE)
 
 
 def _first(directory: str, names: tuple[str, ...]) -> int | None:
@@ -135,14 +129,10 @@ def _taken(directory: str) -> int:
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return -1
-    until = time.monotonic() + TURN_WITHIN
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EINTR) or time.monotonic() > until:
-                os.close(fd)
-                return -1
-            time.sleep(TURN_EVERY)
-        else:
+    try:
+        if lock_within(fd, TURN_WITHIN):
             return fd
+    except OSError:
+        pass
+    os.close(fd)
+    return -1

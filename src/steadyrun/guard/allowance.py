@@ -12,7 +12,7 @@ from typing import NoReturn
 from steadyrun.errors import UsageError
 from steadyrun.model.envelope import Envelope
 from steadyrun.model.limits import CPU_WEIGHT_LOWEST, Limits
-from steadyrun.model.machine import Reserve
+from steadyrun.model.machine import Promise, Reserve
 from steadyrun.named import NamedTuple
 from steadyrun.units import MIB, Bytes, format_size, size_argument
 
@@ -25,16 +25,9 @@ DEFAULT_PERCENT = 75
 the next one. A shell that is contained all day must not keep every other run from starting."""
 
 
-class Promise(NamedTuple):
-    """One load that runs now: what it may still take beyond what it already has."""
-
-    limit: Bytes
-    usage: Bytes
-
-
 def room_for_new(available: Bytes, reserve: Reserve, promises: tuple[Promise, ...]) -> Bytes:
     """Return what may be promised now, in bytes, rounded down to MiB; 0 when nothing may."""
-    promised = sum(max(0, p.limit - p.usage) for p in promises)
+    promised = sum(promise.left() for promise in promises)
     return Bytes(max(0, available - reserve.reserve - promised) // MIB * MIB)
 
 

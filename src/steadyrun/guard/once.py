@@ -19,7 +19,7 @@ from steadyrun.contain.open import open_backend
 from steadyrun.contain.promises import Turn, promised_here
 from steadyrun.contain.spawn import inheritable_fds
 from steadyrun.errors import CannotContainError, SteadyrunError
-from steadyrun.guard.allowance import Promise, choose_limits, room_for_new
+from steadyrun.guard.allowance import choose_limits, room_for_new
 from steadyrun.guard.front import guard_in_front
 from steadyrun.guard.hold import Hold, Streams, prepare
 from steadyrun.guard.identity import new_run_id, run_header
@@ -231,11 +231,10 @@ class _Run:
         self._effective_ram = sample.mem_total
         self._reserve = self._beside_others(reserve_of(sample.mem_total), sample)
         self.ceiling = Bytes(sample.mem_total - self._reserve.reserve)
-        promises = tuple(Promise(Bytes(a), Bytes(b)) for a, b in promised_here(self.backend))
         chosen = choose_limits(
             self.request.asked,
             self._envelope(),
-            room=room_for_new(sample.mem_available, self._reserve, promises),
+            room=room_for_new(sample.mem_available, self._reserve, promised_here(self.backend)),
             ceiling=self.ceiling,
         )
         if chosen.why:

@@ -9,7 +9,6 @@ A journal of a newer version is not touched.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import sqlite3
 import stat
@@ -21,6 +20,7 @@ from steadyrun.durable import sync
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.journal import checking, schema
 from steadyrun.journal.store import BUSY_SECONDS, JOURNAL, connect, hold, is_damage, is_held, refuse
+from steadyrun.locking import lock_within
 from steadyrun.model.finding import Finding, Severity
 
 LOCK = "journal.lock"
@@ -30,7 +30,6 @@ _BESIDE = ("-wal", "-shm", "-journal")
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 """SQLite, "Database File Format", section 1.3: magic at 0, user_version at 60, application_id at 68."""
-_RETRY_SECONDS = 0.005
 _NO_ROOM_FOR_INDEX = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP)
 
 
@@ -72,26 +71,14 @@ def _locked(directory: str) -> Iterator[None]:
     path = os.path.join(directory, LOCK)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        until = time.monotonic() + BUSY_SECONDS
-        while not _try_lock(descriptor):
-            if time.monotonic() > until:
-                raise JournalUnwritableError(
-                    f"{path}: expected to get the lock within {BUSY_SECONDS:.0f} s, found it held",
-                    hint=f"fuser -v {path}",
-                )
-            time.sleep(_RETRY_SECONDS)
+        if not lock_within(descriptor, BUSY_SECONDS):
+            raise JournalUnwritableError(
+                f"{path}: expected to get the lock within {BUSY_SECONDS:.0f} s, found it held",
+                hint=f"fuser -v {path}",
+            )
         yield
     finally:
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Take the lock if it is free. flock, not fcntl: SQLite's own locks are of the other kind."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _reason_to_set_aside(path: str) -> str | None:

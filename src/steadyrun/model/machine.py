@@ -57,6 +57,18 @@ class Reserve(NamedTuple):
     black: Bytes
 
 
+class Promise(NamedTuple):
+    """One load that runs now: its hard limit, and what it has of it."""
+
+    limit: Bytes
+    usage: Bytes
+    """Its working set: inactive page cache is available to others as well."""
+
+    def left(self) -> Bytes:
+        """Return what it may still take."""
+        return Bytes(max(0, self.limit - self.usage))
+
+
 def reserve_of(effective_ram: Bytes) -> Reserve:
     """Return max(10 %, 1 GiB) of effective RAM, at most a third of it; floor is half, black a quarter.
 

@@ -5,7 +5,6 @@ One process at a time: the lock is on the state directory itself, so that nothin
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from steadyrun.errors import BusyError, CannotContainError, JournalUnwritableErr
 from steadyrun.journal.place import expect_own
 from steadyrun.kernel.processes import pid_started
 from steadyrun.kernel.reader import boot_id
+from steadyrun.locking import try_lock
 from steadyrun.protect.carry import FILE, Carrier
 from steadyrun.protect.change import Plan
 from steadyrun.protect.deeds import Left
@@ -191,12 +191,10 @@ class Protection:
             ) from error
         try:
             self._expect_own(os.fstat(descriptor))
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if not try_lock(descriptor):
                 raise BusyError(
                     "another `steadyrun protect` changes things just now", hint="type it again in a moment"
-                ) from error
+                )
             try:
                 yield
             finally:

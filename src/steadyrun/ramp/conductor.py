@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from steadyrun.contain.base import Backend
-from steadyrun.contain.promises import still_promised
+from steadyrun.contain.promises import left_by_others
 from steadyrun.desktop.power import on_battery
 from steadyrun.errors import SteadyrunError, UnhealthyBaselineError
 from steadyrun.guard.frames import FramesReader
@@ -112,9 +112,7 @@ class Conductor:
         Under `--force` phase 1 is begun however little there is.
         """
         first = self._order.plan.phases[0].limits.memory_max or Bytes(0)
-        left = baseline.mem_available
-        if left is not None:
-            left = Bytes(max(0, left - still_promised(self._backend)))
+        left = left_by_others(baseline.mem_available, self._backend)
         return max(room_of(self._effective_ram, left, self._reserve), first)
 
     def _phase(self, runner: AttemptRunner, step: RunPhase) -> None:
