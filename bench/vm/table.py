@@ -121,7 +121,7 @@ def _work(row: Row) -> str:
     if row.work_share is None:
         return f"{row.work} {LOADS[row.load].counts}"
     done = f", in {row.finished_s:.1f} s" if row.finished_s is not None else ""
-    done += f" ({row.per_cpu_s:.0f} a CPU second left)" if row.per_cpu_s is not None else ""
+    done += f" ({row.per_cpu_s:.0f} a CPU second)" if row.per_cpu_s is not None else ""
     return f"{row.work_share:.0%}{done}"
 
 

@@ -7,10 +7,11 @@ milliseconds of its own.
 
 import dataclasses
 import json
+import statistics
 
 import msgspec
 import pytest
-from storm.experiment import storm
+from storm.experiment import laps, storm
 from storm.judge import judge
 from storm.loads import LOADS
 from storm.under import BARE, RAMP, RAMP_REPORT, STEADYRUN
@@ -24,6 +25,9 @@ WATCHED_S = 12.0
 LEAK_WATCHED_S = 25.0
 """Until it has met its limit, and some more."""
 PAIRS = 3
+TURNS = 7
+HOLDER_MOST = 0.08
+"""Share of two emulated processors, each a sixteenth of the host's in what Python does: 1 % of one there."""
 
 
 @pytest.fixture
@@ -71,10 +75,9 @@ def test_as_the_last_phase_of_a_ramp_it_leaves_the_machine_as_it_was(put_through
 
 
 @pytest.mark.deadline(600)
-def test_what_fits_is_done_as_fast_and_the_desktop_does_not_feel_it(put_through):
-    """The host's own speed changes from one minute to the next: bare and held are compared within a pair."""
+def test_what_fits_comes_to_its_end_and_the_desktop_does_not_feel_it(put_through):
     bare, held = [], []
-    while len(held) < PAIRS and not (held and as_fast(bare, held) and as_smooth(bare, held)):
+    while len(held) < PAIRS and not (held and as_smooth(bare, held)):
         for rows, under in ((bare, BARE), (held, STEADYRUN)):
             machine, _, row = put_through("fits", under)
             machine.power_cut()  # it would take its part of the next one's processors
@@ -82,16 +85,7 @@ def test_what_fits_is_done_as_fast_and_the_desktop_does_not_feel_it(put_through)
         assert (bare[-1].exit_code, held[-1].exit_code, held[-1].work_share) == (0, 0, 1.0)
         expect_untouched(held[-1])
     assert min(row.fps for row in bare) < TO_WORK_AT
-    assert as_fast(bare, held)
     assert as_smooth(bare, held)
-
-
-def as_fast(bare, held):
-    """Throughput of at least 97 %, of the processors that the desktop leaves: under steadyrun it has more.
-
-    Of one pair: two minutes of one host, whose speed was seen to change by a fifth.
-    """
-    return any(mine.per_cpu_s >= 0.97 * its.per_cpu_s for its, mine in zip(bare, held, strict=True))
 
 
 def as_smooth(bare, held):
@@ -102,6 +96,26 @@ def as_smooth(bare, held):
     """
     shown = any(row.fps >= 0.75 * row.fps_idle for row in held)
     return shown and min(row.p99_ms for row in held) <= min(row.p99_ms for row in bare) / 3
+
+
+@pytest.mark.deadline(400)
+def test_what_fits_is_done_as_fast_with_every_second_that_the_desktop_leaves(start_machine, evidence):
+    """Its CPU seconds give as much as bare, nobody idles, and steadyrun takes what it may (adr/0019).
+
+    Bare it also has the seconds that the desktop and SSH go without, which they have back here: on the clock
+    it is slower by those alone.
+    """
+    found = laps(start_machine(), LOADS["lap"], (BARE, STEADYRUN), turns=TURNS)
+    (evidence / "laps.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+    assert [lap.exit_code for lap in found] == [0] * len(found)
+    pairs = list(zip(found[::2], found[1::2], strict=True))
+    speed = statistics.median(ours.rounds / ours.cpu_s / (its.rounds / its.cpu_s) for its, ours in pairs)
+    idle = statistics.median(ours.idle - its.idle for its, ours in pairs)
+    taken = statistics.median(ours.holder for _, ours in pairs)
+    print(f"speed {speed:.3f} of bare, idle {idle:+.3f}, steadyrun {taken:.3f}")
+    assert speed >= 0.97
+    assert idle <= 0.03
+    assert 0 < taken <= HOLDER_MOST
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,15 @@ import msgspec
 from testbed.errors import DeadlineError, TestbedError
 
 from .host import Spent, others_frac, spent
+from .inside.laps import LAP_S
 from .inside.watch import READY, RUN
-from .record import Record, Told
+from .record import Lap, Record, Told
 from .ssh import Probe
 from .swap import SWAPS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from testbed.guest import Guest
     from testbed.machine import Machine
 
@@ -93,6 +96,23 @@ def storm(
         host_others_frac=None if after is None or busy is None else others_frac(busy, after),
         took_s=round(time.monotonic() - began, 1),
     )
+
+
+def laps(machine: Machine, load: Load, unders: Sequence[Under], *, turns: int) -> list[Lap]:
+    """Run a short load under each in turn, `turns` times, at the desktop of one machine.
+
+    Raises:
+        TestbedError: A lap did not come to its end.
+    """
+    guest = machine.guest()
+    put_into(guest)
+    lines = json.dumps({under.name: line_of(under, load) for under in unders})
+    said = guest.out(
+        "mkdir -p /run/storm && chown desk: /run/storm &&"
+        f" PYTHONPATH={FOLDER} python3 -m storm.inside.laps {turns} {shlex.quote(lines)}",
+        seconds=AROUND_S + turns * len(unders) * LAP_S,
+    )
+    return msgspec.json.decode(said, type=list[Lap])
 
 
 def _spent(machine: Machine) -> Spent | None:

@@ -24,10 +24,6 @@ CUT_S = 5.0
 """A look without an answer that waited less was cut short by the end of the watch: it says nothing."""
 
 
-LEAST_SAMPLES = 10
-"""Two a second are taken: of fewer the ends would count too much."""
-
-
 @dataclass(frozen=True)
 class Row:
     """One line of the table. `None` is unknown."""
@@ -63,9 +59,7 @@ class Row:
     exit_code: int | None
     finished_s: float | None
     per_cpu_s: float | None
-    """Work for each second of CPU time that the desktop left while the load ran to its end by itself.
-
-    What the desktop takes for its frames, emulated a tenth of the machine, is not the load's to have."""
+    """Work for each second of CPU time that it had, where it came to its end by itself."""
     oom_outside: tuple[str, ...]
     """OOM kills of what is not the load's."""
 
@@ -146,18 +140,11 @@ def work_of(record: Record) -> int | None:
 
 
 def per_cpu_s(record: Record) -> float | None:
-    """Return the work for each second of CPU time that was left; `None`: it did not end, or is unknown."""
-    told, work = record.told, work_of(record)
-    if told is None or work is None or told.started_s is None or told.finished_s is None:
+    """Return the work for each CPU second; `None`: it did not come to its end, or is unknown."""
+    work = work_of(record)
+    if work is None or record.told is None or not record.told.cpu_s:
         return None
-    taken = [
-        sample.desktop_cpu_s
-        for sample in told.samples
-        if 0 <= sample.at_s - told.started_s <= told.finished_s
-    ]
-    if len(taken) < LEAST_SAMPLES or taken[0] is None or taken[-1] is None:
-        return None
-    return round(work / (record.processors * told.finished_s - (taken[-1] - taken[0])), 2)
+    return round(work / record.told.cpu_s, 2)
 
 
 def oom_outside(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -65,8 +65,6 @@ class Sample:
     memory_some_us: int
     memory_full_us: int
     """PSI totals of the machine."""
-    desktop_cpu_s: float | None = None
-    """CPU time so far of the window and the display server together; `None`: one of them is gone."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,24 @@ class Told:
     said: str
     """The end of what the load and its wrapper wrote."""
     samples: tuple[Sample, ...]
+    cpu_s: float | None = None
+    """CPU time of the load's processes, where it came to its end by itself."""
+
+
+@dataclass(frozen=True)
+class Lap:
+    """A short load from its start to its end by itself, one of several in turn."""
+
+    under: str
+    exit_code: int
+    wall_s: float
+    cpu_s: float
+    """CPU time of the load's processes."""
+    rounds: int
+    idle: float
+    """Share of the processors' time that nobody used."""
+    holder: float
+    """Share of it that steadyrun took for itself."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ PATH = f"{FOLDER}/board"
 FORKS = f"{FOLDER}/forks"
 """One byte for each process that a bomb made: appended, so that none is lost between writers."""
 SLOTS = 512
-STARTED, FINISHED, KILLED, REPLACED = range(4)
-"""CLOCK_MONOTONIC, ns, of the first process's release and of the end by itself; children killed, replaced."""
+STARTED, FINISHED, KILLED, REPLACED, CPU = range(5)
+"""CLOCK_MONOTONIC, ns, of the first process's release and of the end by itself; children killed, replaced;
+ns of CPU time that all children had, known before FINISHED is."""
 _HEADER = 8
 SIZE = 8 * (_HEADER + 2 * SLOTS)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import resource
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, NoReturn
 
 from storm.inside import board
-from storm.inside.board import FINISHED, KILLED, REPLACED, STARTED, Board
+from storm.inside.board import CPU, FINISHED, KILLED, REPLACED, STARTED, Board
 from storm.loads import LEAK_MIB_S, LOADS, ROUND, Load
 
 COMM = "storm-load"
@@ -50,6 +51,8 @@ def main(argv: list[str]) -> int:
     counts.words[STARTED] = time.monotonic_ns()
     os.close(gate)
     _wait(load, crew, counts)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    counts.words[CPU] = int((used.ru_utime + used.ru_stime) * 1e9)
     counts.words[FINISHED] = time.monotonic_ns()
     return 1 if counts.words[KILLED] else 0
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from storm import frames
 from storm.inside import board, census, load, window
-from storm.record import Census, Sample, Told
+from storm.record import Sample, Told
 
 RUN = "env PYTHONPATH=/srv/storm PYTHONDONTWRITEBYTECODE=1 python3 -m storm.inside"
 TERMINAL = "/run/user/1000/testbed-terminal"
@@ -68,8 +68,8 @@ def main(argv: list[str]) -> int:
     log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
     os.lseek(log, 0, os.SEEK_END)
     storm, storm_wall = time.monotonic_ns(), time.time()
-    type_at_desktop(f"cd; {{ {plan.line}; echo $? > {EXIT}; }} > {SAID} 2>&1")
-    samples, stopped = _look_on(storm, plan, desktop_of(before))
+    type_load(plan.line)
+    samples, stopped = _look_on(storm, plan)
     counts = board.Board()
     started, finished = (counts.words[n] for n in (board.STARTED, board.FINISHED))
     begin = started or storm
@@ -89,12 +89,13 @@ def main(argv: list[str]) -> int:
         started_s=(started - storm) / 1e9 if started else None,
         stopped_s=None if stopped is None else stopped - (begin - storm) / 1e9,
         finished_s=(finished - started) / 1e9 if finished else None,
+        cpu_s=counts.words[board.CPU] / 1e9 if finished else None,
         rounds=counts.rounds(),
         bytes=counts.bytes(),
         forks=board.forks(),
         children_killed=counts.words[board.KILLED],
         children_replaced=counts.words[board.REPLACED],
-        exit_code=_exit_code(),
+        exit_code=exit_code(),
         oom_kills=tuple(_oom_kills(log)),
         outcome=Path(OUTCOME).read_text() if os.path.exists(OUTCOME) else None,
         said=Path(SAID).read_text(errors="replace")[-2000:],
@@ -136,7 +137,12 @@ def type_at_desktop(line: str) -> None:
         pipe.write(f"{line}\n")
 
 
-def _look_on(storm: int, plan: Plan, desktop: list[int]) -> tuple[list[Sample], float | None]:
+def type_load(line: str) -> None:
+    """Let them type the line of a load; what it says and its exit code are kept."""
+    type_at_desktop(f"cd; {{ {line}; echo $? > {EXIT}; }} > {SAID} 2>&1")
+
+
+def _look_on(storm: int, plan: Plan) -> tuple[list[Sample], float | None]:
     """Look twice a second; return what was seen, and when nothing of the load was left any more.
 
     The time that is watched begins when the load does; its own time is what the samples bear.
@@ -147,12 +153,12 @@ def _look_on(storm: int, plan: Plan, desktop: list[int]) -> tuple[list[Sample], 
     while True:
         at = (time.monotonic_ns() - storm) / 1e9
         there = len(census.named(load.COMM))
-        samples.append(_sample(at, there, desktop))
+        samples.append(_sample(at, there))
         started = counts.words[board.STARTED]
         begun = (started - storm) / 1e9 if started else None
         if there:
             stopped = None
-        elif stopped is None and (started or _exit_code() is not None):
+        elif stopped is None and (started or exit_code() is not None):
             stopped = at
         ran = at - begun if begun is not None else 0.0
         if ran >= plan.seconds or (begun is None and at >= plan.start_s):
@@ -164,7 +170,7 @@ def _look_on(storm: int, plan: Plan, desktop: list[int]) -> tuple[list[Sample], 
         time.sleep(EVERY_S)
 
 
-def _sample(at: float, there: int, desktop: list[int]) -> Sample:
+def _sample(at: float, there: int) -> Sample:
     memory = {}
     for line in Path("/proc/meminfo").read_text().splitlines():
         name, _, rest = line.partition(":")
@@ -177,27 +183,7 @@ def _sample(at: float, there: int, desktop: list[int]) -> Sample:
         swap_used_mib=(memory["SwapTotal"] - memory["SwapFree"]) >> 10,
         memory_some_us=int(stalls[0]),
         memory_full_us=int(stalls[1]),
-        desktop_cpu_s=_cpu_of(desktop),
     )
-
-
-def desktop_of(before: Census) -> list[int]:
-    """Return the processes that make the frames: the window and the display server."""
-    server = before.display_server
-    return [*census.named(window.COMM), *([] if server is None else [server.pid])]
-
-
-def _cpu_of(desktop: list[int]) -> float | None:
-    """Return the CPU seconds that processes have had (proc_pid_stat(5), utime and stime)."""
-    ticks = 0
-    for pid in desktop:
-        try:
-            with open(f"/proc/{pid}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
-        except OSError:
-            return None
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def end_load() -> None:
@@ -213,7 +199,8 @@ def end_load() -> None:
         time.sleep(0.2)
 
 
-def _exit_code() -> int | None:
+def exit_code() -> int | None:
+    """Return what the shell at the desktop said of the line; `None`: it has not come to its end."""
     said = Path(EXIT).read_text().strip()
     return int(said) if said else None
 
