@@ -108,14 +108,19 @@ def test_what_fits_is_done_as_fast_with_every_second_that_the_desktop_leaves(sta
     found = laps(start_machine(), LOADS["lap"], (BARE, STEADYRUN), turns=TURNS)
     (evidence / "laps.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)))
     assert [lap.exit_code for lap in found] == [0] * len(found)
-    pairs = list(zip(found[::2], found[1::2], strict=True))
-    speed = statistics.median(ours.rounds / ours.cpu_s / (its.rounds / its.cpu_s) for its, ours in pairs)
-    idle = statistics.median(ours.idle - its.idle for its, ours in pairs)
-    taken = statistics.median(ours.holder for _, ours in pairs)
+    bare, held = found[::2], found[1::2]
+    speed = quickest(bare) / quickest(held)
+    idle = statistics.median(lap.idle for lap in held) - statistics.median(lap.idle for lap in bare)
+    taken = statistics.median(lap.holder for lap in held)
     print(f"speed {speed:.3f} of bare, idle {idle:+.3f}, steadyrun {taken:.3f}")
     assert speed >= 0.97
     assert idle <= 0.03
     assert 0 < taken <= HOLDER_MOST
+
+
+def quickest(laps):
+    """CPU seconds of the three quickest, in the mean: what others of the host take only makes a lap longer."""
+    return statistics.mean(sorted(lap.cpu_s for lap in laps)[:3])
 
 
 @pytest.mark.parametrize(
