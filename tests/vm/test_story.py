@@ -119,7 +119,7 @@ def test_what_fits_is_done_as_fast_with_every_second_that_the_desktop_leaves(sta
 
 
 def quickest(laps):
-    """CPU seconds of the three quickest, in the mean: what others of the host take only makes a lap longer."""
+    """CPU seconds of the three quickest, in the mean: what the host's others take makes a lap only longer."""
     return statistics.mean(sorted(lap.cpu_s for lap in laps)[:3])
 
 
