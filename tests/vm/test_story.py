@@ -14,7 +14,7 @@ import pytest
 from storm.experiment import laps, storm
 from storm.judge import judge
 from storm.loads import LOADS
-from storm.under import BARE, RAMP, RAMP_REPORT, STEADYRUN
+from storm.under import BARE, LOW, RAMP, RAMP_REPORT, STEADYRUN
 
 pytestmark = pytest.mark.deadline(300)
 
@@ -25,7 +25,7 @@ WATCHED_S = 12.0
 LEAK_WATCHED_S = 25.0
 """Until it has met its limit, and some more."""
 PAIRS = 3
-TURNS = 7
+TURNS = 6
 HOLDER_MOST = 0.08
 """Share of two emulated processors, each a sixteenth of the host's in what Python does: 1 % of one there."""
 
@@ -100,20 +100,21 @@ def as_smooth(bare, held):
 
 @pytest.mark.deadline(400)
 def test_what_fits_is_done_as_fast_with_every_second_that_the_desktop_leaves(start_machine, evidence):
-    """Its CPU seconds give as much as bare, nobody idles, and steadyrun takes what it may (adr/0019).
+    """Its CPU seconds give as much as where it just steps back, nobody idles, steadyrun takes what it may.
 
-    Bare it also has the seconds that the desktop and SSH go without, which they have back here: on the clock
-    it is slower by those alone.
+    Bare it also has the seconds that the desktop and SSH go without, and they do not interrupt it (adr/0019).
     """
-    found = laps(start_machine(), LOADS["lap"], (BARE, STEADYRUN), turns=TURNS)
+    unders = (BARE, LOW, STEADYRUN)
+    found = laps(start_machine(), LOADS["lap"], unders, turns=TURNS)
     (evidence / "laps.json").write_bytes(msgspec.json.format(msgspec.json.encode(found)))
     assert [lap.exit_code for lap in found] == [0] * len(found)
-    bare, held = found[::2], found[1::2]
-    speed = quickest(bare) / quickest(held)
+    bare, low, held = (found[n :: len(unders)] for n in range(len(unders)))
     idle = statistics.median(lap.idle for lap in held) - statistics.median(lap.idle for lap in bare)
     taken = statistics.median(lap.holder for lap in held)
-    print(f"speed {speed:.3f} of bare, idle {idle:+.3f}, steadyrun {taken:.3f}")
-    assert speed >= 0.97
+    of_bare, of_low = (quickest(those) / quickest(held) for those in (bare, low))
+    print(f"speed {of_low:.3f}, of bare {of_bare:.3f}, idle {idle:+.3f}, steadyrun {taken:.3f}")
+    assert of_low >= 0.97
+    assert of_bare >= 0.9
     assert idle <= 0.03
     assert 0 < taken <= HOLDER_MOST
 

@@ -37,6 +37,13 @@ STEADYRUN = Under(
     before=f"steadyrun run --memory {MEMORY} --json /run/storm/outcome.json --",
     version="steadyrun --version",
 )
+LOW = Under(
+    "weight 1",
+    "a plain scope that steps back: systemd-run --user --scope -p CPUWeight=1",
+    before="systemd-run --user --scope --quiet -p CPUWeight=1 --",
+    version="systemctl --version | head -n 1",
+)
+"""What it costs a load that the desktop has its frames, and nothing else."""
 RAMP_REPORT = "/home/desk/rep/latest"
 RAMP = Under(
     "ramp",
