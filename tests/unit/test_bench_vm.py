@@ -1,6 +1,7 @@
 """Side by side: what is kept, what is done again, what the table says."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 from bench.vm import results, table
@@ -13,6 +14,8 @@ from test_storm import BEFORE, RECORD, TOLD
 
 from steadyrun.guard.allowance import DEFAULT_TASKS
 from steadyrun.units import parse_size
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def record(load="fits", under="steadyrun", **changed):
@@ -99,3 +102,12 @@ class TestUnders:
 
     def test_every_one_says_its_version(self):
         assert all(under.version for under in UNDERS.values())
+
+
+class TestPage:
+    """docs/side-by-side.md is what the raw figures beside it say."""
+
+    def test_its_tables_are_those_of_the_raw_figures(self):
+        rows = [judge(record) for record in results.read(DOCS / "side-by-side.json").records]
+        assert len(rows) == 32
+        assert table.for_page(rows) in (DOCS / "side-by-side.md").read_text()
