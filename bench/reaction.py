@@ -17,7 +17,7 @@ from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.guard.frames import nearest_rank
-from steadyrun.guard.held import Rules, Stage
+from steadyrun.guard.held import Stage
 from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.law import FASTEST_TICK
@@ -25,6 +25,7 @@ from steadyrun.guard.loop import Loop
 from steadyrun.guard.priority import come_first
 from steadyrun.model.action import Action
 from steadyrun.model.event import Acted, Event
+from steadyrun.model.given import Rules
 from steadyrun.model.limits import CPU_WEIGHT_LOWEST, Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Member

@@ -12,8 +12,10 @@ from simulation.scenario import reserve_mib
 from simulation.world import Fate, World
 from steadyrun.guard import law, machine
 from steadyrun.guard.grip import gripped
-from steadyrun.guard.held import Decision, Freed, Held, Rules, Stage, Ticked
+from steadyrun.guard.held import Decision, Held, Stage
 from steadyrun.model.action import Action
+from steadyrun.model.event import Acted, Event, Released, Ruled, Sampled
+from steadyrun.model.given import Freed, Rules, Ticked
 from steadyrun.model.limits import Limits
 from steadyrun.model.machine import Reserve, reserve_of
 from steadyrun.model.sample import CgroupId, CgroupSample, Frames, HostSample, ProtectedSample, Psi, Reading
@@ -49,8 +51,22 @@ class Ours:
     adj = 1000
     """The load's is raised to 1000."""
 
-    def __init__(self, scenario_seed: int, world: World, changes: dict[str, float] | None = None) -> None:
-        """Guard a world; `changes` are what `[guard]` of the settings may change, and more."""
+    def __init__(
+        self,
+        scenario_seed: int,
+        world: World,
+        changes: dict[str, float] | None = None,
+        *,
+        emit: Callable[[Event], None] = lambda _event: None,
+    ) -> None:
+        """Guard a world.
+
+        Args:
+            scenario_seed: Of the world.
+            world: It.
+            changes: What `[guard]` of the settings may change, and more.
+            emit: Hears what the guard's loop would pass on.
+        """
         load, ram = world.load, world.machine.ram
         reserve = reserve_of(Bytes(int(ram * MIB)))
         assert abs(reserve.reserve / MIB - reserve_mib(ram)) < 1
@@ -68,9 +84,12 @@ class Ours:
             tightens=True,
             throttles=load.may_swap,
         )
+        self.emit = emit
         self.held, _ = machine.step(Held(), Freed(Seconds(0.0)), self.rules)
+        self.emit(Ruled(Seconds(0.0), self.rules))
+        self.emit(Released(Seconds(0.0), Seconds(0.0)))
         self.random = Random(scenario_seed)
-        self.at, self.interval, self.seq = 0.0, 0.1, 0
+        self.at, self.interval, self.seq, self.passed_on = 0.0, 0.1, 0, 0.0
         self.deeds: list[tuple[float, Action, str]] = []
         self.due: list[tuple[float, Action, Decision]] = []
 
@@ -84,19 +103,32 @@ class Ours:
         if paused or world.now - self.at < self.interval - 1e-9 or self.held.stage is Stage.OVER:
             return
         late = law.is_late_tick(Seconds(self.interval), Seconds(world.now - self.at))
-        self.at, self.seq = world.now, self.seq + 1
-        reading = self._read(world)
+        self.at = world.now
+        reading = self._read(world)._replace(late=late)
         self.interval = law.next_tick(reading, self.thresholds, self.held.past.fill)
         self.interval += self.random.random() * watching.jitter
         if world.fate is not Fate.RUNS:
             return
-        self.held, decisions = machine.step(self.held, Ticked(Seconds(world.now), reading, late), self.rules)
-        for decision in decisions:
+        for decision in self._decided(reading):
             self.deeds.append((world.now, decision.action, decision.cause))
             # A freeze is in force within a step; a kill is done in one and its memory comes back over
             # several; the helper that tightens may wait its turn on a busy machine.
             delay = 0.2 if decision.action in (Action.TIGHTEN, Action.LOOSEN) else 0.0
             self.due.append((world.now + delay, decision.action, decision))
+
+    def _decided(self, reading: Reading) -> tuple[Decision, ...]:
+        """Ask the machine; pass on what its state stands on, and what it decided."""
+        now, before = reading.host.at, self.held.stage
+        due = now - self.passed_on >= machine.PASS_ON_EVERY - 1e-9
+        looked = machine.look(self.held, Ticked(now, reading), self.rules, due=due)
+        self.held = looked.held
+        if looked.counts:
+            self.passed_on, self.seq = now, self.seq + 1
+            decides = bool(looked.decisions) and before is not Stage.KILLING
+            self.emit(Sampled(reading, decides))
+            for each in looked.decisions if decides else ():
+                self.emit(Acted(now, now, each.seq, each.action, each.cause, Seconds(0.0)))
+        return looked.decisions
 
     def _do(self, world: World, decision: Decision) -> None:
         match decision.action:

@@ -1,8 +1,8 @@
-"""Records what a real guard saw and decided, as files that tests/replay plays again.
+"""Records what a real guard passed on, as files that tests/replay plays again.
 
-Each scenario is a real load in a real containment under the real loop. For the memory floor the
-thresholds are put just below what is available now, so that a small hog crosses them and the machine
-is never short of memory. One JSON object a line: the rules, then each input with its decisions.
+`python -m tools.record_replay FOLDER [STATE]`. Each scenario is a real load in a real containment under the
+real loop. For the memory floor the thresholds are put just below what is available now, so that a small hog
+crosses them and the machine is never short of memory.
 
 With a state directory as second argument the newest ramp of its journal is written as
 default-ramp.json as well, without the names of the machine and of its user.
@@ -14,19 +14,20 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+
+from simulation.lines import lines_of
 
 from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
-from steadyrun.guard import machine
-from steadyrun.guard.held import Input, Rules
 from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.loop import Loop
 from steadyrun.journal.write import open_journal
 from steadyrun.kernel.reader import HostReader, boot_id
 from steadyrun.model.codec import encode
+from steadyrun.model.event import Event
+from steadyrun.model.given import Rules
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Member
@@ -49,10 +50,10 @@ def main(argv: list[str]) -> int:
         ("stopped", FAR, None, 30.0, 0.5),
         ("frozen-then-killed", near._replace(frozen_max=Seconds(1.0)), None, 30.0, None),
     ):
-        lines = record(
+        events = record(
             Rules(thresholds, 1, None if wall_time is None else Seconds(wall_time)), hold, stop_after
         )
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (folder / f"{name}.jsonl").write_text("".join(lines_of(events)))
     if len(argv) > 1:
         (folder / "default-ramp.json").write_text(json.dumps(encode(newest_ramp(argv[1]))) + "\n")
     return 0
@@ -78,8 +79,8 @@ def _near() -> Thresholds:
     return Thresholds(Bytes(floor + 50 * MIB), floor, Bytes(floor - 10 * HOG))
 
 
-def record(rules: Rules, hold_s: float, stop_after: float | None) -> list[Any]:
-    """Run one hog under the rules and return the lines."""
+def record(rules: Rules, hold_s: float, stop_after: float | None) -> list[Event]:
+    """Run one hog under the rules and return what the guard passed on."""
     facts = read_facts()
     backend = open_backend(choose(facts).backend, facts)
     plan = backend.plan(f"{new_run_id()}-replay")
@@ -94,34 +95,20 @@ def record(rules: Rules, hold_s: float, stop_after: float | None) -> list[Any]:
         run_as=None,
         new_session=True,
     )
-    lines: list[Any] = [{"rules": encode(rules)}]
-    loop = _Recorder(held, rules, lines)
-    loop.release()
-    began = loop.now()
+    events: list[Event] = []
+    loop = Loop(held, rules, events.append)
+    stop_at = None if stop_after is None else loop.now() + stop_after
 
     def ask() -> None:
-        if stop_after is not None and loop.now() - began > stop_after and not loop.asked:
-            loop.asked = True
+        nonlocal stop_at
+        if stop_at is not None and loop.now() > stop_at:
+            stop_at = None
             loop.stop(Ending.STOPPED, "asked to stop")
 
-    loop.run(each_turn=ask)
-    return lines
-
-
-class _Recorder(Loop):
-    """The real loop, writing down each input and what the machine decided."""
-
-    def __init__(self, held: Any, rules: Rules, lines: list[Any]) -> None:
-        super().__init__(held, rules, lambda _event: None)
-        self._lines = lines
-        self.asked = False
-
-    def give(self, given: Input) -> bool:
-        """Note, then do as the loop does."""
-        _, decisions = machine.step(self.held, given, self.rules)
-        told = [{"action": d.action.value, "cause": d.cause, "seq": d.seq} for d in decisions]
-        self._lines.append({"input": type(given).__name__, "value": encode(given), "decisions": told})
-        return super().give(given)
+    with held:
+        loop.release()
+        loop.run(each_turn=ask)
+    return events
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from steadyrun.model.event import (
     Prepared,
     Refused,
     Released,
+    Ruled,
     Sampled,
 )
 from steadyrun.model.limits import Limits
@@ -145,7 +146,7 @@ def test_the_whole_conversation_of_a_load_that_ends_by_itself(guard):
     guard.hear()
     assert guard.mark.exists()
     kinds = [type(event) for event in guard.events if not isinstance(event, Sampled)]
-    assert kinds[:2] == [Prepared, Released]
+    assert kinds[:3] == [Prepared, Ruled, Released]
     assert kinds[-1] is Ended
     assert guard.of(Sampled)
     outcome = guard.events[-1].outcome

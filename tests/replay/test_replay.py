@@ -1,23 +1,32 @@
-"""What real guards and a real ramp recorded, played again through the pure core: the same decisions.
+"""What guards and a ramp recorded, played again through the pure core: the same decisions.
 
-The files are made by tools/record_replay.py on a real machine; default-ramp.json is the record of a
-default ramp, as the journal gave it back.
+`law/` holds a story for each row of the guard's law, found among the simulation's machines by
+simulation/traces.py. The others were recorded on a real machine by tools/record_replay.py; the `.jsonl` that
+stand here are older than guards that pass on all they decide from: each input has its decisions beside it.
+default-ramp.json is the record of a default ramp, as the journal gave it back.
 """
 
 import json
 from pathlib import Path
 
 import pytest
+from journal_values import a_header, opened
+from played import acts_of, from_journal, played
+from simulation.lines import events_of, lines_of
+from simulation.traces import ROWS, holds, looks
 
-from steadyrun.guard import held as inputs
 from steadyrun.guard import machine
-from steadyrun.guard.held import Held, Rules, Stage
-from steadyrun.model.codec import decode
+from steadyrun.guard.held import Held, Stage
+from steadyrun.model import given as inputs
+from steadyrun.model.codec import decode, encode, encode_event
+from steadyrun.model.event import Acted, Sampled
+from steadyrun.model.given import Rules
 from steadyrun.model.record import RunRecord
 from steadyrun.ramp.judge import judge
 
 FOLDER = Path(__file__).parent
 TRACES = sorted(FOLDER.glob("*.jsonl"))
+OF_THE_LAW = sorted((FOLDER / "law").glob("*.jsonl"))
 
 
 def play(path):
@@ -51,6 +60,43 @@ def test_each_recording_holds_what_its_name_says(name, actions):
     seen = [d["action"] for _, _, decisions in play(FOLDER / f"{name}.jsonl") for d in decisions]
     assert seen[: len(actions)] == actions
     assert seen[-1] == "finish"
+
+
+def told_in(path):
+    return list(events_of(path.read_text().splitlines()))
+
+
+def decided(events):
+    return acts_of([decision for *_, decisions in played(events) for decision in decisions])
+
+
+@pytest.mark.parametrize("path", OF_THE_LAW, ids=lambda path: path.stem)
+def test_what_a_guard_passed_on_decides_the_same_again(path):
+    events = told_in(path)
+    assert decided(events) == acts_of(event for event in events if isinstance(event, Acted))
+    assert "".join(lines_of(events)) == path.read_text()
+
+
+def test_each_row_of_the_law_has_its_trace():
+    assert {path.stem for path in OF_THE_LAW} == set(ROWS)
+
+
+@pytest.mark.parametrize("path", OF_THE_LAW, ids=lambda path: path.stem)
+def test_each_trace_holds_the_row_it_is_named_for(path):
+    assert any(look and holds(ROWS[path.stem], look) for look in looks(told_in(path)))
+
+
+@pytest.mark.parametrize("path", OF_THE_LAW, ids=lambda path: path.stem)
+def test_what_a_journal_keeps_of_it_decides_the_same_again(path, tmp_path):
+    folder, events = tmp_path / "journal", told_in(path)
+    folder.mkdir(mode=0o700)
+    samples = [event.reading for event in events if isinstance(event, Sampled)]
+    others = [event for event in events if not isinstance(event, Sampled)]
+    with opened(folder) as journal:
+        journal.begin_run(a_header())
+        journal.add_samples("r1", 1, [(each.seq, each.host.wall, encode(each)) for each in samples])
+        journal.add_events("r1", 1, [(0.0, encode_event(each)) for each in others])
+        assert decided(from_journal(journal, "r1", 1)) == decided(events)
 
 
 def test_a_recorded_ramp_is_judged_the_same_again():

@@ -2,9 +2,10 @@
 
 from readings import THRESHOLDS, reading
 
-from steadyrun.guard.held import Freed, Held, Rules, Ticked
+from steadyrun.guard.held import Held
 from steadyrun.guard.machine import step
 from steadyrun.model.action import Action
+from steadyrun.model.given import Freed, Rules, Ticked
 from steadyrun.model.limits import Limits
 from steadyrun.units import GIB, MIB
 
@@ -43,7 +44,7 @@ class Story:
             given["working_set"] = given["memory"]
             protected = () if self.blind else (("session", self.stalled, self.stalled),)
             look = reading(self.now, seq=round(self.now * 10), protected=protected, **given)
-            self.held, decisions = step(self.held, Ticked(self.now, look, False), self.rules)
+            self.held, decisions = step(self.held, Ticked(self.now, look), self.rules)
             self.done += decisions
         return self
 

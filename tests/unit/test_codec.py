@@ -55,7 +55,7 @@ def test_the_list_of_events_is_the_union_of_events():
 
 @pytest.mark.parametrize("data", [None, 3, "Sampled", [], {}, {"kind": "Prayed"}, {"kind": ["Sampled"]}])
 def test_what_is_no_event_is_refused_with_the_list_of_events(data):
-    with pytest.raises(FormatError, match=r"^event: expected one of \['Prepared', 'Released'"):
+    with pytest.raises(FormatError, match=r"^event: expected one of \['Prepared', 'Ruled', 'Released'"):
         codec.decode_event(data)
 
 

@@ -8,6 +8,7 @@ import threading
 from itertools import pairwise
 
 import pytest
+from played import acts_of, played
 from readings import frames
 
 from conftest import until
@@ -15,16 +16,16 @@ from steadyrun.contain.fake import FakeBackend
 from steadyrun.errors import CannotContainError
 from steadyrun.guard import keeping, killing
 from steadyrun.guard import loop as loops
-from steadyrun.guard.held import Rules
 from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.keeping import RETRY_FIRST
 from steadyrun.guard.loop import Loop
 from steadyrun.guard.tightening import Tightening
-from steadyrun.model.event import Acted, Released, Sampled, Troubled
+from steadyrun.model.event import Acted, Released, Ruled, Sampled, Troubled
+from steadyrun.model.given import Rules
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Member
-from steadyrun.model.thresholds import Thresholds
+from steadyrun.model.thresholds import Thresholds, Usual
 
 CALM = Thresholds(0, 0, 0)
 
@@ -192,8 +193,10 @@ def test_a_kill_that_takes_longer_than_a_tick_does_not_put_off_the_count_that_en
     assert held.loop.now() - began < 5.0
 
 
-def test_nor_does_one_that_a_member_has_not_ended_by(guard):
+def test_nor_does_one_that_a_member_has_not_ended_by(guard, monkeypatch):
     """Nobody's end is told then: the count alone says that nobody is left."""
+    monkeypatch.setattr(loops, "RECOUNT_FIRST", 0.3)
+    monkeypatch.setattr(loops, "RECOUNT_LAST", 0.3)
     held = guard("exec sleep 60", thresholds=CALM._replace(tick=0.005))
     kill, left, killed_at = held.containment.kill, held.hold.left, []
 
@@ -311,6 +314,57 @@ def test_every_record_that_names_a_reading_names_one_that_is_never_dropped(guard
     held.run()
     kept = {event.reading.seq for event in held.events if isinstance(event, Sampled) and event.decided}
     assert {a.seq for a in acts(held) if a.seq >= 0} <= kept
+
+
+def test_what_a_guard_passed_on_is_enough_to_decide_the_same_again(guard, monkeypatch):
+    """It looks every hundredth of a second, as near the floor, and passes on few of its looks."""
+    monkeypatch.setattr(loops.machine, "PASS_ON_EVERY", 0.5)
+    near = CALM._replace(reserve=1000, floor=1000, tick=0.01, clean=0.3)
+    held = guard("exec sleep 60", thresholds=near, wall_time=2.0)
+    read, began = held.loop._read, held.loop.now()
+
+    def short_of_memory(now):
+        reading = read(now)
+        low = 0.3 <= now - began < 0.6
+        return reading._replace(host=reading.host._replace(mem_available=500)) if low else reading
+
+    held.loop._read = short_of_memory
+    held.run()
+    again = list(played(held.events))
+    told = acts(held)
+    assert [act.action.value for act in told[:2]] == ["freeze", "thaw"]
+    assert acts_of([d for *_, decisions in again for d in decisions]) == acts_of(told)
+    _, last, _ = again[-1]
+    fill = held.loop.held.past.fill
+    assert last._replace(past=last.past._replace(fill=fill)) == held.loop.held
+    assert sum(isinstance(event, Sampled) for event in held.events) < held.loop._looks.means().looks
+
+
+def test_a_look_before_which_the_guard_must_have_slept_is_passed_on_as_late(guard):
+    held = guard("exec sleep 60", wall_time=2.5)
+    late = []
+
+    def sleep_once():
+        if not late:
+            late.append(held.loop.now())
+            select.select((), (), (), 1.3)
+
+    held.run(each_turn=sleep_once)
+    readings = [event.reading for event in held.events if isinstance(event, Sampled)]
+    first = next(seen for seen in readings if seen.late)
+    assert 1.3 <= first.host.at - late[0] < 3.0
+
+
+def test_the_rules_are_told_before_anything_that_is_decided_from_and_again_when_they_change(guard):
+    held = guard("exec sleep 60", wall_time=1.0)
+    rules = held.loop.rules
+    usual = rules._replace(usual=Usual(host_full=0.01))
+    held.run(each_turn=lambda: setattr(held.loop, "rules", usual))
+    told = [event for event in held.events if isinstance(event, (Ruled, Released, Sampled))]
+    assert [type(event) for event in told[:2]] == [Ruled, Released]
+    ruled = [event.rules for event in told if isinstance(event, Ruled)]
+    assert (ruled[0], ruled[-1]) == (rules, usual)
+    assert all(a != b for a, b in pairwise(ruled))
 
 
 # Tightening: what the machine decides is carried out beside the loop

@@ -2,21 +2,19 @@ import pytest
 from readings import THRESHOLDS, reading
 
 from steadyrun.guard.deeds import running_time
-from steadyrun.guard.held import (
+from steadyrun.guard.held import Decision, Held, Stage
+from steadyrun.guard.machine import step
+from steadyrun.model.action import Action
+from steadyrun.model.given import (
     Continued,
     Counted,
-    Decision,
     Freed,
-    Held,
     MemberEnded,
     Paused,
     Rules,
-    Stage,
     StopAsked,
     Ticked,
 )
-from steadyrun.guard.machine import step
-from steadyrun.model.action import Action
 from steadyrun.model.outcome import Ending, MemberExit
 from steadyrun.units import GIB, MIB
 
@@ -25,7 +23,7 @@ RED, BLACK = 900 * MIB, 100 * MIB
 
 
 def tick(at, available=20 * GIB, *, late=False, **load):
-    return Ticked(at, reading(at, available, seq=int(at * 10), **load), late)
+    return Ticked(at, reading(at, available, seq=int(at * 10), **load)._replace(late=late))
 
 
 def ended(at, code=0, signal=None, pid=7):

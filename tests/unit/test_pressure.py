@@ -7,9 +7,10 @@ from readings import frames, psi, reading
 from stories import FREEZE, KILL, LOOSEN, RULES, THAW, TIGHTEN, Story
 
 from steadyrun.guard.grip import TIGHTEST
-from steadyrun.guard.held import Stage, Ticked
+from steadyrun.guard.held import Stage
 from steadyrun.guard.machine import step
 from steadyrun.guard.pressure import worth_killing
+from steadyrun.model.given import Ticked
 from steadyrun.model.outcome import Ending
 from steadyrun.units import GIB, MIB
 
@@ -249,7 +250,7 @@ def test_a_decision_names_the_reading_that_made_it():
 def test_one_late_look_forgets_what_grew_meanwhile():
     story = Story().go(2.0)
     asleep = reading(20.0, protected=(("session", 9.0, 9.0),))
-    held, decisions = step(story.held, Ticked(20.0, asleep, True), RULES)
+    held, decisions = step(story.held, Ticked(20.0, asleep._replace(late=True)), RULES)
     assert decisions == ()
     awake = reading(20.1, protected=(("session", 9.0, 9.0),))
-    assert step(held, Ticked(20.1, awake, False), RULES)[1] == ()
+    assert step(held, Ticked(20.1, awake), RULES)[1] == ()

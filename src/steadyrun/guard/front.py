@@ -22,8 +22,8 @@ from steadyrun.model.outcome import Ending, LoadOutcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from steadyrun.guard.held import Rules
     from steadyrun.guard.loop import Emit, Loop
+    from steadyrun.model.given import Rules
     from steadyrun.model.means import Priority
 
 STOP_SIGNAL = signal.SIGRTMIN + 1
@@ -180,8 +180,9 @@ def _stop_with_the_load(loop: Loop) -> None:
     A load that is being ended is not stopped, nor is its guard: its grace is under way. Nor is one that
     nobody could continue: of the load the kernel stops nothing there either.
     """
-    from steadyrun.guard.held import Continued, Paused, Stage
+    from steadyrun.guard.held import Stage
     from steadyrun.guard.jobs import in_orphaned_group
+    from steadyrun.model.given import Continued, Paused
 
     if loop.held.stage not in (Stage.RUNNING, Stage.FROZEN) or in_orphaned_group():
         return

@@ -1,4 +1,4 @@
-"""What the guard's machine works on: state of one load, rules, inputs, decisions. Pure data."""
+"""What the guard's machine works on: the state of one load, and decisions. Pure data."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from enum import Enum
 from steadyrun.guard.grip import Grip
 from steadyrun.guard.signs import Past
 from steadyrun.model.action import Action
-from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, MemberExit
-from steadyrun.model.sample import Reading
-from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.named import NamedTuple
-from steadyrun.units import Bytes, Cores, Seconds
+from steadyrun.units import Bytes, Seconds
 
 NO_READING = -1
 
@@ -27,25 +24,6 @@ class Stage(Enum):
     """TERM is out."""
     KILLING = "killing"
     OVER = "over"
-
-
-class Rules(NamedTuple):
-    """What stays the same while one load is held."""
-
-    thresholds: Thresholds
-    members: int
-    wall_time: Seconds | None
-    polled_memory: Bytes | None = None
-    """The hard limit where no kernel holds it: a polled limit, the last resort."""
-    usual: Usual = Usual()
-    limits: Limits = Limits()
-    """The load's own."""
-    cores: Cores = Cores(1.0)
-    """CPUs there are for it."""
-    tightens: bool = False
-    """Its containment can be given less CPU time while it runs."""
-    throttles: bool = False
-    """It has a throttle limit (`memory.high`) and the load may swap."""
 
 
 class Trial(NamedTuple):
@@ -99,59 +77,6 @@ class Decision(NamedTuple):
     """Of TIGHTEN and LOOSEN: what is to be in force then."""
 
 
-class Freed(NamedTuple):
-    """The members run now."""
-
-    at: Seconds
-
-
-class Ticked(NamedTuple):
-    """The guard looked."""
-
-    at: Seconds
-    reading: Reading
-    late: bool
-    """The look came so late that the guard itself must have slept."""
-
-
-class MemberEnded(NamedTuple):
-    """A member was reaped."""
-
-    at: Seconds
-    exit: MemberExit
-
-
-class Counted(NamedTuple):
-    """What is in the containment, looked at after a member ended or a kill."""
-
-    at: Seconds
-    left: int
-    oom_kills: int | None
-    """OOM kills at the load's own limit."""
-
-
-class StopAsked(NamedTuple):
-    """Somebody wants it ended. A second time, or with `now`, there is no grace."""
-
-    at: Seconds
-    ending: Ending
-    cause: str
-    now: bool = False
-
-
-class Paused(NamedTuple):
-    """The terminal stops the load (Ctrl-Z)."""
-
-    at: Seconds
-
-
-class Continued(NamedTuple):
-    """The terminal lets it go on."""
-
-    at: Seconds
-
-
-Input = Freed | Ticked | MemberEnded | Counted | StopAsked | Paused | Continued
 Step = tuple[Held, tuple[Decision, ...]]
 
 

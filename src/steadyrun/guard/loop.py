@@ -14,19 +14,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from steadyrun.guard import law, machine
-from steadyrun.guard.held import (
-    Counted,
-    Decision,
-    Freed,
-    Held,
-    Input,
-    MemberEnded,
-    Rules,
-    Stage,
-    StopAsked,
-    Ticked,
-    same,
-)
+from steadyrun.guard.held import Decision, Held, Stage, same
 from steadyrun.guard.hold import Hold
 from steadyrun.guard.killing import Killing
 from steadyrun.guard.means import Looks, deeds_of
@@ -34,8 +22,9 @@ from steadyrun.guard.outcome import outcome_of
 from steadyrun.guard.tightening import Tightening
 from steadyrun.kernel.reader import HostReader
 from steadyrun.model.action import Action
-from steadyrun.model.event import Acted, Ended, Event, Released, Sampled, Troubled
+from steadyrun.model.event import Acted, Ended, Event, Released, Ruled, Sampled, Told, Troubled
 from steadyrun.model.finding import Finding, Severity
+from steadyrun.model.given import Counted, Freed, MemberEnded, Rules, StopAsked, Ticked
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.sample import Reading
 from steadyrun.units import Seconds, format_duration
@@ -46,9 +35,6 @@ if TYPE_CHECKING:
     from steadyrun.model.means import Priority
 
 FRAMES_WINDOW = Seconds(1.0)
-SAMPLE_EVERY = Seconds(0.1)
-"""Readings are passed on at most this often, and whenever one changed the machine's state, however
-fast the guard looks: what was passed on is enough to replay every decision."""
 CONFIRM_WITHIN = Seconds(1.0)
 """Freezing is asynchronous; after this long without `frozen 1` it is reported as it is."""
 RECOUNT_FIRST, RECOUNT_LAST = Seconds(0.001), Seconds(0.05)
@@ -95,6 +81,7 @@ class Loop:
         self._last_tick = self.now()
         self._interval = rules.thresholds.tick
         self._passed_on = Seconds(0.0)
+        self._ruled: Rules | None = None
         self._recount: Seconds | None = None
         self._recount_at = Seconds(0.0)
         self._recount_due = False
@@ -126,17 +113,17 @@ class Loop:
             return
         self.hold.release()
         at = self.now()
-        self.give(Freed(at))
-        self._emit(Released(at, Seconds(time())))
+        self.held, _ = machine.step(self.held, Freed(at), self.rules)
+        self._pass_on(at, Released(at, Seconds(time())))
         self._tick(at)
 
-    def give(self, given: Input) -> bool:
-        """Hand an input to the machine and carry out what it decides; tell whether a record names it."""
-        self.held, decisions = machine.step(self.held, given, self.rules)
-        recorded = False
-        for decision in decisions:
-            recorded = self._do(decision) or recorded
-        return recorded
+    def give(self, told: Told) -> None:
+        """Hand the machine what it is told, and carry out what it decides."""
+        before = self.held
+        self.held, decisions = machine.step(before, told, self.rules)
+        self._carry_out(decisions)
+        if not same(self.held, before):
+            self._pass_on(told.at, told)
 
     def stop(self, ending: Ending, cause: str, *, now: bool = False) -> None:
         """Pass on somebody's wish that the load ends."""
@@ -160,9 +147,9 @@ class Loop:
             ready = self._watched.get(fd)
             if ready is not None:
                 ready()
-        now = self.now()
-        if self._recount is not None and now >= self._recount_at:
+        if self._recount is not None and self.now() >= self._recount_at:
             self._count()
+        now = self.now()  # after all that was told before: a record is played in the order of its times
         self._confirm_freeze(now)
         self._tell(self._tightening.late(now))
         self._retry_keeper(now)
@@ -188,18 +175,20 @@ class Loop:
     def _tick(self, now: Seconds) -> None:
         late = law.is_late_tick(self._interval, Seconds(now - self._last_tick))
         self._last_tick = now
-        reading = self._read(now)
+        reading = self._read(now)._replace(late=late)
         self._meet_protected()
         self._interval = law.next_tick(reading, self.rules.thresholds, self.held.past.fill)
         self._look_for_unknown(now, reading)
         if self.held.stage is Stage.FROZEN and self._confirm is None and reading.load.frozen is False:
             self.hold.containment.freeze()  # somebody thawed it: a keeper after a stop of ours, or the load
-        before = self.held
-        decided = self.give(Ticked(now, reading, late))
-        if not same(self.held, before) or now - self._passed_on >= SAMPLE_EVERY:
+        due = now - self._passed_on >= machine.PASS_ON_EVERY
+        looked = machine.look(self.held, Ticked(now, reading), self.rules, due=due)
+        self.held = looked.held
+        decided = self._carry_out(looked.decisions)
+        if looked.counts or decided:  # a kill that is repeated changes nothing
             self._passed_on = now
             self._seq += 1
-            self._emit(Sampled(reading, decided))
+            self._pass_on(now, Sampled(reading, decided))
         if now - self._gone_at >= GONE_EVERY:
             self._gone_at = now
             if self.held.stage is not Stage.OVER and self.hold.containment.gone():
@@ -238,6 +227,20 @@ class Loop:
         self._protected = ProtectedReader(next(iter(self.hold.members)))
         if self.rules.usual.host_full is None:  # no baseline was taken
             self.rules = self.rules._replace(usual=self._protected.usual(self.rules.usual))
+
+    def _carry_out(self, decisions: tuple[Decision, ...]) -> bool:
+        """Carry out what was decided; tell whether a record names it."""
+        recorded = False
+        for decision in decisions:
+            recorded = self._do(decision) or recorded
+        return recorded
+
+    def _pass_on(self, at: Seconds, event: Released | Sampled | Told) -> None:
+        """Tell of what the machine decided from; before it the rules, where these are not those told last."""
+        if self._ruled != self.rules:
+            self._ruled = self.rules
+            self._emit(Ruled(at, self.rules))
+        self._emit(event)
 
     def _do(self, decision: Decision) -> bool:
         """Carry out one decision; tell whether there is a record of it, now or once it is confirmed."""
@@ -365,7 +368,8 @@ class Loop:
         self._tell(Finding(code, Severity.WARNING, title, evidence, remedy, ""))
 
     def _finish(self) -> LoadOutcome:
-        self._emit(Sampled(self._read(self.now())))  # also a load of milliseconds has a last reading
+        now = self.now()
+        self._pass_on(now, Sampled(self._read(now)))  # also a load of milliseconds has a last reading
         last = self.hold.last_sample()
         survivors = len(self.hold.survivors())
         self.forget(self._tightening.fd)

@@ -18,31 +18,39 @@ from __future__ import annotations
 from typing import assert_never
 
 from steadyrun.guard.deeds import continued, kill, paused, rest_from_pause, term, thawed
-from steadyrun.guard.held import (
-    NO_READING,
-    Continued,
-    Counted,
-    Decision,
-    Freed,
-    Held,
-    Input,
-    MemberEnded,
-    Paused,
-    Rules,
-    Stage,
-    Step,
-    StopAsked,
-    Ticked,
-)
+from steadyrun.guard.held import NO_READING, Decision, Held, Stage, Step, same
 from steadyrun.guard.law import Judgement, Level, judge
 from steadyrun.guard.pressure import on_frozen, on_running
 from steadyrun.guard.signs import remember, restart
 from steadyrun.model.action import Action
+from steadyrun.model.given import (
+    Continued,
+    Counted,
+    Freed,
+    Input,
+    MemberEnded,
+    Paused,
+    Rules,
+    StopAsked,
+    Ticked,
+)
 from steadyrun.model.outcome import Ending
 from steadyrun.model.sample import Reading
-from steadyrun.units import format_size
+from steadyrun.named import NamedTuple
+from steadyrun.units import Seconds, format_size
 
 KERNEL_KILLED = "the kernel killed at the hard limit"
+PASS_ON_EVERY = Seconds(0.1)
+"""A look is passed on so often, and whenever it changed the state, however fast the guard looks."""
+
+
+class Looked(NamedTuple):
+    """What came of a look."""
+
+    held: Held
+    decisions: tuple[Decision, ...]
+    counts: bool
+    """The state stands on it: it is passed on."""
 
 
 def step(held: Held, given: Input, rules: Rules) -> Step:
@@ -70,12 +78,32 @@ def step(held: Held, given: Input, rules: Rules) -> Step:
             assert_never(given)
 
 
+def look(held: Held, tick: Ticked, rules: Rules, *, due: bool) -> Looked:
+    """Take a look; one that is not to be passed on leaves no trace unless it changed something.
+
+    So the state stands on nothing but what was passed on, and that, played again by `step`, decides the same.
+    The fill rate alone is kept of every look: it says when to look next, and decides nothing.
+
+    Args:
+        held: The state.
+        tick: The look.
+        rules: Of the load.
+        due: It is passed on in any case, since the last one that was is PASS_ON_EVERY ago.
+    """
+    after, decisions = step(held, tick, rules)
+    if due or not same(after, held):
+        return Looked(after, decisions, True)
+    past = held.past._replace(fill=after.past.fill)
+    return Looked(held._replace(past=past), decisions, False)
+
+
 def _ticked(held: Held, tick: Ticked, rules: Rules) -> Step:
-    if tick.late and not held.late_before:
+    late = tick.reading.late
+    if late and not held.late_before:
         return held._replace(late_before=True, past=restart(held.past, tick.reading)), ()
     limits, usual = rules.thresholds, rules.usual
     past, signs = remember(held.past, tick.reading, limits, usual)
-    held = held._replace(late_before=tick.late, past=past)
+    held = held._replace(late_before=late, past=past)
     if held.stage is Stage.KILLING:
         return held, (Decision(Action.KILL, held.cause, tick.reading.seq),)
     if held.stage is not Stage.WAITING and (over := _over_its_limit(tick.reading, rules)):

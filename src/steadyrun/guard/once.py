@@ -41,10 +41,10 @@ from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:
     from steadyrun.guard.aside import Aside
-    from steadyrun.guard.held import Rules
     from steadyrun.journal.owners import Owners
     from steadyrun.journal.write import Journal
     from steadyrun.model.envelope import Envelope
+    from steadyrun.model.given import Rules
     from steadyrun.model.others import OtherGuard
     from steadyrun.model.run import RunHeader
     from steadyrun.model.sample import HostSample

@@ -12,10 +12,11 @@ from __future__ import annotations
 from steadyrun.guard import trial
 from steadyrun.guard.deeds import kill, rest_from_pause, running_time, term, thawed
 from steadyrun.guard.grip import TIGHTEST, in_words, looser, tighter
-from steadyrun.guard.held import Decision, Held, Rules, Stage, Step, Ticked, Trial
+from steadyrun.guard.held import Decision, Held, Stage, Step, Trial
 from steadyrun.guard.law import Judgement, Kind, Level
 from steadyrun.guard.signs import WINDOW, Signs
 from steadyrun.model.action import Action
+from steadyrun.model.given import Rules, Ticked
 from steadyrun.model.outcome import Ending
 from steadyrun.model.sample import Reading
 from steadyrun.units import Seconds, format_duration, format_size

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from steadyrun.guard.held import Rules
 from steadyrun.model.containment import Capability
+from steadyrun.model.given import Rules
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.units import Cores, Seconds

@@ -12,7 +12,8 @@ from steadyrun.units import Seconds, format_duration
 if TYPE_CHECKING:
     from steadyrun.contain.base import Containment
     from steadyrun.guard.hand import Done, Hand
-    from steadyrun.guard.held import Decision, Rules
+    from steadyrun.guard.held import Decision
+    from steadyrun.model.given import Rules
 
 PATIENCE = Seconds(2.0)
 """For a write that still waits when the load is over: its memory is free by then."""

@@ -10,9 +10,10 @@ twice as long. Time on trial is not endless either: what is no better after `fro
 from __future__ import annotations
 
 from steadyrun.guard.grip import TIGHTEST
-from steadyrun.guard.held import Held, Rules, Ticked, Trial
+from steadyrun.guard.held import Held, Trial
 from steadyrun.guard.law import Judgement, Kind, Level
 from steadyrun.guard.signs import WINDOW, Signs, is_late, limit
+from steadyrun.model.given import Rules, Ticked
 from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import Bytes, Seconds
 

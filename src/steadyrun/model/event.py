@@ -2,6 +2,13 @@
 
 One `Order` goes in first; then `Control` words. Out come events: a `Sampled` that decided nothing may
 be dropped when nobody reads, everything else never is.
+
+What comes out is enough to play the load again through `guard/machine.py`, in the order of its times
+(`at`, CLOCK_MONOTONIC): the rules (`Ruled`), `Released`, the readings, and what else changed the state
+(`MemberEnded`, `Counted`, `StopAsked`, `Paused`, `Continued`). A ramp's journal keeps all of it: readings in
+`samples`, the others in `events`. Readings that were dropped (`Ended.dropped`), or that the journal did
+not get, are missing there. `run` writes down its deeds with their causes and no reading: what it decided
+is told, and cannot be played again.
 """
 
 from enum import Enum
@@ -9,6 +16,7 @@ from enum import Enum
 from steadyrun.model.action import Action
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.finding import Finding
+from steadyrun.model.given import Continued, Counted, MemberEnded, Paused, Rules, StopAsked
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import Member, RunAs
@@ -60,6 +68,13 @@ class Prepared(NamedTuple):
     """The guard's memory is locked."""
 
 
+class Ruled(NamedTuple):
+    """The rules from here on: before anything else that is decided from, and again when they change."""
+
+    at: Seconds
+    rules: Rules
+
+
 class Released(NamedTuple):
     """The members run."""
 
@@ -68,7 +83,7 @@ class Released(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """One tick. The only event that may be dropped, unless it decided something."""
+    """One look. The only event that may be dropped, unless it decided something."""
 
     reading: Reading
     decided: bool = False
@@ -118,5 +133,24 @@ class Refused(NamedTuple):
     exit_code: int
 
 
-Event = Prepared | Released | Sampled | Acted | Troubled | Ended | Refused
-EVENTS = (Prepared, Released, Sampled, Acted, Troubled, Ended, Refused)
+Told = MemberEnded | Counted | StopAsked | Paused | Continued
+"""What the machine was told beside readings; passed on where it changed the state."""
+Event = (
+    Prepared
+    | Ruled
+    | Released
+    | Sampled
+    | MemberEnded
+    | Counted
+    | StopAsked
+    | Paused
+    | Continued
+    | Acted
+    | Troubled
+    | Ended
+    | Refused
+)
+EVENTS = (
+    Prepared, Ruled, Released, Sampled, MemberEnded, Counted, StopAsked, Paused, Continued, Acted, Troubled,
+    Ended, Refused,
+)  # fmt: skip

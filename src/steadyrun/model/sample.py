@@ -126,3 +126,5 @@ class Reading(NamedTuple):
     """`None`: there is no canary to read."""
     protected: tuple[ProtectedSample, ...] = ()
     """Those that can be told apart from the load and could be read; none: unknown."""
+    late: bool = False
+    """The look came so late that the guard itself must have slept."""
