@@ -25,7 +25,7 @@ GRACE = 5.0
 
 
 FELT = 0.1
-"""Seconds, as `Thresholds.protected_full`."""
+"""Seconds that it waited of one second, as `Thresholds.protected_full`."""
 AFTER = 2.0
 """Seconds after the load's end, from which on what happens is not its doing."""
 

@@ -21,11 +21,11 @@ from __future__ import annotations
 
 from enum import Enum, IntEnum
 
-from steadyrun.guard.signs import OF_THEM, SILENCES, WINDOWS, Signs, is_late, limit
+from steadyrun.guard.signs import OF_THEM, SILENCES, WINDOWS, Signs, is_late, limit, share
 from steadyrun.model.sample import Reading
 from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.named import NamedTuple
-from steadyrun.units import Bytes, Seconds, format_duration, format_size
+from steadyrun.units import Bytes, Ratio, Seconds, format_duration, format_size
 
 FASTEST_TICK = Seconds(0.01)
 FILL_RATE = Bytes(2_100_000_000)
@@ -37,7 +37,7 @@ LATE_FACTOR = 5.0
 """A tick later than this many intervals, and than LATE_AT_LEAST, says that the guard slept."""
 LATE_AT_LEAST = Seconds(1.0)
 UNREADABLE = "available memory could not be read"
-IO_SHARE = 0.15
+IO_SHARE = Ratio(0.15)
 """Share of a window in which all that ran waited for a disk, from which on the disk is what is short."""
 IO_LEAST = 2**20
 """Bytes a second: a load that moves less is not what fills the disk's queue."""
@@ -121,18 +121,16 @@ def _reclaim(signs: Signs, thresholds: Thresholds) -> Judgement | None:
 
 
 def _protected(signs: Signs, thresholds: Thresholds, usual: Usual) -> Judgement | None:
-    stall = signs.stall
-    if stall is None or stall.full < _in_window(
-        thresholds.protected_full, usual.protected_full, signs, thresholds
-    ):
+    stall, most = signs.stall, limit(thresholds.protected_full, usual.protected_full, thresholds)
+    if stall is None or share(stall.full, signs.over) < most:
         return None
     cause = f"all of {stall.name} waited for memory for {_ms(stall.full)} of {_ms(signs.over)}"
     return Judgement(Level.RED, cause, Kind.STALL)
 
 
 def _host(reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual) -> Judgement | None:
-    full = signs.host_full
-    if full is None or full < _in_window(thresholds.host_full, usual.host_full, signs, thresholds):
+    full, most = signs.host_full, limit(thresholds.host_full, usual.host_full, thresholds)
+    if full is None or share(full, signs.over) < most:
         return None
     available = reading.host.mem_available
     with_it = []
@@ -165,13 +163,8 @@ def _yellow(signs: Signs) -> Judgement | None:
     return Judgement(Level.YELLOW, f"{last.words}; so it was in {OF_THEM} of {WINDOWS} windows", kind)
 
 
-def _in_window(threshold: Seconds, usual: float | None, signs: Signs, thresholds: Thresholds) -> float:
-    """Return a threshold on time stalled, in seconds; a window made longer by a late look asks for more."""
-    return limit(threshold, usual, thresholds) * max(1.0, signs.over)
-
-
 def _is_io(signs: Signs, thresholds: Thresholds, usual: Usual) -> bool:
-    waits = signs.io_full is not None and signs.io_full >= IO_SHARE * signs.over > 0
+    waits = signs.io_full is not None and share(signs.io_full, signs.over) >= IO_SHARE
     moved = (signs.read_rate or 0.0) + (signs.write_rate or 0.0)
     late = is_late(signs, thresholds, usual) or signs.silent >= SILENCES
     return waits and moved >= IO_LEAST and late

@@ -7,10 +7,14 @@ that is not there, or went backwards, gives `None`: what is unknown is no sign o
 
 from __future__ import annotations
 
+from typing import TypeVar, cast
+
 from steadyrun.model.sample import ProtectedSample, Reading
 from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Ratio, Seconds
+
+Amount = TypeVar("Amount", Ratio, Seconds)
 
 WINDOW = Seconds(1.0)
 WINDOWS, OF_THEM = 3, 2
@@ -199,17 +203,17 @@ def _time(before: int | None, now: int | None) -> Seconds | None:
 def _wrong(signs: Signs, thresholds: Thresholds, usual: Usual) -> Wrong | None:
     """Say what is wrong with a window; `None` when nothing is known to be."""
     stall = signs.stall
-    if stall is not None and signs.over > 0:
-        share = stall.some / signs.over
+    if stall is not None:
+        waited = share(stall.some, signs.over)
         most = limit(thresholds.protected_some, usual.protected_some, thresholds)
-        if share > most:
+        if waited > most:
             return Wrong(
-                False, f"{stall.name} waited for memory {share:.0%} of {signs.over:.1f} s, over {most:.0%}"
+                False, f"{stall.name} waited for memory {waited:.0%} of {signs.over:.1f} s, over {most:.0%}"
             )
     if is_late(signs, thresholds, usual):
         late = 1000 * (signs.frames_late or 0.0)
-        most = 1000 * limit(thresholds.frames_late, usual.frames_late, thresholds)
-        return Wrong(True, f"the canary's frames were {late:.0f} ms late (p99), over {most:.0f} ms")
+        longest = 1000 * limit(thresholds.frames_late, usual.frames_late, thresholds)
+        return Wrong(True, f"the canary's frames were {late:.0f} ms late (p99), over {longest:.0f} ms")
     return None
 
 
@@ -219,9 +223,19 @@ def is_late(signs: Signs, thresholds: Thresholds, usual: Usual) -> bool:
     return signs.frames_late is not None and signs.frames_late > most
 
 
-def limit(threshold: float, usual: float | None, thresholds: Thresholds) -> float:
+def limit(threshold: Amount, usual: Amount | None, thresholds: Thresholds) -> Amount:
     """Return the larger of a threshold and `usual_factor` times what is usual here."""
-    return threshold if usual is None else max(threshold, thresholds.usual_factor * usual)
+    if usual is None:
+        return threshold
+    return max(threshold, cast("Amount", thresholds.usual_factor * usual))
+
+
+def share(stalled: Seconds, over: Seconds) -> Ratio:
+    """Return the share of a window that was stalled; of one that is not a second long yet, of a second.
+
+    So a stall is seen before its second is over, and a window made longer by a late look asks for more.
+    """
+    return Ratio(stalled / max(WINDOW, over))
 
 
 def _is_silent(reading: Reading, thresholds: Thresholds) -> bool:

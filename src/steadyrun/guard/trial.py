@@ -12,7 +12,7 @@ from __future__ import annotations
 from steadyrun.guard.grip import TIGHTEST
 from steadyrun.guard.held import Held, Trial
 from steadyrun.guard.law import Judgement, Kind, Level
-from steadyrun.guard.signs import WINDOW, Signs, is_late, limit
+from steadyrun.guard.signs import WINDOW, Signs, is_late, limit, share
 from steadyrun.model.given import Rules, Ticked
 from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import Bytes, Seconds
@@ -73,17 +73,17 @@ def is_over(held: Held, tick: Ticked, rules: Rules) -> bool:
 
 def nobody_waits(signs: Signs, rules: Rules) -> bool:
     """Tell whether it is known that nobody stalls: of what can be seen here, something was, and is well."""
-    limits, usual, over = rules.thresholds, rules.usual, signs.over
-    if signs.host_full is None and signs.stall is None:
+    thresholds, usual, over = rules.thresholds, rules.usual, signs.over
+    host, stall = signs.host_full, signs.stall
+    if host is None and stall is None:
         return False
-    if signs.silent or is_late(signs, limits, usual) or signs.futile_for:
+    if signs.silent or is_late(signs, thresholds, usual) or signs.futile_for:
         return False
-    if signs.host_full is not None and signs.host_full > limit(limits.host_full, usual.host_full, limits) / 2:
+    if host is not None and share(host, over) > limit(thresholds.host_full, usual.host_full, thresholds) / 2:
         return False
-    return signs.stall is None or signs.stall.some <= over * limit(
-        limits.protected_some, usual.protected_some, limits
-    )
+    most = limit(thresholds.protected_some, usual.protected_some, thresholds)
+    return stall is None or share(stall.some, over) <= most
 
 
-def _step(limits: Thresholds) -> int:
-    return (limits.floor - limits.black) // STEPS
+def _step(thresholds: Thresholds) -> Bytes:
+    return Bytes((thresholds.floor - thresholds.black) // STEPS)

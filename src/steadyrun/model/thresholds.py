@@ -34,11 +34,11 @@ class Thresholds(NamedTuple):
     tick: Seconds = Seconds(0.1)
     protected_some: Ratio = Ratio(0.05)
     """YELLOW: share of a window that something in a protected group waited for memory."""
-    protected_full: Seconds = Seconds(0.1)
-    """RED: time in a window that all of a protected group waited for memory. 100 ms is where a person
-    no longer takes an answer for immediate (R. B. Miller, "Response time in man-computer conversational
-    transactions", 1968)."""
-    host_full: Seconds = Seconds(0.15)
+    protected_full: Ratio = Ratio(0.1)
+    """RED: share of a window that all of a protected group waited for memory; settings say it as a time of a
+    second, which a window is. 100 ms is where a person no longer takes an answer for immediate
+    (R. B. Miller, "Response time in man-computer conversational transactions", 1968)."""
+    host_full: Ratio = Ratio(0.15)
     """RED, together with low memory or late frames: the same of the whole machine."""
     frames_late: Seconds = Seconds(0.02)
     """YELLOW: p99 of the canary's lateness; more than one frame of 60 Hz."""
