@@ -101,14 +101,14 @@ def _ticked(held: Held, tick: Ticked, rules: Rules) -> Step:
     late = tick.reading.late
     if late and not held.late_before:
         return held._replace(late_before=True, past=restart(held.past, tick.reading)), ()
-    limits, usual = rules.thresholds, rules.usual
-    past, signs = remember(held.past, tick.reading, limits, usual)
+    thresholds, usual = rules.thresholds, rules.usual
+    past, signs = remember(held.past, tick.reading, thresholds, usual)
     held = held._replace(late_before=late, past=past)
     if held.stage is Stage.KILLING:
         return held, (Decision(Action.KILL, held.cause, tick.reading.seq),)
     if held.stage is not Stage.WAITING and (over := _over_its_limit(tick.reading, rules)):
         return kill(held, tick.at, Ending.MEMORY_LIMIT, over, tick.reading.seq)
-    judgement = judge(tick.reading, signs, limits, usual)
+    judgement = judge(tick.reading, signs, thresholds, usual)
     if held.stage is Stage.RUNNING:
         return on_running(held, tick, judgement, signs, rules)
     if held.stage is Stage.FROZEN:

@@ -182,23 +182,27 @@ def _try(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Ru
 
 def _why_kill(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> str | None:
     """Say why the load has to die; `None`: it has not. Each of these was seen at two looks or more."""
-    limits, frozen_for = rules.thresholds, Seconds(tick.at - held.since)
+    thresholds, frozen_for = rules.thresholds, Seconds(tick.at - held.since)
     if judgement.level is Level.BLACK and held.black_seen:
         return judgement.cause
     if judgement.kind is Kind.FRAMES:
         return None
     red = judgement.level >= Level.RED
-    if red and len(held.reds) >= limits.reds_max:
+    if red and len(held.reds) >= thresholds.reds_max:
         return f"frozen for the {len(held.reds)}. time within a minute: {judgement.cause}"
     if red and judgement.kind is Kind.STALL and _outlasts(frozen_for, signs, rules):
         return f"frozen for {format_duration(frozen_for)} and still {judgement.cause}"
-    if (red or judgement.level is Level.UNKNOWN) and trial.frozen_in_all(held, tick.at) >= limits.frozen_max:
-        return f"frozen for {format_duration(limits.frozen_max)} and still {judgement.cause}"
+    no_better = red or judgement.level is Level.UNKNOWN
+    if no_better and trial.frozen_in_all(held, tick.at) >= thresholds.frozen_max:
+        return f"frozen for {format_duration(thresholds.frozen_max)} and still {judgement.cause}"
     return None
 
 
 def _outlasts(frozen_for: Seconds, signs: Signs, rules: Rules) -> bool:
-    """Tell whether what is seen now is there in spite of the freeze: none of the window is from before it."""
+    """Tell whether what is seen now is there in spite of the freeze: none of the window is from before it.
+
+    `stall_max` may be set below a window, and a late look makes a window longer.
+    """
     return frozen_for >= rules.thresholds.stall_max and signs.over <= frozen_for
 
 

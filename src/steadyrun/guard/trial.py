@@ -29,14 +29,14 @@ def frozen_in_all(held: Held, at: Seconds) -> Seconds:
 def is_due(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> bool:
     """Tell whether a frozen load may be tried: low memory is all that is wrong, and that is known."""
     available = tick.reading.host.mem_available
-    limits, frozen_for = rules.thresholds, tick.at - held.since
+    thresholds, frozen_for = rules.thresholds, tick.at - held.since
     if not rules.tightens or available is None:
         return False
     if not is_memory_alone(judgement):
         return False
-    waited = frozen_for >= limits.stall_max * 2**held.trial.tries
-    after_the_freeze = signs.over <= frozen_for
-    room = available >= limits.black + 2 * _step(limits)
+    waited = frozen_for >= thresholds.stall_max * 2**held.trial.tries
+    after_the_freeze = signs.over <= frozen_for  # `stall_max` may be set below a window
+    room = available >= thresholds.black + 2 * _step(thresholds)
     return waited and after_the_freeze and room and nobody_waits(signs, rules)
 
 
@@ -52,9 +52,9 @@ def is_gripped(held: Held, tick: Ticked) -> bool:
 
 
 def begun(held: Held, tick: Ticked, rules: Rules) -> Trial:
-    """Return the trial of a load that is thawed now."""
-    limits, available = rules.thresholds, tick.reading.host.mem_available or Bytes(0)
-    least = Bytes(max(limits.black, available - _step(limits)))
+    """Return the trial of a load that is thawed now, `is_due` having found that it may be."""
+    available = tick.reading.host.mem_available or Bytes(0)
+    least = Bytes(available - _step(rules.thresholds))
     return Trial(least, frozen_in_all(held, tick.at), held.trial.tries + 1)
 
 
