@@ -25,9 +25,12 @@ READY = b"r"
 
 NAMES = ("kill", "freeze", "procs", "dir", "marker", "guard")
 SILENCE_S = 3.0
+"""Chosen: thirty beats of a guard that looks ten times a second. Meanwhile the load has its hard limits,
+which the kernel holds."""
 OVERSLEPT_S = 1.0
 """A wait this much longer than asked: we slept as well (suspend, a paused VM). Discarded once."""
 GIVE_UP_S = 60.0
+"""As `Thresholds.kill_max`: what is still there waits uninterruptibly, and nobody waits for it."""
 LOOK_EVERY_S = 0.02
 
 

@@ -16,6 +16,7 @@ from steadyrun.units import Seconds, format_duration
 NEWS_EVERY = Seconds(1.0)
 """At most one more record in this long, and only when another number is left."""
 STUCK_AFTER = Seconds(10.0)
+"""Chosen: a sixth of `kill_max`. Whoever waits hears why while there is time to do something about it."""
 NAMED_AT_MOST = 5
 
 

@@ -21,13 +21,14 @@ from __future__ import annotations
 
 from enum import Enum, IntEnum
 
-from steadyrun.guard.signs import OF_THEM, SILENCES, WINDOWS, Signs, is_late, limit, share
+from steadyrun.guard.signs import OF_THEM, SILENCES, WINDOW, WINDOWS, Signs, is_late, limit, share
 from steadyrun.model.sample import Reading
 from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Ratio, Seconds, format_duration, format_size
 
 FASTEST_TICK = Seconds(0.01)
+"""Chosen: at FILL_RATE 21 MB go between two looks, and a second has no more than a hundred to pay for."""
 FILL_RATE = Bytes(2_100_000_000)
 """Bytes a second that one process fills in place (measured with an anonymous map in Python on
 2020s server hardware); several processes together are bound by the same memory bus."""
@@ -35,10 +36,12 @@ LOOKS_BEFORE_FLOOR = 4
 """Looks that fit between now and the floor at the fill rate (earlyoom, `sleep_time_ms`: the same idea)."""
 LATE_FACTOR = 5.0
 """A tick later than this many intervals, and than LATE_AT_LEAST, says that the guard slept."""
-LATE_AT_LEAST = Seconds(1.0)
+LATE_AT_LEAST = WINDOW
+"""After a longer wait no mark is left of the window that the look is to be compared with."""
 UNREADABLE = "available memory could not be read"
 IO_SHARE = Ratio(0.15)
-"""Share of a window in which all that ran waited for a disk, from which on the disk is what is short."""
+"""Share of a window in which all that ran waited for a disk, from which on the disk is what is short.
+Chosen, as `host_full` is: beside late frames it says what to tighten, and by itself nothing."""
 IO_LEAST = 2**20
 """Bytes a second: a load that moves less is not what fills the disk's queue."""
 

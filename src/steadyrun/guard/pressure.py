@@ -22,7 +22,10 @@ from steadyrun.model.sample import Reading
 from steadyrun.units import Seconds, format_duration, format_size
 
 REDS_WITHIN = Seconds(60.0)
+"""Chosen: twice `frozen_max`, so that a freeze that lasted as long as one may does not put the ones before
+and after it out of each other's sight."""
 SPARED = Seconds(60.0)
+"""Chosen, as REDS_WITHIN (docs/adr/0012-what-the-guards-law-leaves-alone.md)."""
 
 
 def on_running(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:

@@ -17,9 +17,11 @@ from steadyrun.units import Bytes, Ratio, Seconds
 Amount = TypeVar("Amount", Ratio, Seconds)
 
 WINDOW = Seconds(1.0)
+"""Chosen: ten looks at the usual tick, and half of the time after which the kernel's own averages move."""
 WINDOWS, OF_THEM = 3, 2
 """A window alone may be a start of a program; two of the last three are a state."""
 SILENCES, SILENCES_WITHIN = 2, Seconds(10.0)
+"""Chosen: twenty times `frames_silent`. Two silences further apart are two hitches and no state."""
 FUTILE_SCAN = 10_000
 """Pages a second, 40 MiB: less is not worth the name of reclaim."""
 FUTILE_SHARE = Ratio(0.1)

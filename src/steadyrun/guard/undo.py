@@ -13,6 +13,7 @@ from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.units import Seconds
 
 KILL_WITHIN = Seconds(10.0)
+"""Chosen, as STUCK_AFTER of `killing.py`: what a kill has not ended by then is told, and left to recovery."""
 LOOK_EVERY_S = 0.02
 
 
