@@ -6,6 +6,7 @@ import pytest
 from evidence import RAM, RESERVE, baseline, frames, host, observation, probe, psi, view
 
 from steadyrun.model.desktop import ProbeName, Seen
+from steadyrun.model.thresholds import Thresholds
 from steadyrun.model.verdict import Answer
 from steadyrun.ramp.baseline import judge_baseline, summarise
 from steadyrun.ramp.recovery import recovered, still_missing
@@ -106,18 +107,26 @@ def now(at=109.0, *, shown=SHOWN, **changes):
     return observation(host=host(at, **changes), frames=shown)
 
 
-def missing(seen, *, base=None, ram=RAM, earlier=EARLIER):
-    return still_missing(base or baseline(), observation(), seen, earlier=earlier, effective_ram=ram)
+def missing(seen, *, base=None, ram=RAM, earlier=EARLIER, guard=None):
+    thresholds = Thresholds.of(RESERVE, guard)
+    return still_missing(
+        base or baseline(), observation(), seen, earlier=earlier, effective_ram=ram, thresholds=thresholds
+    )
+
+
+def has_recovered(seen):
+    given = {"earlier": EARLIER, "effective_ram": RAM, "thresholds": Thresholds.of(RESERVE)}
+    return recovered(baseline(), observation(), seen, **given)
 
 
 def test_a_machine_that_is_as_before_has_recovered():
     assert missing(now()) == ()
-    assert recovered(baseline(), observation(), now(), earlier=EARLIER, effective_ram=RAM)
+    assert has_recovered(now())
 
 
 def test_a_machine_that_is_not_as_before_has_not_recovered():
     low = now(mem_available=Bytes(GIB))
-    assert not recovered(baseline(), observation(), low, earlier=EARLIER, effective_ram=RAM)
+    assert not has_recovered(low)
 
 
 NEAR = Bytes(20 * GIB - RAM // 20)
@@ -132,6 +141,17 @@ RECOVERY = [
     (now(psi_memory=psi(50_000)), {}, None),
     (now(psi_memory=psi(60_000)), {}, "memory PSI some is 6%, to come back to 5%"),
     (now(psi_memory=psi(60_000)), {"base": baseline(psi_memory_some=Ratio(0.02))}, None),
+    (now(psi_memory=psi(60_000)), {"guard": {"protected_some": 0.1}}, None),
+    (
+        now(psi_memory=psi(60_000)),
+        {"base": baseline(psi_memory_some=Ratio(0.02)), "guard": {"usual_factor": 1.0}},
+        "to come back to 5%",
+    ),
+    (
+        now(shown=frames(p99=21.0)),
+        {"base": baseline(frames=frames(p99=1.0)), "guard": {"frames_late": 0.04}},
+        None,
+    ),
     (now(psi_memory=None), {}, "memory pressure could not be read"),
     (now(psi_memory=None), {"base": baseline(psi_memory_some=None)}, None),
     (now(108.0), {}, "memory pressure could not be read"),

@@ -181,7 +181,7 @@ class AttemptRunner:
             plan=plan,
             limits=attempt.limits,
             members=members_for(attempt.phase.load, cwd=order.cwd, env=order.env),
-            thresholds=Thresholds.of(self._set.reserve, order.guard),
+            thresholds=self._thresholds(),
             usual=self._set.usual,
             may_throttle=not watches_pressure(order.machine.others or ()),
             run_as=order.run_as,
@@ -189,6 +189,9 @@ class AttemptRunner:
             stdout_fd=write_fd,
             stderr_fd=write_fd,
         )
+
+    def _thresholds(self) -> Thresholds:
+        return Thresholds.of(self._set.reserve, self._set.order.guard)
 
     def _note(self, intent: int, prepared: Prepared) -> None:
         self._made = prepared.made
@@ -227,7 +230,12 @@ class AttemptRunner:
                 self._take_frames()
             now = self._observer.glance(before)
             if recovered(
-                self._set.baseline, before, now, earlier=earlier, effective_ram=self._set.effective_ram
+                self._set.baseline,
+                before,
+                now,
+                earlier=earlier,
+                effective_ram=self._set.effective_ram,
+                thresholds=self._thresholds(),
             ):
                 return Recovery(Seconds(time.monotonic() - ended))
             if now.host.at - earlier.at >= 1.0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from steadyrun.model.rates import host_rates
 from steadyrun.model.record import Baseline, Observation
 from steadyrun.model.sample import HostSample
+from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import MIB, Bytes, Ratio, Seconds, format_size
 
 RECOVERY_LIMIT = Seconds(120.0)
@@ -16,14 +17,8 @@ MEMORY_NEAR_FRACTION = 0.05
 """Of effective RAM. Page cache and daemons move available memory about this much on an idle desktop."""
 MEMORY_NEAR_BYTES = Bytes(256 * MIB)
 """The same for small machines: whichever of the two is larger."""
-PSI_NEAR = Ratio(0.05)
-"""Stalled on memory less than the 5 % of a second at which the guard begins to tighten, unless it is set to
-another share."""
-PSI_FACTOR = 3.0
-FRAMES_NEAR_MS = 20.0
-"""The lateness at which the guard begins to tighten, unless it is set to another: one frame of 16.7 ms is
-lost, a second one is not."""
 FRAMES_FACTOR = 2.0
+"""Times the baseline's, as in the check of a phase: chosen."""
 
 
 def recovered(
@@ -33,9 +28,12 @@ def recovered(
     *,
     earlier: HostSample,
     effective_ram: Bytes,
+    thresholds: Thresholds,
 ) -> bool:
     """Tell whether the machine is as it was before the load. See `still_missing`."""
-    return not still_missing(baseline, before, now, earlier=earlier, effective_ram=effective_ram)
+    return not still_missing(
+        baseline, before, now, earlier=earlier, effective_ram=effective_ram, thresholds=thresholds
+    )
 
 
 def still_missing(
@@ -45,6 +43,7 @@ def still_missing(
     *,
     earlier: HostSample,
     effective_ram: Bytes,
+    thresholds: Thresholds,
 ) -> tuple[str, ...]:
     """Return what has not come back yet, in words; empty when the machine has recovered.
 
@@ -54,11 +53,12 @@ def still_missing(
         now: The machine now.
         earlier: A sample about a second before `now`, to take the PSI of that second from.
         effective_ram: Bytes.
+        thresholds: The guard's: where it would tighten a load, the next one does not begin.
     """
     reasons = (
         _memory(before.host.mem_available, now.host.mem_available, effective_ram),
-        _pressure(baseline.psi_memory_some, earlier, now.host),
-        _frames(baseline, now),
+        _pressure(baseline.psi_memory_some, earlier, now.host, thresholds),
+        _frames(baseline, now, thresholds),
     )
     return tuple(reason for reason in reasons if reason)
 
@@ -74,22 +74,22 @@ def _memory(before: Bytes | None, now: Bytes | None, effective_ram: Bytes) -> st
     return f"available memory is {format_size(now)}, to come back to {format_size(wanted)}"
 
 
-def _pressure(normal: Ratio | None, earlier: HostSample, now: HostSample) -> str:
+def _pressure(normal: Ratio | None, earlier: HostSample, now: HostSample, thresholds: Thresholds) -> str:
     if normal is None:
         return ""
     rates = host_rates(earlier, now)
     share = None if rates is None else rates.psi_memory.some
     if share is None:
         return "memory pressure could not be read"
-    limit = max(PSI_NEAR, PSI_FACTOR * normal)
+    limit = max(thresholds.protected_some, thresholds.usual_factor * normal)
     return "" if share <= limit else f"memory PSI some is {share:.0%}, to come back to {limit:.0%}"
 
 
-def _frames(baseline: Baseline, now: Observation) -> str:
+def _frames(baseline: Baseline, now: Observation, thresholds: Thresholds) -> str:
     if baseline.frames is None or baseline.frames.p99_ms is None:
         return ""
     if now.frames is None or now.frames.p99_ms is None:
         return "the canary shows no frames"
-    limit = max(FRAMES_NEAR_MS, FRAMES_FACTOR * baseline.frames.p99_ms)
+    limit = max(1000 * thresholds.frames_late, FRAMES_FACTOR * baseline.frames.p99_ms)
     late = now.frames.p99_ms
     return "" if late <= limit else f"frames are {late:.0f} ms late, to come back to {limit:.0f} ms"
