@@ -19,10 +19,10 @@ from steadyrun.contain.open import open_backend
 from steadyrun.guard.frames import nearest_rank
 from steadyrun.guard.held import Stage
 from steadyrun.guard.hold import Streams, prepare
-from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.law import FASTEST_TICK
 from steadyrun.guard.loop import Loop
 from steadyrun.guard.priority import come_first
+from steadyrun.journal.identity import new_run_id
 from steadyrun.model.action import Action
 from steadyrun.model.event import Acted, Event
 from steadyrun.model.given import Rules

@@ -1,4 +1,4 @@
-"""Draws one attempt of a journal over time, as SVG: frames, memory, pressure, the guard's level and its deeds.
+"""Draws one attempt of a journal over time, as SVG: frames, memory, pressure, level and deeds of the guard.
 
 `python -m tools.picture JOURNAL_FOLDER OUT.svg [SERIAL]`: of the newest ramp, the last attempt without
 SERIAL. The level is not in the journal: the readings are given to the guard's machine once more, and what
@@ -134,7 +134,7 @@ def panels(moments: Sequence[Moment], rules: Rules) -> Iterator[Panel]:
         (
             curve("available", lambda one: _mib(one.host.mem_available)),
             curve("the load's", lambda one: _mib(one.load.memory)),
-            curve("swap used", lambda one: _swap(one)),
+            curve("swap used", _swap),
         ),
         (
             ("reserve", table.reserve / 2**20),

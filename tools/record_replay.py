@@ -21,8 +21,8 @@ from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.guard.hold import Streams, prepare
-from steadyrun.guard.identity import new_run_id
 from steadyrun.guard.loop import Loop
+from steadyrun.journal.identity import new_run_id
 from steadyrun.journal.write import open_journal
 from steadyrun.kernel.reader import HostReader, boot_id
 from steadyrun.model.codec import encode

@@ -410,7 +410,7 @@ def test_a_guard_killed_while_it_is_stopped_leaves_nobody(steadyrun):
 
 def test_a_journal_whose_disk_takes_its_time_does_not_cost_the_command_its_life(backend_named):
     """The keeper knows that the guard is about to be silent: seconds, when the disk is in a storm."""
-    from steadyrun.guard import front, keeper
+    from steadyrun.guard import keeper
     from steadyrun.guard.hold import prepare
     from steadyrun.guard.rules import rules_of
     from steadyrun.model.containment import BackendName
@@ -418,6 +418,7 @@ def test_a_journal_whose_disk_takes_its_time_does_not_cost_the_command_its_life(
     from steadyrun.model.outcome import Ending
     from steadyrun.model.plan import Member
     from steadyrun.model.thresholds import Thresholds
+    from steadyrun.run import front
 
     backend = backend_named(BackendName.CGROUP1)
     limits = Limits(memory_max=64 << 20)
@@ -439,7 +440,6 @@ def test_a_journal_whose_disk_takes_its_time_does_not_cost_the_command_its_life(
 
 
 def test_a_ctrl_c_before_there_is_a_command_to_hear_it_still_ends_the_command(backend_named):
-    from steadyrun.guard import front
     from steadyrun.guard.hold import prepare
     from steadyrun.guard.rules import rules_of
     from steadyrun.model.containment import BackendName
@@ -447,6 +447,7 @@ def test_a_ctrl_c_before_there_is_a_command_to_hear_it_still_ends_the_command(ba
     from steadyrun.model.outcome import Ending
     from steadyrun.model.plan import Member
     from steadyrun.model.thresholds import Thresholds
+    from steadyrun.run import front
 
     backend, limits = backend_named(BackendName.CGROUP1), Limits(memory_max=64 << 20)
     member = Member(("/bin/sleep", "20"), "/", {"PATH": os.defpath})

@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadyrun.errors import UsageError
-from steadyrun.guard.allowance import DEFAULT_TASKS, choose_limits, room_for_new
 from steadyrun.model.envelope import Envelope
 from steadyrun.model.limits import Limits
 from steadyrun.model.machine import Promise, reserve_of
+from steadyrun.run.allowance import DEFAULT_TASKS, choose_limits, room_for_new
 from steadyrun.units import GIB, MIB
 
 RESERVE = reserve_of(24 * GIB)

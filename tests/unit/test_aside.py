@@ -1,8 +1,8 @@
 import os
 import threading
 
-from steadyrun.guard import aside
-from steadyrun.guard.aside import MOST_KEPT, Aside
+from steadyrun.run import aside
+from steadyrun.run.aside import MOST_KEPT, Aside
 
 
 class Reader:

@@ -12,7 +12,7 @@ from storm.loads import LOADS
 from storm.under import MEMORY
 from test_storm import BEFORE, RECORD, TOLD
 
-from steadyrun.guard.allowance import DEFAULT_TASKS
+from steadyrun.run.allowance import DEFAULT_TASKS
 from steadyrun.units import parse_size
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

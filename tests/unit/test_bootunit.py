@@ -10,8 +10,8 @@ import pytest
 
 from steadyrun.cli import ramp_lasting
 from steadyrun.errors import SteadyrunError, UsageError
-from steadyrun.guard.lasting import remove_boot_unit, write_boot_unit
 from steadyrun.ramp.bootunit import Resuming, boot_unit, command_line
+from steadyrun.recovery.lasting import remove_boot_unit, write_boot_unit
 
 HOSTILE = 'a b"c\\d%h$HOME'
 

@@ -7,12 +7,12 @@ import pytest
 import records
 from journal_values import BOOT, OTHER_BOOT, a_header, an_attempt, opened
 
-from steadyrun.guard.crashes import read_pstore, read_systemds_journal, with_evidence
 from steadyrun.journal.crashed import WINDOW, crash_findings, last_seen
 from steadyrun.journal.recover import AttemptMark, plan_recovery
 from steadyrun.journal.rows import SampleRow
 from steadyrun.model.codec import encode
 from steadyrun.model.record import State
+from steadyrun.recovery.crashes import read_pstore, read_systemds_journal, with_evidence
 from steadyrun.units import MIB
 
 PAST = OTHER_BOOT.replace("-", "")

@@ -28,7 +28,7 @@ sys.exit(entry())
         ("typing", ["ramp", "--dry-run"]),
         ("steadyrun.cli.ramp_plan", ["ramp", "--dry-run"]),
         ("steadyrun.cli.run", ["run", "--", "true"]),
-        ("steadyrun.guard.once", ["run", "--", "true"]),
+        ("steadyrun.run.once", ["run", "--", "true"]),
         ("steadyrun.cli.settings", ["run", "--", "true"]),
         ("difflib", ["no-such-command"]),
     ],

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from steadyrun.errors import ContainmentFailedError, EndedBeforeStartError
-from steadyrun.guard.front import guard_in_front
+from steadyrun.run.front import guard_in_front
 
 LOST = ContainmentFailedError("the keeper ended as soon as it was started")
 

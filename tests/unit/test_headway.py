@@ -8,13 +8,13 @@ from journal_values import a_header, an_attempt, opened
 
 from steadyrun.cli import ramp
 from steadyrun.errors import DecisionNeededError
-from steadyrun.guard.lasting import write_boot_unit
-from steadyrun.guard.recovery import recover
 from steadyrun.journal.recover import plan_recovery
 from steadyrun.journal.rows import IntentKind
 from steadyrun.model.change import BootUnit
 from steadyrun.model.record import RunEnd, RunKind, State
 from steadyrun.ramp.headway import fruitless_boots, took_machine_down
+from steadyrun.recovery.clean_up import recover
+from steadyrun.recovery.lasting import write_boot_unit
 
 STATES = (State.PASSED, State.FAILED, State.DEGRADED, State.READY)
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from steadyrun.guard.jobs import is_orphaned
 from steadyrun.kernel.proc import PidStat
+from steadyrun.run.jobs import is_orphaned
 
 GROUP = 30
 
@@ -44,7 +44,7 @@ def test_a_group_is_orphaned_when_no_member_has_a_parent_beside_it_in_its_sessio
     assert is_orphaned(GROUP, processes) is orphaned
 
 
-ASK = "from steadyrun.guard.jobs import in_orphaned_group as it; print(it())"
+ASK = "from steadyrun.run.jobs import in_orphaned_group as it; print(it())"
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from fake_bus import FailureError, FakeSystemd, SilenceError
 from journal_values import BOOT, OTHER_BOOT, a_header, opened
 
 from steadyrun.bus import login
-from steadyrun.guard.lasting import restore_lingering
-from steadyrun.guard.recovery import recover
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.rows import IntentKind
 from steadyrun.model.change import BootUnit, Lingering
 from steadyrun.ramp import outlive
 from steadyrun.ramp.outlive import TAKEN_OVER, Outliving, hold_lasting
 from steadyrun.ramp.place import Surroundings
+from steadyrun.recovery.clean_up import recover
+from steadyrun.recovery.lasting import restore_lingering
 
 SESSION = Surroundings(1000, True, "/user.slice/user-1000.slice/session-3.scope")
 SCOPE = SESSION._replace(
@@ -141,7 +141,7 @@ def test_a_refused_lingering_ends_the_ramp_with_the_session_and_says_so(journal,
 
 
 def test_lingering_that_came_about_without_an_answer_is_still_taken_back(journal, systemd, monkeypatch):
-    monkeypatch.setattr("steadyrun.guard.lasting.PATIENCE_S", 0.3)
+    monkeypatch.setattr("steadyrun.recovery.lasting.PATIENCE_S", 0.3)
 
     def switch_and_keep_silent(fake, call):
         fake.lingers = call.body[1]

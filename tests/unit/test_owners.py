@@ -12,10 +12,10 @@ from journal_values import BOOT, OTHER_BOOT, a_header, opened
 from conftest import until
 from steadyrun.cli.records import running
 from steadyrun.errors import JournalUnwritableError
-from steadyrun.guard.recovery import recover
 from steadyrun.journal.owners import Owners
 from steadyrun.kernel.processes import pid_started
 from steadyrun.kernel.reader import boot_id
+from steadyrun.recovery.clean_up import recover
 
 GONE = 2**22 - 3
 

@@ -1,7 +1,7 @@
 import pytest
 
+from steadyrun.contain.panic import expect_no_panic
 from steadyrun.errors import CannotContainError
-from steadyrun.guard.panic import expect_no_panic
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 from journal_values import OTHER_BOOT, a_header, an_attempt, opened
 
 from steadyrun.cli.records import rewrite_reports
-from steadyrun.guard.recovery import recover
 from steadyrun.kernel.reader import boot_id
+from steadyrun.recovery.clean_up import recover
 from steadyrun.report.progress import render_progress
 
 

@@ -10,7 +10,6 @@ import zlib
 from pathlib import Path
 
 import pytest
-from picture import colours, pixels
 from suites import Ran, endings, found_by
 from testbed.acceleration import worth_a_trial
 from testbed.commandline import MODES, Attachments, Hardware, command_line
@@ -28,6 +27,8 @@ from testbed.recipe import (
     names_in,
     read_recipe,
 )
+
+from picture import colours, pixels
 
 LOCK = """\
 # comment

@@ -2,8 +2,9 @@
 
 import pytest
 from looking import MANAGER, SERVER, SESSION, SSH, USER, doctor, identities, look, type_at_desktop
-from picture import colours
 from testbed.state import DESKTOP_UP
+
+from picture import colours
 
 
 def test_the_desktop_is_up_and_shows_something(machine, guest, tmp_path):

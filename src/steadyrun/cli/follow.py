@@ -14,13 +14,13 @@ from steadyrun.cli.complaint import complaint
 from steadyrun.cli.live import LiveView
 from steadyrun.cli.plain import line_for
 from steadyrun.cli.settings import Settings
-from steadyrun.guard.exitcode import SIGNAL_BASE
 from steadyrun.model.codec import decode
 from steadyrun.model.limits import Limits
 from steadyrun.model.record import RunRecord
 from steadyrun.model.sample import Reading
 from steadyrun.ramp.feed import listen
 from steadyrun.ramp.launch import LOG, Launched
+from steadyrun.run.exitcode import SIGNAL_BASE
 
 CONNECT_WITHIN_S = 15.0
 ENDING = (signal.SIGTERM, signal.SIGHUP)

@@ -32,8 +32,7 @@ from steadyrun.cli.records import find_run, journal_here, rewrite_reports
 from steadyrun.cli.settings import Settings, settings_here
 from steadyrun.contain.decide import decide, reasons
 from steadyrun.errors import CannotContainError, DecisionNeededError, UsageError
-from steadyrun.guard.identity import new_run_id
-from steadyrun.guard.recovery import recover
+from steadyrun.journal.identity import new_run_id
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.place import state_dir
 from steadyrun.journal.rows import IntentKind
@@ -49,6 +48,7 @@ from steadyrun.ramp.headway import FRUITLESS_MOST, fruitless_boots, took_machine
 from steadyrun.ramp.launch import launch
 from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.outlive import TAKEN_OVER, hold_lasting
+from steadyrun.recovery.clean_up import recover
 from steadyrun.report.files import prepare_folder
 
 EPILOG = """\

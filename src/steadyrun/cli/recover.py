@@ -8,7 +8,7 @@ import sys
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import journal_here, rewrite_reports
 from steadyrun.errors import EXIT_CANNOT_CONTAIN
-from steadyrun.guard.recovery import recover
+from steadyrun.recovery.clean_up import recover
 
 
 def configure(parser: Parser) -> None:

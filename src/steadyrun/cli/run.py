@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from steadyrun.cli.options import add_limit_options, limits_of
 from steadyrun.errors import EndedBeforeStartError, SteadyrunError, UsageError
-from steadyrun.guard.once import Finished, Request, run_once
 from steadyrun.model.outcome import Ending, LoadOutcome
+from steadyrun.run.once import Finished, Request, run_once
 from steadyrun.units import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
         )
     from steadyrun.cli.identity import environment_of, run_as
     from steadyrun.cli.settings import settings_here
-    from steadyrun.guard.front import die_like
+    from steadyrun.run.front import die_like
 
     settings, user = settings_here(), run_as(args.user)
     asked = limits_of(args, settings)
@@ -83,7 +83,7 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
         _say(line)
     if args.verbose:
         _say(_figures(finished.outcome))
-    from steadyrun.guard.exitcode import exit_code
+    from steadyrun.run.exitcode import exit_code
 
     code = exit_code(finished.outcome)
     if finished.outcome.ending is Ending.EXITED and finished.outcome.signal is not None:

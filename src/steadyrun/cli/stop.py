@@ -15,11 +15,11 @@ from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import is_seen, journal_here, running
 from steadyrun.cli.stop_stalled import Owner, journal_answers, owners_here, stop_stalled
 from steadyrun.errors import EXIT_HOST_FAILED, UsageError
-from steadyrun.guard.front import STOP_SIGNAL
-from steadyrun.guard.recovery import recover
 from steadyrun.journal.rows import RunRow
 from steadyrun.kernel.processes import pid_alive
 from steadyrun.model.record import RunKind
+from steadyrun.recovery.clean_up import recover
+from steadyrun.run.front import STOP_SIGNAL
 from steadyrun.units import Seconds
 
 PATIENCE = Seconds(20.0)

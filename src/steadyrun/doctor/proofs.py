@@ -20,8 +20,7 @@ from steadyrun.doctor.judge import can_contain, unsafe_to_prove
 from steadyrun.doctor.rung import Level, Rung
 from steadyrun.doctor.sight import look_at
 from steadyrun.errors import EXIT_CANNOT_CONTAIN, EXIT_OK, SteadyrunError
-from steadyrun.guard.identity import new_run_id, run_header
-from steadyrun.guard.recovery import recover
+from steadyrun.journal.identity import new_run_id, run_header
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.write import Journal
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
@@ -30,6 +29,7 @@ from steadyrun.model.record import Proof, RunEnd, RunHeader, RunKind
 from steadyrun.model.verdict import Answer
 from steadyrun.ramp.conductor import intent_hook
 from steadyrun.ramp.proofs import IntentHook, prove
+from steadyrun.recovery.clean_up import recover
 from steadyrun.units import Seconds
 
 INTERRUPTED = 130

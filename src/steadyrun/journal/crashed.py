@@ -1,6 +1,6 @@
 """What the evidence of a crash comes to: the last readings summed up, and what the reader should know.
 
-Pure: rows and values in, values out. `guard/crashes.py` reads them.
+Pure: rows and values in, values out. `recovery/crashes.py` reads them.
 """
 
 from __future__ import annotations

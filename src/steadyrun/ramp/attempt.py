@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from steadyrun.contain.base import Backend
 from steadyrun.errors import CannotContainError
-from steadyrun.guard.undo import end_containment
 from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal
 from steadyrun.model.codec import encode_event
@@ -38,6 +37,7 @@ from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.recovery import RECOVERY_LIMIT, recovered
 from steadyrun.ramp.stopping import StopRequests
 from steadyrun.ramp.worst import WorstFold
+from steadyrun.recovery.undo import end_containment
 from steadyrun.report.rights import rights_of
 from steadyrun.units import Bytes, Seconds
 

@@ -1,7 +1,7 @@
 """The unit that goes on with a ramp after a boot: its text and its place. Pure but for looking at folders.
 
 The text is printed before the ramp begins, written by the conductor and removed at its end
-(`guard/lasting.py`). Sources: systemd.service(5), "Command lines" for quoting and escaping,
+(`recovery/lasting.py`). Sources: systemd.service(5), "Command lines" for quoting and escaping,
 systemd.unit(5), "Specifiers" and "Unit File Load Path", systemd.syntax(7) for where a line ends.
 """
 
@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from steadyrun import errors
 from steadyrun.errors import UsageError
-from steadyrun.guard.lasting import missing_folders
 from steadyrun.model.change import BootUnit
+from steadyrun.recovery.lasting import missing_folders
 
 NAME = "steadyrun-resume.service"
 SYSTEM_FOLDER = "/etc/systemd/system"

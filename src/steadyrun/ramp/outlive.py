@@ -19,13 +19,6 @@ from steadyrun.bus.address import Bus
 from steadyrun.bus.connection import open_bus, within
 from steadyrun.bus.units import Manager
 from steadyrun.errors import BusError, JournalUnwritableError, SteadyrunError
-from steadyrun.guard.lasting import (
-    lingering_now,
-    remove_boot_unit,
-    restore_lingering,
-    switch_lingering,
-    write_boot_unit,
-)
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.rows import Intent, IntentKind
 from steadyrun.journal.write import Journal
@@ -41,6 +34,13 @@ from steadyrun.ramp.place import (
     scope_name,
     scope_properties,
     unit_path,
+)
+from steadyrun.recovery.lasting import (
+    lingering_now,
+    remove_boot_unit,
+    restore_lingering,
+    switch_lingering,
+    write_boot_unit,
 )
 
 INHIBIT_S = 5.0

@@ -14,7 +14,7 @@ import time
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.errors import EXIT_BUG, SteadyrunError, UsageError
-from steadyrun.guard.identity import run_header
+from steadyrun.journal.identity import run_header
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.recover import RESUMABLE
 from steadyrun.journal.write import Journal, open_journal

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from steadyrun.contain.base import Backend, Containment
+from steadyrun.contain.panic import expect_no_panic
 from steadyrun.errors import CannotContainError
 from steadyrun.guard.hold import Hold, Streams, prepare
-from steadyrun.guard.panic import expect_no_panic
 from steadyrun.model.containment import Capability, ContainmentMade, ContainmentPlan
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.plan import Member

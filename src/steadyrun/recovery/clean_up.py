@@ -13,7 +13,6 @@ from steadyrun.contain.base import Containment
 from steadyrun.contain.facts import clean_up, read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.errors import SteadyrunError
-from steadyrun.guard.undo import kill_and_remove
 from steadyrun.journal.owners import Owners, living
 from steadyrun.journal.recover import AttemptMark, Undo, UndoKind, plan_recovery
 from steadyrun.journal.rows import IntentKind
@@ -22,6 +21,7 @@ from steadyrun.kernel.reader import boot_id
 from steadyrun.model.codec import decode
 from steadyrun.model.run import State
 from steadyrun.named import NamedTuple
+from steadyrun.recovery.undo import kill_and_remove
 from steadyrun.units import Seconds
 
 
@@ -81,7 +81,7 @@ def recover(
 def _with_evidence(mark: AttemptMark, journal: Journal, here: str) -> AttemptMark:
     if mark.state is not State.CRASHED:
         return mark
-    from steadyrun.guard.crashes import with_evidence  # not on the way of a plain `run`
+    from steadyrun.recovery.crashes import with_evidence  # not on the way of a plain `run`
 
     return with_evidence(mark, journal, here)
 
@@ -98,13 +98,13 @@ def _undo(undo: Undo) -> str:
         case UndoKind.REMOVE_MADE | UndoKind.REMOVE_PLANNED:
             return _end_containment(undo)
         case UndoKind.DISABLE_LINGERING:
-            from steadyrun.guard.lasting import restore_lingering
             from steadyrun.model.change import Lingering
+            from steadyrun.recovery.lasting import restore_lingering
 
             return restore_lingering(decode(Lingering, undo.payload))
         case UndoKind.REMOVE_BOOT_UNIT:
-            from steadyrun.guard.lasting import remove_boot_unit
             from steadyrun.model.change import BootUnit
+            from steadyrun.recovery.lasting import remove_boot_unit
 
             return remove_boot_unit(decode(BootUnit, undo.payload))
         case _:

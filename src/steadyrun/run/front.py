@@ -181,8 +181,8 @@ def _stop_with_the_load(loop: Loop) -> None:
     nobody could continue: of the load the kernel stops nothing there either.
     """
     from steadyrun.guard.held import Stage
-    from steadyrun.guard.jobs import in_orphaned_group
     from steadyrun.model.given import Continued, Paused
+    from steadyrun.run.jobs import in_orphaned_group
 
     if loop.held.stage not in (Stage.RUNNING, Stage.FROZEN) or in_orphaned_group():
         return

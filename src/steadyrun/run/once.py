@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING
 from steadyrun.contain.decide import decide, reasons
 from steadyrun.contain.first_move import FirstMove
 from steadyrun.contain.open import open_backend
+from steadyrun.contain.panic import expect_no_panic
 from steadyrun.contain.promises import Turn, promised_here
 from steadyrun.contain.spawn import inheritable_fds
 from steadyrun.errors import CannotContainError, SteadyrunError
-from steadyrun.guard.allowance import choose_limits, room_for_new
-from steadyrun.guard.front import guard_in_front
 from steadyrun.guard.hold import Hold, Streams, prepare
-from steadyrun.guard.identity import new_run_id, run_header
-from steadyrun.guard.panic import expect_no_panic
 from steadyrun.guard.priority import come_first
+from steadyrun.journal.identity import new_run_id, run_header
 from steadyrun.kernel.reader import HostReader, boot_id
 from steadyrun.model.action import Action
 from steadyrun.model.containment import BackendName, ContainmentMade, ContainmentPlan
@@ -37,10 +35,11 @@ from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import Member, RunAs
 from steadyrun.model.thresholds import Thresholds
 from steadyrun.named import NamedTuple
+from steadyrun.run.allowance import choose_limits, room_for_new
+from steadyrun.run.front import guard_in_front
 from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:
-    from steadyrun.guard.aside import Aside
     from steadyrun.journal.owners import Owners
     from steadyrun.journal.write import Journal
     from steadyrun.model.envelope import Envelope
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from steadyrun.model.others import OtherGuard
     from steadyrun.model.run import RunHeader
     from steadyrun.model.sample import HostSample
+    from steadyrun.run.aside import Aside
 
 NEEDED_LATER = tuple(f"steadyrun.guard.{name}" for name in ("loop", "rules", "exitcode", "aside"))
 """Imported only once the intent is written: by then the kernel is at work on the first move."""
@@ -205,7 +205,7 @@ class _Run:
         self._note(intent, made)
         for name in NEEDED_LATER:
             import_module(name)
-        from steadyrun.guard.aside import Aside
+        from steadyrun.run.aside import Aside
 
         self._aside = Aside(self._warn)
 
@@ -285,7 +285,7 @@ class _Run:
     def _recover(self, journal: Journal) -> None:
         if not journal.open_runs() and not journal.open_intents():
             return
-        from steadyrun.guard.recovery import recover
+        from steadyrun.recovery.clean_up import recover
 
         recovered = recover(journal)
         for line in (*recovered.told, *recovered.done):
@@ -320,8 +320,8 @@ class _Run:
             self._give_up_journal(error)
 
     def _end(self, intent: int | None, outcome: LoadOutcome) -> None:
-        from steadyrun.guard.exitcode import exit_code
         from steadyrun.model.run import RunEnd, RunResult
+        from steadyrun.run.exitcode import exit_code
 
         if self._journal is None:
             return
