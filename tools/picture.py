@@ -82,7 +82,7 @@ def events_of(folder: str, serial: int | None) -> list[Event]:
     with open_journal(folder, boot_id=boot_id()) as journal:
         run = journal.latest(RunKind.RAMP) or ""
         attempts = journal.record(run).attempts
-        serial = attempts[-1].attempt.serial if serial is None else serial
+        serial = attempts[-1].serial if serial is None else serial
         readings = [decode(Reading, row.payload) for row in journal.samples(run, serial)]
         told = [decode_event(row.payload) for row in journal.events(run, serial)]
     timed: list[tuple[float, int, Event]] = [(one.host.at, 1, Sampled(one)) for one in readings]
