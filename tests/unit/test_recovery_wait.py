@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from evidence import evidence, host, observation
+from evidence import RESERVE, evidence, host, observation
 
 from steadyrun.ramp import attempt
 from steadyrun.ramp.attempt import AttemptRunner, Recovery
@@ -37,7 +37,10 @@ class Machine:
 def waited(asked):
     care = SimpleNamespace(restart_if_dead=lambda: None)
     setting = SimpleNamespace(
-        baseline=SimpleNamespace(psi_memory_some=None, frames=None), effective_ram=1 << 34
+        baseline=SimpleNamespace(psi_memory_some=None, frames=None),
+        effective_ram=1 << 34,
+        reserve=RESERVE,
+        order=SimpleNamespace(guard=None),
     )
     runner = AttemptRunner(setting, None, None, Machine(), Stop(asked), care)
     return runner._recover(observation(), attempt.time.monotonic())

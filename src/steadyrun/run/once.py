@@ -49,7 +49,12 @@ if TYPE_CHECKING:
     from steadyrun.model.sample import HostSample
     from steadyrun.run.aside import Aside
 
-NEEDED_LATER = tuple(f"steadyrun.guard.{name}" for name in ("loop", "rules", "exitcode", "aside"))
+NEEDED_LATER = (
+    "steadyrun.guard.loop",
+    "steadyrun.guard.rules",
+    "steadyrun.run.exitcode",
+    "steadyrun.run.aside",
+)
 """Imported only once the intent is written: by then the kernel is at work on the first move."""
 
 
