@@ -38,3 +38,8 @@ def test_kills_are_sorted_by_whose_they_were(before, after, inside, logged, outs
 def test_victims_of_a_machine_without_memory_are_named_first_and_the_loads_own_are_not():
     assert account(0, 2, 1, (LIMIT, MACHINE)).victims == ("gnome-shell (pid 20)",)
     assert account(0, 1, 1, (LIMIT,)) == OomAccount(0, 0, ())
+
+
+@pytest.mark.parametrize(("seen", "outside"), [(0, None), (1, None), (2, 0), (3, 0)])
+def test_a_containment_that_went_before_it_was_counted_has_what_was_seen_in_it(seen, outside):
+    assert account(5, 7, None, None, seen).outside == outside

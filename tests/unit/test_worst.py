@@ -126,3 +126,11 @@ def test_used_memory_and_swap_are_unknown_when_either_figure_is():
     assert (mem_used(host), swap_used(host)) == (None, None)
     host = reading(swap_total=Bytes(GIB), swap_free=Bytes(MIB)).host
     assert swap_used(host) == GIB - MIB
+
+
+def test_kills_in_the_containment_are_remembered_when_it_is_gone():
+    fold = WorstFold()
+    for kills in (0, 2, None):
+        one = reading(0, 100.0)
+        fold.add(one._replace(load=one.load._replace(oom_kills=kills)))
+    assert fold.load_kills == 2

@@ -165,7 +165,7 @@ class Hold:
 
     def term(self) -> None:
         """Ask everything in it to end."""
-        for pid in {*self.containment.pids(), *self._strays()}:
+        for pid in self._living():
             signal_and_wake(pid, signal.SIGTERM)
 
     def kill(self) -> None:
@@ -176,7 +176,7 @@ class Hold:
         """
         self.containment.kill()
         if self._orphans is not None:
-            self._orphans.kill(self._strays())
+            self._orphans.kill(self._strays(self.containment.pids()))
         for waiting in self.members.values():
             try:
                 signal.pidfd_send_signal(waiting.pidfd, signal.SIGKILL)
@@ -185,16 +185,20 @@ class Hold:
 
     def left(self) -> int:
         """Count what lives in it, and what left it as far as that is known."""
-        return len({*self.containment.pids(), *self._strays()})
+        return len(self._living())
 
-    def _strays(self) -> set[int]:
+    def _living(self) -> set[int]:
+        inside = self.containment.pids()
+        return {*inside, *self._strays(inside)}
+
+    def _strays(self, inside: tuple[int, ...]) -> set[int]:
         if self._orphans is None:
             return set()
-        return self._orphans.living({*self.members, self.keeper.pid})
+        return self._orphans.living({*self.members, self.keeper.pid}, inside)
 
     def survivors(self) -> tuple[int, ...]:
         """Name what lives in it, and the members that were not reaped, wherever they are."""
-        return tuple(sorted({*self.containment.pids(), *self.members, *self._strays()}))
+        return tuple(sorted({*self._living(), *self.members}))
 
     def last_sample(self) -> CgroupSample:
         """Read the final counters; must come before `remove` (containers/conmon#426)."""

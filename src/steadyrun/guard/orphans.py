@@ -18,7 +18,7 @@ from steadyrun.kernel.processes import stat_of
 from steadyrun.kernel.reader import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
 
 class Orphans:
@@ -32,50 +32,61 @@ class Orphans:
         """
         become_subreaper()
 
-    def living(self, own: Collection[int]) -> set[int]:
-        """Reap what ended; name the others and what comes of them.
+    def living(self, own: Collection[int], inside: Collection[int]) -> set[int]:
+        """Reap what ended; name what descends from us and is not where it is to be.
+
+        Looks at each process of the machine that is neither `own` nor `inside`, not at each of the load's: a
+        fork bomb has thousands, and the guard has other things to do.
 
         Args:
             own: Children that somebody else here looks after.
+            inside: What lives in the containment.
         """
-        found: set[int] = set()
-        for pid in _children(os.getpid()):
-            if pid not in own and not _reaped(pid):
-                found.update(_with_descendants(pid))
-        return {pid for pid in found if is_alive(pid)}
+        for pid in _children():
+            if pid not in own:
+                _reap(pid)
+        known = {os.getpid(): True}
+        elsewhere = {int(name) for name in os.listdir("/proc") if name.isdecimal()} - {*own, *inside, *known}
+        return {pid for pid in elsewhere if _descends(pid, known) and is_alive(pid)}
 
     def kill(self, pids: Collection[int]) -> None:
         """Send SIGKILL to processes that were just found, each looked at again while it is held."""
+        known = {os.getpid(): True}
+
+        def is_ours(pid: int) -> bool:
+            stat = stat_of(pid)
+            return stat is not None and _descends(stat.ppid, known)
+
         for pid in pids:
-            signal_verified(pid, signal.SIGKILL, _descends_from_us)
+            signal_verified(pid, signal.SIGKILL, is_ours)
 
 
-def _descends_from_us(pid: int) -> bool:
-    while (stat := stat_of(pid)) is not None:
-        if stat.ppid == os.getpid():
-            return True
+def _descends(pid: int, known: dict[int, bool]) -> bool:
+    """Tell whether a process descends from one that is known to, and remember it of all on the way.
+
+    Not by recursion: a load can make a chain of as many processes as it may have.
+    """
+    way = []
+    while pid not in known:
+        way.append(pid)
+        stat = stat_of(pid)
+        if stat is None or stat.ppid == 0:
+            break
         pid = stat.ppid
-    return False
+    answer = known.get(pid, False)
+    known.update(dict.fromkeys(way, answer))
+    return answer
 
 
-def _reaped(pid: int) -> bool:
+def _reap(pid: int) -> None:
     try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
+        os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
-        return True
+        pass
 
 
-def _with_descendants(pid: int) -> Iterator[int]:
-    yield pid
-    for child in _children(pid):
-        yield from _with_descendants(child)
-
-
-def _children(pid: int) -> list[int]:
-    """Return the children of all threads (proc_pid_task_children(5); CONFIG_PROC_CHILDREN, else none)."""
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return []
-    texts = (read_text(f"/proc/{pid}/task/{thread}/children") or "" for thread in threads)
+def _children() -> list[int]:
+    """Return our children, of all threads (proc_pid_task_children(5); CONFIG_PROC_CHILDREN, else none)."""
+    threads = os.listdir("/proc/self/task")
+    texts = (read_text(f"/proc/self/task/{thread}/children") or "" for thread in threads)
     return [int(word) for text in texts for word in text.split()]

@@ -258,7 +258,8 @@ class AttemptRunner:
         outcome = guarded.outcome
         inside = None if outcome is None else outcome.oom_kills
         logged = self._observer.kernel_log.new_kills()
-        oom = account(before.host.oom_kills, after.host.oom_kills, inside, logged)
+        seen = self._worst.load_kills
+        oom = account(before.host.oom_kills, after.host.oom_kills, inside, logged, seen)
         return Evidence(
             before=before,
             after=after,

@@ -15,6 +15,7 @@ def account(
     after: int | None,
     inside: int | None,
     logged: tuple[OomKill, ...] | None,
+    seen: int = 0,
 ) -> OomAccount:
     """Sort the kills between two looks.
 
@@ -23,6 +24,7 @@ def account(
         after: The same afterwards.
         inside: Kills the load's own cgroup counted; `None`: the guard never told.
         logged: Those the kernel's log tells of; `None`: it cannot be read, or has holes.
+        seen: Kills inside at the guard's last look that could count them: there may have been more since.
     """
     if before is None or after is None:
         return OomAccount(None, 0, ())
@@ -33,7 +35,8 @@ def account(
     at_limits = sum(kill.at_limit for kill in logged or ())
     victims = _victims(logged or (), total - (inside or 0))
     if inside is None:
-        nobody_outside = complete and logged is not None and at_limits == len(logged)
+        all_at_limits = complete and logged is not None and at_limits == len(logged)
+        nobody_outside = all_at_limits or seen >= total
         return OomAccount(0 if nobody_outside else None, 0, victims)
     elsewhere = max(0, at_limits - inside) if complete else 0
     outside = max(0, total - inside - elsewhere)

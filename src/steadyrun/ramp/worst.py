@@ -47,7 +47,7 @@ _NOTHING = Worst(
 class WorstFold:
     """Takes readings in their order, and the canary's frames, and gives the worst of each figure."""
 
-    __slots__ = ("_last_seq", "_lateness", "_recent", "_windows", "_worst")
+    __slots__ = ("_last_seq", "_lateness", "_recent", "_windows", "_worst", "load_kills")
 
     def __init__(self, frames_since_ns: int = 0) -> None:
         """Begin; frames that ended by `frames_since_ns`, CLOCK_MONOTONIC, are another phase's."""
@@ -56,11 +56,14 @@ class WorstFold:
         self._recent: deque[HostSample] = deque()
         self._windows = 0
         self._last_seq: int | None = None
+        self.load_kills = 0
+        """OOM kills in the containment when they could last be counted."""
 
     def add(self, reading: Reading) -> None:
         """Take one more reading; a gap in `seq` counts as samples that were not kept."""
         worst = _with_host(self._worst, reading.host)
         worst = _with_frames(worst, reading.frames)
+        self.load_kills = max(self.load_kills, reading.load.oom_kills or 0)
         missed = 0 if self._last_seq is None else max(0, reading.seq - self._last_seq - 1)
         self._last_seq = reading.seq
         self._worst = worst._replace(
