@@ -147,6 +147,14 @@ def test_the_outcome_is_written_as_json_with_units_in_its_keys(steadyrun):
     assert found["limits_not_in_force"] == []
 
 
+def test_where_no_outcome_can_be_written_nothing_is_started(steadyrun):
+    done = steadyrun("run", "--json", "nowhere/outcome.json", "--", "touch", "started")
+    assert done.returncode == 125
+    assert "there is no folder" in done.stderr
+    assert "mkdir -p" in done.stderr
+    assert not (steadyrun.cwd / "started").exists()
+
+
 def test_a_command_that_dies_by_a_signal_makes_us_die_by_it(steadyrun):
     assert steadyrun("run", "-q", "--", "sh", "-c", "kill -USR1 $$").returncode == -signal.SIGUSR1
 

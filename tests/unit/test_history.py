@@ -53,3 +53,14 @@ def test_a_run_during_which_the_clock_was_set_back_has_no_length(tmp_path, monke
         journal.begin_run(a_header("r9"))
         journal.end_run("r9", RunEnd(a_header("r9").started_wall - 3598.6, 0, "exited"))
     assert "exit 0, the clock was set back" in listed(tmp_path, monkeypatch, capsys)
+
+
+def test_a_journal_that_could_not_be_used_is_not_passed_over_in_silence(tmp_path, monkeypatch, capsys):
+    tmp_path.chmod(0o700)
+    (tmp_path / "journal.db").write_text("garbage\n")
+    monkeypatch.setenv("STEADYRUN_STATE_DIR", str(tmp_path))
+    assert main(["history"]) == 0
+    said = capsys.readouterr().err
+    (kept,) = tmp_path.glob("journal.db.set-aside-*")
+    assert "could not be used" in said
+    assert f"{kept}" in said

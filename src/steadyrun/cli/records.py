@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
 from collections.abc import Iterable
 
 from steadyrun.errors import SteadyrunError, UsageError
@@ -18,12 +19,17 @@ from steadyrun.report.rights import rights_of
 
 
 def journal_here() -> Journal:
-    """Open the caller's journal.
+    """Open the caller's journal; say so where the one that was there could not be used.
 
     Raises:
         JournalUnwritableError: It cannot be opened or written.
     """
-    return open_journal(state_dir(os.environ, os.geteuid()), boot_id=boot_id())
+    journal = open_journal(state_dir(os.environ, os.geteuid()), boot_id=boot_id())
+    for finding in journal.findings:
+        sys.stderr.write(
+            f"steadyrun: {finding.title} {finding.evidence}; {finding.done}\n  {finding.remedy}\n"
+        )
+    return journal
 
 
 def rewrite_reports(journal: Journal, run_ids: Iterable[str]) -> None:

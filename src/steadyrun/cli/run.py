@@ -61,6 +61,8 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
     from steadyrun.cli.settings import settings_here
     from steadyrun.run.front import die_like
 
+    if args.json:
+        _check_place(args.json)
     settings, user = settings_here(), run_as(args.user)
     asked = limits_of(args, settings)
     request = Request(
@@ -139,6 +141,19 @@ def _figures(outcome: LoadOutcome) -> str:
         f"wall {format_duration(outcome.wall)}, CPU {format_duration(outcome.cpu)}, "
         f"peak memory {format_size(outcome.memory_peak)}, tasks at most {outcome.tasks_peak}"
     )
+
+
+def _check_place(path: str) -> None:
+    """See before the start that a file can be written there.
+
+    Raises:
+        UsageError: There is no such folder, or it may not be written.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise UsageError(f"--json {path}: there is no folder {folder}", hint=f"mkdir -p {folder}")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"--json {path}: no permission to write into {folder}")
 
 
 def _write_outcome(path: str, finished: Finished) -> None:

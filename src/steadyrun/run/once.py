@@ -280,10 +280,10 @@ class _Run:
             directory = state_dir(os.environ, os.geteuid())
             journal = open_journal(directory, boot_id=boot_id(), patience=JOURNAL_PATIENCE_S)
             for finding in journal.findings:
-                self._warn(finding.title)
+                self._warn(f"{finding.title} {finding.done}")
             self._recover(journal)
         except SteadyrunError as error:
-            self._warn(f"{error.message}; the run is contained and leaves no record")
+            self._warn(f"{error.message}; this run leaves no record")
             return None
         return journal
 
