@@ -111,6 +111,7 @@ def test_what_cannot_start_is_told_as_a_shell_does(steadyrun, command, code, say
     ("words", "says"),
     [
         (["--memory", "0", "--", "true"], "--memory"),
+        (["--memory", "512", "--", "true"], "expected at least 1 MiB"),
         (["--memory", "5X", "--", "true"], "--memory: expected a size"),
         (["--memory", "900T", "--", "true"], "--memory: expected at most"),
         (["--timeout", "soon", "--", "true"], "--timeout: expected a duration"),

@@ -17,6 +17,7 @@ def test_what_is_gone_is_named_in_order():
 def test_what_is_new_or_the_shells_own_or_not_known_is_no_finding():
     assert environment_changed({"PATH"}, {"PATH", "INVOCATION_ID"}) is None
     assert environment_changed({"PATH", "SHLVL", "_", "PWD", "OLDPWD"}, {"PATH"}) is None
+    assert environment_changed({"PATH", "MAKEFLAGS", "MAKELEVEL", "MAKE_TERMOUT"}, {"PATH"}) is None
     assert environment_changed((), {"PATH"}) is None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from steadyrun.errors import UsageError
 from steadyrun.model.limits import Limits
 from steadyrun.named import NamedTuple
-from steadyrun.units import parse_cores, parse_count, parse_duration, parse_size
+from steadyrun.units import MIB, parse_cores, parse_count, parse_duration, parse_size
 
 if TYPE_CHECKING:
     import argparse
@@ -66,6 +66,8 @@ class Kind(NamedTuple):
 
 _SIZE_WORDS = 'a size such as "500M", "500MB" or a number of bytes'
 _SIZE = Kind(partial(parse_size, least=1), _SIZE_WORDS, (str, int))
+_MEMORY = Kind(partial(parse_size, least=MIB), _SIZE_WORDS, (str, int))
+"""Nothing starts in less, and who types 512 means 512M."""
 _SIZE_OR_NONE = Kind(parse_size, _SIZE_WORDS, (str, int))
 _CORES = Kind(parse_cores, 'a number of cores such as 1.5, or "150%"', (int, float, str))
 _WEIGHT = Kind(_weight, "a whole number of 1 to 10000", (int, str))
@@ -94,8 +96,8 @@ class Option(NamedTuple):
 
 
 OPTIONS = (
-    Option("memory", _SIZE, "SIZE", "hard memory limit: 500M (= 500 MiB), 500MB, 4G", "memory_max"),
-    Option("memory_high", _SIZE, "SIZE", "throttle limit, where the containment has one", "memory_high"),
+    Option("memory", _MEMORY, "SIZE", "hard memory limit: 500M (= 500 MiB), 500MB, 4G", "memory_max"),
+    Option("memory_high", _MEMORY, "SIZE", "throttle limit, where the containment has one", "memory_high"),
     Option("swap", _SIZE_OR_NONE, "SIZE", "swap on top of --memory (default 0)", "swap_max"),
     Option("cpus", _CORES, "N", "CPU quota in cores: 1.5, or 150%%", "cpu_max"),
     Option(

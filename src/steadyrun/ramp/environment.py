@@ -10,8 +10,14 @@ from collections.abc import Iterable
 from steadyrun.model.finding import Finding, Severity
 
 NAMED_MOST = 20
-_OF_THE_SHELL = frozenset({"_", "SHLVL", "PWD", "OLDPWD"})
-"""What a shell sets for itself (bash(1), "Shell Variables"): no command is run differently for these."""
+_OF_THE_SHELL = frozenset(
+    {
+        *("_", "SHLVL", "PWD", "OLDPWD"),
+        *("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKE_TERMOUT", "MAKE_TERMERR"),
+    }
+)
+"""What a shell or make sets for itself (bash(1), "Shell Variables"; GNU make manual, "Communicating Options
+to a Sub-make"): no command is run differently because it was typed in the one and not the other."""
 
 
 def environment_changed(before: Iterable[str], now: Iterable[str]) -> Finding | None:
