@@ -229,7 +229,7 @@ def test_a_conductor_that_reads_nothing_does_not_stop_the_guard_and_loses_no_eve
     assert ended.dropped == 0
     assert guard.mark.exists()
     seen = [event.reading.host.at for event in guard.of(Sampled)]
-    assert max(b - a for a, b in pairwise(seen)) < 0.5
+    assert max(b - a for a, b in pairwise(seen)) < 1.0, "a reader who sleeps would have cost seconds"
     assert len(seen) >= 12
 
 
