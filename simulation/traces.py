@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from simulation.again import Turn, played
 from simulation.guards import Ours
 from simulation.lines import lines_of
 from simulation.play import play
@@ -30,15 +31,9 @@ from simulation.scenario import (
     Kind as Sort,
 )
 from simulation.world import World
-from steadyrun.guard import law
-from steadyrun.guard.held import Decision, Held
-from steadyrun.guard.law import Judgement, Kind, Level
-from steadyrun.guard.machine import step
-from steadyrun.guard.signs import remember
+from steadyrun.guard.law import Kind, Level
 from steadyrun.model.action import Action
-from steadyrun.model.event import Acted, Event, Released, Ruled, Sampled
-from steadyrun.model.given import Freed, Rules, Ticked
-from steadyrun.model.sample import Reading
+from steadyrun.model.event import Acted, Event, Sampled
 
 SEEDS = (*range(30, 50), 172, 285, 315, 367, 1060)
 """The last were hard for the law at some time."""
@@ -104,13 +99,6 @@ ROWS = {
 }
 
 
-class Look(NamedTuple):
-    """A reading that was played again."""
-
-    judgement: Judgement
-    decisions: tuple[Decision, ...]
-
-
 def main(argv: list[str]) -> int:
     """Write a trace for each row; say which no story holds."""
     folder = Path(argv[0])
@@ -125,38 +113,14 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def looks(events: Iterable[Event]) -> Iterator[Look | None]:
-    """Play again what a simulated guard passed on: a `Look` for each reading, `None` for what is none."""
-    rules: Rules | None = None
-    held = Held()
-    for event in events:
-        match event:
-            case Ruled():
-                rules = event.rules
-                yield None
-            case Released() if rules:
-                held, _ = step(held, Freed(event.at), rules)
-                yield None
-            case Sampled(reading) if rules:
-                before = held
-                held, decisions = step(before, Ticked(reading.host.at, reading), rules)
-                yield Look(_judged(before, reading, rules), decisions)
-            case _:
-                yield None
-
-
-def holds(row: Row, look: Look) -> bool:
-    """Tell whether a row holds for a reading."""
-    if (look.judgement.level, look.judgement.kind) != (row.level, row.kind):
+def holds(row: Row, turn: Turn) -> bool:
+    """Tell whether a turn is a reading for which a row holds."""
+    judgement = turn.judgement()
+    if judgement is None or (judgement.level, judgement.kind) != (row.level, row.kind):
         return False
     if row.act is None:
-        return not look.decisions and bool(re.search(row.words, look.judgement.cause))
-    return any(each.action is row.act and re.search(row.words, each.cause) for each in look.decisions)
-
-
-def _judged(held: Held, reading: Reading, rules: Rules) -> Judgement:
-    _, signs = remember(held.past, reading, rules.thresholds, rules.usual)
-    return law.judge(reading, signs, rules.thresholds, rules.usual)
+        return not turn.decisions and bool(re.search(row.words, judgement.cause))
+    return any(each.action is row.act and re.search(row.words, each.cause) for each in turn.decisions)
 
 
 def _told(scenario: Scenario) -> list[Event]:
@@ -170,11 +134,11 @@ def _told(scenario: Scenario) -> list[Event]:
 
 
 def _traces(events: tuple[Event, ...]) -> Iterator[tuple[str, list[str]]]:
-    played = list(looks(events))
+    turns = list(played(events))
     for name, row in ROWS.items():
-        at = next((i for i, look in enumerate(played) if look and holds(row, look)), None)
+        at = next((i for i, turn in enumerate(turns) if holds(row, turn)), None)
         if at is not None:
-            after = [i for i, look in enumerate(played) if look and i >= at]
+            after = [i for i, event in enumerate(events) if isinstance(event, Sampled) and i >= at]
             end = after[min(LOOKS_AFTER, len(after) - 1)] + 1
             while end < len(events) and isinstance(events[end], Acted):
                 end += 1

@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from steadyrun.guard import law
-from steadyrun.guard.held import Held
+from simulation.again import from_journal, played
+
 from steadyrun.guard.law import Judgement, Level
-from steadyrun.guard.machine import step
-from steadyrun.guard.signs import remember
 from steadyrun.journal.write import open_journal
 from steadyrun.kernel.reader import boot_id
-from steadyrun.model.codec import decode, decode_event
-from steadyrun.model.event import Acted, Event, Released, Ruled, Sampled, Told
-from steadyrun.model.given import Freed, Rules, Ticked
+from steadyrun.model.event import Acted, Event, Released, Sampled
+from steadyrun.model.given import Rules
 from steadyrun.model.record import RunKind
 from steadyrun.model.sample import Psi, Reading
 
@@ -67,7 +64,7 @@ class Panel(NamedTuple):
 def main(argv: list[str]) -> int:
     """Draw one attempt."""
     events = events_of(argv[0], int(argv[2]) if len(argv) > 2 else None)
-    moments, acts, rules = played(events)
+    moments, acts, rules = seen(events)
     Path(argv[1]).write_text(svg(moments, acts, rules))
     for moment, following in pairwise(moments):
         if following.judgement.level != moment.judgement.level:
@@ -78,39 +75,25 @@ def main(argv: list[str]) -> int:
 
 
 def events_of(folder: str, serial: int | None) -> list[Event]:
-    """Return what the guard of an attempt passed on, in the order of its times."""
+    """Return what the guard of an attempt passed on."""
     with open_journal(folder, boot_id=boot_id()) as journal:
         run = journal.latest(RunKind.RAMP) or ""
-        attempts = journal.record(run).attempts
-        serial = attempts[-1].serial if serial is None else serial
-        readings = [decode(Reading, row.payload) for row in journal.samples(run, serial)]
-        told = [decode_event(row.payload) for row in journal.events(run, serial)]
-    timed: list[tuple[float, int, Event]] = [(one.host.at, 1, Sampled(one)) for one in readings]
-    timed += [(one.at, 0, one) for one in told if isinstance(one, Ruled | Released | Acted | Told)]
-    return [event for _, _, event in sorted(timed, key=lambda one: one[:2])]
+        last = journal.record(run).attempts[-1].serial
+        return from_journal(journal, run, last if serial is None else serial)
 
 
-def played(events: Sequence[Event]) -> tuple[list[Moment], list[tuple[float, Acted]], Rules]:
-    """Give the events to the guard's machine again; return readings with levels, deeds, and the rules."""
-    rules = next(event.rules for event in events if isinstance(event, Ruled))
+def seen(events: Sequence[Event]) -> tuple[list[Moment], list[tuple[float, Acted]], Rules]:
+    """Return the readings with what they are judged as, the deeds, and the rules at the end."""
+    turns = list(played(events))
     began = next(event.at for event in events if isinstance(event, Released))
-    held, moments = Held(), list[Moment]()
-    acts: list[tuple[float, Acted]] = []
-    for event in events:
-        match event:
-            case Ruled():
-                rules = event.rules
-            case Released(at):
-                held, _ = step(held, Freed(at), rules)
-            case Sampled(reading):
-                _, signs = remember(held.past, reading, rules.thresholds, rules.usual)
-                judgement = law.judge(reading, signs, rules.thresholds, rules.usual)
-                moments.append(Moment(reading.host.at - began, reading, judgement))
-                held, _ = step(held, Ticked(reading.host.at, reading), rules)
-            case Acted():
-                acts.append((event.at - began, event))
-            case _ if isinstance(event, Told):
-                held, _ = step(held, event, rules)
+    moments = [
+        Moment(turn.event.reading.host.at - began, turn.event.reading, judgement)
+        for turn in turns
+        if isinstance(turn.event, Sampled) and (judgement := turn.judgement()) is not None
+    ]
+    acts = [(event.at - began, event) for event in events if isinstance(event, Acted)]
+    rules = turns[-1].rules
+    assert rules is not None, "a guard passes on its rules first"
     return moments, acts, rules
 
 

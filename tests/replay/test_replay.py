@@ -10,10 +10,11 @@ import json
 from pathlib import Path
 
 import pytest
+from acts import acts_of
 from journal_values import a_header, opened
-from played import acts_of, from_journal, played
+from simulation.again import from_journal, played
 from simulation.lines import events_of, lines_of
-from simulation.traces import ROWS, holds, looks
+from simulation.traces import ROWS, holds
 
 from steadyrun.guard import machine
 from steadyrun.guard.held import Held, Stage
@@ -67,7 +68,7 @@ def told_in(path):
 
 
 def decided(events):
-    return acts_of([decision for *_, decisions in played(events) for decision in decisions])
+    return acts_of([decision for turn in played(events) for decision in turn.decisions])
 
 
 @pytest.mark.parametrize("path", OF_THE_LAW, ids=lambda path: path.stem)
@@ -83,7 +84,7 @@ def test_each_row_of_the_law_has_its_trace():
 
 @pytest.mark.parametrize("path", OF_THE_LAW, ids=lambda path: path.stem)
 def test_each_trace_holds_the_row_it_is_named_for(path):
-    assert any(look and holds(ROWS[path.stem], look) for look in looks(told_in(path)))
+    assert any(holds(ROWS[path.stem], turn) for turn in played(told_in(path)))
 
 
 @pytest.mark.parametrize("path", OF_THE_LAW, ids=lambda path: path.stem)

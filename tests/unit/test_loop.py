@@ -8,8 +8,9 @@ import threading
 from itertools import pairwise
 
 import pytest
-from played import acts_of, played
+from acts import acts_of
 from readings import frames
+from simulation.again import played
 
 from conftest import until
 from steadyrun.contain.fake import FakeBackend
@@ -333,8 +334,8 @@ def test_what_a_guard_passed_on_is_enough_to_decide_the_same_again(guard, monkey
     again = list(played(held.events))
     told = acts(held)
     assert [act.action.value for act in told[:2]] == ["freeze", "thaw"]
-    assert acts_of([d for *_, decisions in again for d in decisions]) == acts_of(told)
-    _, last, _ = again[-1]
+    assert acts_of([d for turn in again for d in turn.decisions]) == acts_of(told)
+    last = again[-1].after
     fill = held.loop.held.past.fill
     assert last._replace(past=last.past._replace(fill=fill)) == held.loop.held
     assert sum(isinstance(event, Sampled) for event in held.events) < held.loop._looks.means().looks

@@ -7,6 +7,7 @@ import pwd
 import sys
 from collections.abc import Iterable
 
+from steadyrun.cli.complaint import complaint
 from steadyrun.errors import SteadyrunError, UsageError
 from steadyrun.journal.owners import living, process_lives
 from steadyrun.journal.place import state_dir
@@ -26,9 +27,8 @@ def journal_here() -> Journal:
     """
     journal = open_journal(state_dir(os.environ, os.geteuid()), boot_id=boot_id())
     for finding in journal.findings:
-        sys.stderr.write(
-            f"steadyrun: {finding.title} {finding.evidence}; {finding.done}\n  {finding.remedy}\n"
-        )
+        said = f"{finding.title} {finding.evidence}; {finding.done}"
+        sys.stderr.write(complaint(said, finding.remedy))
     return journal
 
 

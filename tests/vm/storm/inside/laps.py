@@ -39,7 +39,8 @@ def lap(under: str, line: str) -> Lap:
     for path in (watch.SAID, watch.EXIT):
         Path(path).write_bytes(b"")
     board.make(census.DESK)
-    words = board.Board().words
+    counts = board.Board()
+    words = counts.words
     end = time.monotonic() + LAP_S
     watch.type_load(line)
     _wait(lambda: words[board.STARTED], end)
@@ -57,7 +58,7 @@ def lap(under: str, line: str) -> Lap:
         exit_code=watch.exit_code() or 0,
         wall_s=(words[board.FINISHED] - words[board.STARTED]) / 1e9,
         cpu_s=words[board.CPU] / 1e9,
-        rounds=board.Board().rounds(),
+        rounds=counts.rounds(),
         idle=round(idle, 4),
         holder=round((taken - holder) / machine_s, 4),
     )
