@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from steadyrun.model.record import State
 from steadyrun.model.verdict import Answer
-from steadyrun.ramp.schedule import Finish, RunPhase, next_step
+from steadyrun.ramp.schedule import Finish, RunPhase, most_memory, next_step
 from steadyrun.units import GIB, MIB, Bytes
 
 PLANS = st.builds(
@@ -52,6 +52,14 @@ def test_no_step_is_above_the_ceiling_or_without_a_limit(of, ceiling, judgements
         if isinstance(step, RunPhase):
             assert step.limits.memory_max is not None
             assert step.limits.memory_max <= ceiling
+
+
+@given(PLANS, CEILINGS, st.lists(JUDGEMENTS, max_size=30), st.lists(JUDGEMENTS, max_size=40))
+def test_no_step_gets_more_than_is_said_before_the_start(of, ceiling, earlier, judgements):
+    carried = tuple(a for _, a in steps(of, ceiling, earlier) if a is not None)
+    most = most_memory(of, ceiling=ceiling, effective_ram=Bytes(24 * GIB), carried=carried)
+    for step, _ in steps(of, ceiling, judgements, carried):
+        assert isinstance(step, Finish) or step.limits.memory_max <= most
 
 
 @given(PLANS, CEILINGS, JUDGEMENTS)

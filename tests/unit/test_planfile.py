@@ -291,6 +291,24 @@ UNFIT = [
         "p: phase[5].command: expected a command and its arguments, found nothing",
     ),
     (with_load(0, LoadSpec(LoadKind.HOG, memory=Bytes(0))), "p: phase[1].memory: expected at least one byte"),
+    (
+        with_load(0, LoadSpec(LoadKind.HOG, memory=Bytes(900 * GIB))),
+        "p: phase[1].memory: expected less than memory_max and swap_max hold, 500 MiB, for all its processes "
+        "together, found 900 GiB: the kernel would kill it there",
+    ),
+    (
+        with_load(1, LoadSpec(LoadKind.HOG, 4, Bytes(250 * MIB))),
+        "p: phase[2].memory: expected less than memory_max and swap_max hold, 1000 MiB, for all its "
+        "processes together, found 1000 MiB",
+    ),
+    (
+        with_load(4, LoadSpec(LoadKind.STORM, 96, Bytes(9 * GIB))),
+        "p: phase[5].memory: expected less than memory_max and swap_max hold, 8000 MiB",
+    ),
+    (
+        with_limits(0, wall_time=Seconds(3.0)),
+        "p: phase[1].hold: expected less than wall_time, 3.0 s, found 3.0 s",
+    ),
 ]
 
 
@@ -305,6 +323,19 @@ def test_a_plan_with_equal_limits_or_a_quota_that_grows_is_fine():
     equal = with_limits(0, memory_high=Bytes(500 * MIB))
     for made in (plan(500, 500), grows, equal):
         check_plan(made, effective_ram=RAM, reserve=RESERVE)
+
+
+def test_a_hog_larger_than_its_memory_limit_may_swap_where_it_is_let():
+    large = LoadSpec(LoadKind.HOG, memory=Bytes(7 * GIB + 900 * MIB))
+    for swap in (None, Bytes(GIB)):
+        made = with_limits(4, with_load(4, large), swap_max=swap)
+        check_plan(made._replace(phases=made.phases[4:]), effective_ram=RAM, reserve=RESERVE)
+
+
+def test_a_refused_hog_is_told_the_size_that_fits():
+    with pytest.raises(PlanError) as caught:
+        check_plan(with_load(1, LoadSpec(LoadKind.HOG, 4, Bytes(GIB))), effective_ram=RAM, reserve=RESERVE)
+    assert caught.value.hint == 'memory = "236M", or a larger memory_max'
 
 
 def test_the_command_line_fills_the_phases_that_name_no_command():

@@ -9,7 +9,7 @@ from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import LoadKind
 from steadyrun.model.record import State
 from steadyrun.model.verdict import Answer
-from steadyrun.ramp.schedule import Finish, RunPhase, next_step
+from steadyrun.ramp.schedule import Finish, RunPhase, most_memory, next_step
 from steadyrun.units import GIB, MIB, Bytes
 
 PLAN = plan()
@@ -30,6 +30,25 @@ def test_it_begins_with_phase_1_under_the_limits_of_the_plan():
     found = step()
     assert (found.phase, found.label, found.limits, found.announcement) == (ONE, "1", ONE.limits, "")
     assert found.status == "Ready for Phase 1"
+
+
+@pytest.mark.parametrize(
+    ("of", "most_mib"),
+    [
+        (plan(300, command=True, tries=4), 1012),
+        (plan(300, command=True, tries=1), 300),
+        (plan(300, command=False, tries=4), 300),
+        (plan(300, 20_000, tries=4), 22_118),
+    ],
+)
+def test_the_most_memory_of_any_try_is_known_before_the_first(of, most_mib):
+    assert most_memory(of, ceiling=CEILING, effective_ram=RAM) // MIB == most_mib
+
+
+def test_a_ramp_that_goes_on_may_get_more_than_one_that_begins():
+    of = plan(300, tries=2)
+    broke_off = attempt(of.phases[0], State.INTERRUPTED, memory_mib=450)
+    assert most_memory(of, ceiling=CEILING, effective_ram=RAM, carried=(broke_off,)) == 675 * MIB
 
 
 def test_a_passed_phase_is_followed_by_the_next():

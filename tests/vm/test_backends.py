@@ -75,13 +75,13 @@ baseline = "2s"
 [[phase]]
 number = 1
 name = "Over"
-summary = "1 process over its limit"
+summary = "1 process that leaves no room for its interpreter"
 goal = "an OOM kill"
 method = "1 process"
 expected = "killed at its limit"
 load = "hog"
 processes = 1
-memory = "400MB"
+memory = "199M"
 hold = "5s"
 memory_max = "200M"
 wall_time = "60s"

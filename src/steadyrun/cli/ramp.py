@@ -121,7 +121,9 @@ def execute(args: argparse.Namespace) -> int:
     unit = boot_unit_for(args, settings, user)
     lock = None if args.dry_run else _lock()
     if not args.quiet:
-        sys.stdout.write(describe(plan, machine, choice, user, lasts=(*session_words(), *boot_words(unit))))
+        carried = () if earlier is None else earlier.attempts
+        lasts = (*session_words(), *boot_words(unit))
+        sys.stdout.write(describe(plan, machine, choice, user, lasts=lasts, carried=carried))
         sys.stdout.flush()
     if lock is None:
         return 0

@@ -14,12 +14,14 @@ from steadyrun.contain.promises import left_by_others
 from steadyrun.errors import SteadyrunError, UsageError
 from steadyrun.kernel.reader import available_memory
 from steadyrun.model.containment import BackendName, Choice
-from steadyrun.model.machine import MachineFacts, reserve_for
+from steadyrun.model.machine import MachineFacts, Reserve, reserve_for
 from steadyrun.model.plan import LoadKind, Phase, Plan, RunAs
+from steadyrun.model.record import Attempt
 from steadyrun.ramp.default_plan import default_plan
 from steadyrun.ramp.plancheck import check_plan, with_command, with_ok_exits
 from steadyrun.ramp.planfile import read_plan
 from steadyrun.ramp.recovery import RECOVERY_LIMIT
+from steadyrun.ramp.schedule import most_memory
 from steadyrun.report.others import other_lines
 from steadyrun.report.rights import rights_of
 from steadyrun.units import Bytes, Seconds, format_duration, format_size, parse_count, parse_exit_codes
@@ -121,19 +123,25 @@ def expect_command(name: str) -> None:
 
 
 def describe(
-    plan: Plan, machine: MachineFacts, choice: Choice, user: RunAs | None, *, lasts: tuple[str, ...] = ()
+    plan: Plan,
+    machine: MachineFacts,
+    choice: Choice,
+    user: RunAs | None,
+    *,
+    lasts: tuple[str, ...] = (),
+    carried: tuple[Attempt, ...] = (),
 ) -> str:
     """Say what will be done, before anything runs: the most memory and time, what stays, how to stop.
 
-    `lasts` are lines about what becomes of it when the session ends or the machine crashes.
+    `lasts` are lines about what becomes of it when the session ends or the machine crashes, `carried` the
+    tries of the ramp it goes on from.
     """
     ram = machine.effective_ram or Bytes(0)
     reserve = reserve_for(machine, ram)
-    most = max(phase.limits.memory_max or 0 for phase in plan.phases)
     lines = [
         f"steadyrun ramp on {machine.hostname}: {machine.cores} cores, {format_size(ram)} of RAM, "
         f"containment {choice.backend.value}",
-        f"The loads get at most {format_size(most)}; {format_size(reserve.reserve)} "
+        f"{_how_much(plan, ram, reserve, carried)}; {format_size(reserve.reserve)} "
         "of RAM stay out of their reach.",
         *other_lines(machine, reserve),
         f"It takes {_how_long(plan)}.",
@@ -172,16 +180,30 @@ def _phase(phase: Phase) -> list[str]:
     return lines
 
 
+def _how_much(plan: Plan, ram: Bytes, reserve: Reserve, carried: tuple[Attempt, ...]) -> str:
+    planned = Bytes(max(phase.limits.memory_max or 0 for phase in plan.phases))
+    ceiling = Bytes(ram - reserve.reserve)
+    most = most_memory(plan, ceiling=ceiling, effective_ram=ram, carried=carried)
+    words = f"The loads get at most {format_size(most)}"
+    if most > planned:
+        words += f" ({format_size(planned)}, and more where the command is killed at its limit)"
+    return words
+
+
 def _how_long(plan: Plan) -> str:
     usual = float(plan.baseline) + 5.0
     longest: float | None = usual
     for phase in plan.phases:
-        load = phase.load
-        if load.kind is not LoadKind.COMMAND:
+        load, wall = phase.load, phase.limits.wall_time
+        command = load.kind is LoadKind.COMMAND
+        if not command:
             copies = load.processes if load.kind is LoadKind.HOG else 1
-            usual += load.hold + USUAL_RECOVERY + (load.memory or 0) * copies / FILL_RATE
-        wall = phase.limits.wall_time
-        longest = None if longest is None or wall is None else longest + wall + RECOVERY_LIMIT
+            lasts = load.hold + (load.memory or 0) * copies / FILL_RATE
+            usual += USUAL_RECOVERY + (lasts if wall is None else min(lasts, wall))
+        tries = plan.tries if command else 1
+        longest = None if longest is None or wall is None else longest + (wall + RECOVERY_LIMIT) * tries
     commands = any(p.load.kind is LoadKind.COMMAND for p in plan.phases)
     words = f"about {format_duration(usual)}" + (" and the time of your command" if commands else "")
-    return words + (f", at most {format_duration(longest)}" if longest is not None else "")
+    if longest is None:
+        return words
+    return f"{words}, at most {format_duration(longest)} unless a phase has to be repeated"

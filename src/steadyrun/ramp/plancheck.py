@@ -12,7 +12,8 @@ from steadyrun.errors import PlanError
 from steadyrun.model.limits import Limits
 from steadyrun.model.machine import Reserve
 from steadyrun.model.plan import LoadKind, Phase, Plan
-from steadyrun.units import MIB, Bytes, format_size, size_argument
+from steadyrun.ramp.default_plan import fit_load
+from steadyrun.units import MIB, Bytes, format_duration, format_size, size_argument
 
 SMALLEST_LIMIT = Bytes(4 * MIB)
 """No interpreter starts below this: the kernel would kill it before its first instruction is through."""
@@ -115,8 +116,30 @@ def _load(phase: Phase, where: str) -> None:
             f"{where}.command: expected a command and its arguments, found nothing",
             hint="steadyrun ramp PLAN -- COMMAND",
         )
-    if phase.load.kind is not LoadKind.COMMAND and not phase.load.memory:
+    if phase.load.kind is not LoadKind.COMMAND:
+        _built_in(phase, where)
+
+
+def _built_in(phase: Phase, where: str) -> None:
+    """Refuse a built-in load that cannot but be killed at its own limits."""
+    load, limits = phase.load, phase.limits
+    if not load.memory:
         raise PlanError(f"{where}.memory: expected at least one byte, found nothing")
+    asked = load.memory * (load.processes if load.kind is LoadKind.HOG else 1)
+    if limits.memory_max is not None and limits.swap_max is not None:
+        room = Bytes(limits.memory_max + limits.swap_max)
+        if asked >= room:
+            fits = size_argument(fit_load(load, room).memory or MIB)
+            raise PlanError(
+                f"{where}.memory: expected less than memory_max and swap_max hold, {format_size(room)}, for "
+                f"all its processes together, found {format_size(asked)}: the kernel would kill it there",
+                hint=f'memory = "{fits}", or a larger memory_max',
+            )
+    if limits.wall_time is not None and load.hold >= limits.wall_time:
+        raise PlanError(
+            f"{where}.hold: expected less than wall_time, {format_duration(limits.wall_time)}, "
+            f"found {format_duration(load.hold)}"
+        )
 
 
 def _not_tighter(before: Limits, after: Limits, where: str, position: int) -> None:

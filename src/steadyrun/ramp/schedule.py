@@ -127,6 +127,28 @@ def next_step(
     return Finish(errors.EXIT_OK, f"{reason}, {words}", bounds.held, "All phases passed")
 
 
+def most_memory(
+    plan: Plan, *, ceiling: Bytes, effective_ram: Bytes, carried: tuple[Attempt, ...] = ()
+) -> Bytes:
+    """Return the most memory that any try may get: the plan's limits, and those a killed command is given.
+
+    Args:
+        plan: Phases in order.
+        ceiling: The most memory a load may be given, bytes.
+        effective_ram: Bytes.
+        carried: The tries of the runs that this one goes on from: one that broke off goes on as high.
+    """
+    bounds = _bounds(plan, (), ceiling, effective_ram)
+    most = 0
+    for phase in plan.phases:
+        earlier = (a.limits for a in carried if _is_same(a.phase, phase))
+        memory = Bytes(max(min(_memory(each, ceiling), ceiling) for each in (phase.limits, *earlier)))
+        for _ in range(plan.tries - 1 if phase.load.kind is LoadKind.COMMAND else 0):
+            memory = max(memory, _raised(memory, bounds))
+        most = max(most, memory)
+    return Bytes(most)
+
+
 def _bounds(plan: Plan, tried: tuple[Attempt, ...], ceiling: Bytes, effective_ram: Bytes) -> _Bounds:
     first = _memory(plan.phases[0].limits, ceiling)
     held = _last_passed(tried)

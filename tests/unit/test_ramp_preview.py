@@ -1,0 +1,61 @@
+"""What is said of a plan before anything of it runs: the most memory, and the time."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import records
+from evidence import attempt, plan
+
+from steadyrun.cli.ramp_plan import describe
+from steadyrun.model.containment import BackendName, Choice
+from steadyrun.model.plan import LoadKind, LoadSpec
+from steadyrun.model.record import State
+from steadyrun.units import GIB, MIB, Bytes, Seconds
+
+MACHINE = records.passed().header.machine
+CHOICE = Choice(BackendName.CGROUP1, ())
+
+
+def said(of, **how):
+    return describe(of, MACHINE, CHOICE, None, **how)
+
+
+def with_limits(of, **changes):
+    return of._replace(phases=tuple(p._replace(limits=p.limits._replace(**changes)) for p in of.phases))
+
+
+def test_a_plan_of_built_in_loads_names_its_largest_limit():
+    assert re.search(r"^The loads get at most 400 MiB; ", said(plan(300, 400, command=False)), re.M)
+
+
+def test_a_command_that_may_be_given_more_is_in_the_most_that_is_said():
+    words = "The loads get at most 1012 MiB (300 MiB, and more where the command is killed at its limit); "
+    assert words in said(plan(300, tries=4))
+    assert "The loads get at most 300 MiB; " in said(plan(300, tries=1))
+
+
+def test_what_a_ramp_goes_on_with_is_in_the_most_that_is_said():
+    of = plan(300, tries=1)
+    broke_off = attempt(of.phases[0], State.INTERRUPTED, memory_mib=450)
+    assert "The loads get at most 450 MiB (300 MiB, " in said(of, carried=(broke_off,))
+
+
+@pytest.mark.parametrize("wall_s", [20.0, 60.0])
+def test_it_does_not_usually_take_longer_than_it_can(wall_s):
+    of = plan(command=False)
+    load = LoadSpec(LoadKind.HOG, memory=Bytes(900 * GIB))
+    of = of._replace(phases=(of.phases[0]._replace(load=load),))
+    of = with_limits(of, wall_time=Seconds(wall_s), memory_max=Bytes(500 * MIB))
+    usual, most = re.search(r"about (.*), at most (.*) unless a phase has to be repeated", said(of)).groups()
+    assert (usual, most) == {
+        20.0: ("38 s", "2 min 35 s"),
+        60.0: ("78 s", "3 min 15 s"),
+    }[wall_s]
+
+
+def test_each_try_of_a_command_is_in_the_most_time():
+    of = with_limits(plan(300, tries=3), wall_time=Seconds(60.0))
+    assert "about 15 s and the time of your command, at most 9 min 15 s unless" in said(of)
+    assert "at most" not in said(plan(300)).partition("It takes")[2].partition("\n")[0]
