@@ -207,6 +207,26 @@ def test_a_bad_end_names_what_to_do(ramp, capsys):
     assert all(remedy in out for remedy in remedies)
 
 
+@pytest.mark.parametrize(
+    ("code", "attempts", "said"),
+    [
+        (130, True, True),
+        (143, False, True),
+        (1, True, True),
+        (5, True, True),
+        (0, True, False),
+        (6, True, False),
+        (4, False, False),
+    ],
+)
+def test_a_ramp_that_did_not_pass_says_how_to_go_on_with_it(ramp, capsys, code, attempts, said):
+    record = records.halfway()._replace(end=RunEnd(0.0, code, "why"))
+    record = record if attempts else record._replace(attempts=())
+    assert ramp(f"sys.exit({code})").follow(record=record) == code
+    words = f"to go on with it: steadyrun ramp --resume {record.header.run_id}"
+    assert (words in capsys.readouterr().out.splitlines()) is said
+
+
 def test_a_conductor_that_was_killed_is_told_with_where_to_look(ramp, capsys, tmp_path):
     assert ramp("os.kill(os.getpid(), 9)").follow(record=records.halfway()) == 128 + signal.SIGKILL
     err = capsys.readouterr().err

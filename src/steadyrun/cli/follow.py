@@ -14,6 +14,7 @@ from steadyrun.cli.complaint import complaint
 from steadyrun.cli.live import LiveView
 from steadyrun.cli.plain import line_for
 from steadyrun.cli.settings import Settings
+from steadyrun.errors import EXIT_DECISION_NEEDED, EXIT_OK
 from steadyrun.model.codec import decode
 from steadyrun.model.limits import Limits
 from steadyrun.model.record import RunRecord
@@ -76,6 +77,13 @@ class Show:
         """Leave the terminal as a terminal."""
         if self._view is not None:
             self._view.stop()
+
+
+def may_go_on(record: RunRecord) -> bool:
+    """Tell whether `--resume` goes on with an ended ramp: stopped, or ended before its last phase passed."""
+    if record.end is None or record.end.exit_code in (EXIT_OK, EXIT_DECISION_NEEDED):
+        return False
+    return record.end.exit_code > SIGNAL_BASE or bool(record.attempts)
 
 
 class ClientEndedError(Exception):
@@ -209,6 +217,8 @@ class Follower:
             if finding.remedy and record.end.exit_code:
                 out.write(f"  {finding.title}: {finding.remedy}\n")
         out.write(f"log: {os.path.join(folder, 'PROGRESS.md')}\n")
+        if may_go_on(record):
+            out.write(f"to go on with it: steadyrun ramp --resume {record.header.run_id}\n")
         if record.tomorrow:
             out.write(f"tomorrow: {record.tomorrow}\n")
         out.flush()
