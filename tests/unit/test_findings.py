@@ -205,6 +205,19 @@ def test_only_an_ending_at_the_memory_limit_is_told_as_one():
         assert "oom-kill-inside" not in codes
 
 
+def test_a_wall_time_that_was_missed_for_want_of_a_cpu_is_not_to_be_raised():
+    slow = outcome(Ending.WALL_TIME, wall=60.0, cpu=40.0, psi_cpu_some=5.0)
+    starved = slow._replace(cpu=1.7, psi_cpu_some=58.0)
+    (missed,) = found(evidence(outcome=slow))
+    assert (missed.code, missed.remedy) == ("wall-time-reached", "raise wall_time of the phase")
+    hungry, missed = found(evidence(outcome=starved))
+    assert (hungry.code, hungry.done) == ("load-starved", "did not count this try")
+    assert (missed.code, missed.remedy) == ("wall-time-reached", "")
+    assert missed.evidence.endswith("1.7 s of CPU in 60 s, waiting for one 97% of the time")
+    (unknown,) = found(evidence(outcome=starved._replace(psi_cpu_some=None)))
+    assert unknown.evidence.endswith("1.7 s of CPU in 60 s, how long it waited for one is not known")
+
+
 def test_a_load_that_others_kept_from_the_cores_is_told_from_a_slow_one():
     starved = outcome(cpu=0.3, wall=81.0, psi_cpu_some=70.0)
     assert [f.code for f in found(evidence(outcome=starved))] == ["load-starved"]

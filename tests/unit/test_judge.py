@@ -276,6 +276,21 @@ def test_a_weak_containment_that_killed_still_fails_the_job():
     assert judged(evidence(outcome=outcome(oom_kills=2)), weak=True).job.answer is Answer.NO
 
 
+def test_a_missed_wall_time_names_the_others_that_had_the_cpus():
+    def why(end):
+        checks = judged(evidence(outcome=end), given=limits(wall_time=60.0)).job.checks
+        return next(c.why for c in checks if c.name == "within its wall time")
+
+    limits_of = "time frozen not counted"
+    assert why(STARVED).endswith(
+        "; other programs kept the CPUs from the load: 1.7 s of CPU in 60 s, waiting for one 97% of the time"
+    )
+    assert why(STARVED._replace(cpu=40.0)).endswith(limits_of)
+    assert why(STARVED._replace(ending=Ending.EXITED)).endswith(limits_of)
+
+
+STARVED = outcome(Ending.WALL_TIME, wall=60.0, cpu=1.7, psi_cpu_some=58.0)
+"""As it was seen of a hog beside others with a load of 2.7 on 2 cores."""
 STATES = [
     (evidence(suspended=1.0), State.PASSED),
     (evidence(suspended=1.1), State.INVALID),
@@ -290,6 +305,12 @@ STATES = [
     (evidence(worst=worst(frames_gap_ms=300.0), oom_kills_outside=1), State.FAILED),
     (evidence(worst=worst(frames_gap_ms=300.0), oom_kills_outside=None), State.UNKNOWN),
     (evidence(oom_kills_outside=None, outcome=outcome(exit_code=1)), State.FAILED),
+    (evidence(outcome=STARVED), State.INVALID),
+    (evidence(outcome=STARVED, oom_kills_outside=1), State.FAILED),
+    (evidence(outcome=STARVED, oom_kills_outside=None), State.FAILED),
+    (evidence(outcome=STARVED._replace(psi_cpu_some=None)), State.FAILED),
+    (evidence(outcome=STARVED._replace(cpu=6.0)), State.FAILED),
+    (evidence(outcome=STARVED._replace(psi_cpu_some=30.0)), State.FAILED),
     (evidence(outcome=outcome(survivors=None)), State.UNKNOWN),
 ]
 

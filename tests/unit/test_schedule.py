@@ -165,6 +165,17 @@ def test_a_degraded_phase_is_repeated_under_the_same_limits():
     assert "2 of 3 decide" in found.announcement
 
 
+def test_a_try_that_others_kept_from_the_cpus_is_made_again_and_says_why_it_cannot_be_judged():
+    end = outcome(Ending.WALL_TIME, wall=60.0, cpu=1.7, psi_cpu_some=58.0)
+    starved = attempt(TWO, State.INVALID, end=end)
+    again = step(PASSED[0], starved)
+    assert (again.label, again.limits) == ("2.2", TWO.limits)
+    assert "other programs kept the CPUs from the load" in again.announcement
+    found = step(PASSED[0], *(starved,) * 3)
+    assert (found.exit_code, found.passed_limits) == (5, ONE.limits)
+    assert "could not be judged in 3 tries (other programs kept the CPUs from the load)" in found.reason
+
+
 @pytest.mark.parametrize(
     ("states", "expected"),
     [

@@ -70,7 +70,7 @@ class State(Enum):
     """The host was worse than it should be, without losing anything; repeated."""
     UNKNOWN = "UNKNOWN"
     INVALID = "INVALID"
-    """A suspend or a clock jump; says nothing about the machine."""
+    """A suspend, a clock jump, or CPUs that others kept from the load (`model/validity.py`): says nothing."""
     CRASHED = "CRASHED (machine)"
     INTERRUPTED = "INTERRUPTED"
     STOPPED = "STOPPED"

@@ -11,6 +11,7 @@ from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.plan import LoadKind, Phase
 from steadyrun.model.record import Evidence
+from steadyrun.model.validity import STARVED, CpuShare, cpu_share
 from steadyrun.model.verdict import Answer, Check, Scope
 from steadyrun.units import format_duration, format_size
 
@@ -71,6 +72,14 @@ def ended_in_words(outcome: LoadOutcome) -> str:
     return "unknown" if outcome.exit_code is None else f"exit code {outcome.exit_code}"
 
 
+def time_on_cpus(share: CpuShare) -> str:
+    """Say what a load had of the CPUs: `1.7 s of CPU in 60 s, waiting for one 97 % of the time`."""
+    waited = "how long it waited for one is not known"
+    if share.waited is not None and share.ran > 0:
+        waited = f"waiting for one {share.waited / share.ran:.0%} of the time"
+    return f"{format_duration(share.had)} of CPU in {format_duration(share.ran)}, {waited}"
+
+
 def _check(name: str, answer: Answer, found: str, why: str) -> Check:
     return Check(name, Scope.JOB, answer, before="", worst="", after=found, why=why)
 
@@ -120,6 +129,9 @@ def _wall_time(outcome: LoadOutcome, limits: Limits) -> Check:
         return _check(WALL_TIME, Answer.NOT_APPLICABLE, format_duration(outcome.wall), "no limit was set")
     answer = Answer.of(outcome.ending is not Ending.WALL_TIME)
     why = f"at most {format_duration(limits.wall_time)}, time frozen not counted"
+    share = cpu_share(outcome)
+    if answer is Answer.NO and share is not None and share.is_starved:
+        why += f"; {STARVED}: {time_on_cpus(share)}"
     return _check(WALL_TIME, answer, format_duration(outcome.wall), why)
 
 

@@ -16,9 +16,10 @@ from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.plan import LoadKind, LoadSpec
 from steadyrun.model.record import Evidence
+from steadyrun.model.validity import CLOCK_JUMP_LEAST, SUSPEND_LEAST, cpu_share, is_starved, ran_out_of_time
 from steadyrun.model.verdict import Answer, Check, Verdict
 from steadyrun.ramp import checks_host
-from steadyrun.ramp.checks_job import SOFT, not_held
+from steadyrun.ramp.checks_job import SOFT, not_held, time_on_cpus
 from steadyrun.units import MIB, Bytes, Ratio, Seconds, format_duration, format_oom_kills, format_size
 
 RECOVERY_SLOW = Seconds(10.0)
@@ -27,13 +28,6 @@ SWAP_GROWTH_LEAST = Bytes(16 * MIB)
 """Less is the kernel tidying idle pages away, with or without a load."""
 FUTILE_FRACTION = Ratio(0.25)
 """A load that stalls on memory as a whole for a quarter of its time reclaims its own working set."""
-STARVED_FRACTION, STARVED_CPU = Ratio(0.5), Ratio(0.1)
-"""Waiting for a CPU more than half of its time while it had one less than a tenth of it: seen of a hog that
-filled 500 MB in 81 s, 0.3 s of them on a CPU, beside two busy cores at the lowest weight."""
-SUSPEND_LEAST = Seconds(1.0)
-"""A machine that slept longer than this during a phase says nothing about the phase."""
-CLOCK_JUMP_LEAST = Seconds(5.0)
-"""More than a time daemon slews; the figures with a wall clock in them are then of two clocks."""
 VICTIMS_SHOWN = 5
 NO_SPACE = "No space left on device"
 """strerror(ENOSPC), as programs print it."""
@@ -262,7 +256,7 @@ def _times(count: int) -> str:
 
 
 def _of_load(outcome: LoadOutcome, evidence: Evidence, limits: Limits) -> Iterator[Finding]:
-    yield from _of_starving(outcome)
+    yield from _of_starving(outcome, void=ran_out_of_time(evidence) is not None)
     yield from _of_ending(outcome, limits)
     if outcome.survivors:
         yield Finding(
@@ -300,19 +294,16 @@ def _of_load(outcome: LoadOutcome, evidence: Evidence, limits: Limits) -> Iterat
         )
 
 
-def _of_starving(outcome: LoadOutcome) -> Iterator[Finding]:
-    """Tell a load that other programs kept from the cores from one that is slow by itself."""
-    cpu, waited, wall = outcome.cpu, outcome.psi_cpu_some, outcome.wall
-    if cpu is None or waited is None or wall <= 0:
-        return
-    if waited / wall > STARVED_FRACTION and cpu / wall < STARVED_CPU:
+def _of_starving(outcome: LoadOutcome, *, void: bool) -> Iterator[Finding]:
+    share = cpu_share(outcome)
+    if share is not None and share.is_starved:
         yield Finding(
             "load-starved",
             Severity.WARNING,
             "The load hardly got a CPU: other programs keep the cores busy",
-            f"{format_duration(cpu)} of CPU in {format_duration(wall)}, waiting for one "
-            f"{waited / wall:.0%} of the time",
+            time_on_cpus(share),
             "stop what keeps the cores busy (top), then: steadyrun ramp --resume",
+            "did not count this try" if void else "",
         )
 
 
@@ -344,11 +335,14 @@ def _of_ending(outcome: LoadOutcome, limits: Limits) -> Iterator[Finding]:
             "ended the whole load; nothing outside it was touched",
         )
     if outcome.ending is Ending.WALL_TIME:
+        share = cpu_share(outcome)
         yield Finding(
             "wall-time-reached",
             Severity.WARNING,
             "The load ran into its wall-time limit",
-            f"{format_duration(outcome.wall)} of {format_duration(limits.wall_time)}",
-            "raise wall_time of the phase",
+            f"{format_duration(outcome.wall)} of {format_duration(limits.wall_time)}"
+            + ("" if share is None else f": {time_on_cpus(share)}"),
+            # A longer one would wait for the same programs: what helps is with `load-starved`.
+            "" if is_starved(outcome) else "raise wall_time of the phase",
             "asked it to end, then killed what was left",
         )

@@ -15,10 +15,11 @@ from steadyrun.model.machine import Reserve
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import Phase
 from steadyrun.model.record import Baseline, Evidence, State
+from steadyrun.model.validity import clocks_broke, ran_out_of_time
 from steadyrun.model.verdict import Answer, Check, Scope, Verdict, combine
 from steadyrun.ramp.checks_host import host_checks
 from steadyrun.ramp.checks_job import job_checks
-from steadyrun.ramp.findings import CLOCK_JUMP_LEAST, SUSPEND_LEAST, findings_of
+from steadyrun.ramp.findings import findings_of
 from steadyrun.units import format_duration, format_millis, format_size
 
 WEAK = "containment guaranteed"
@@ -68,14 +69,17 @@ def judge(
 def state_of(evidence: Evidence, host: Verdict, job: Verdict) -> State:
     """Return where an attempt stands; what the user or a suspend did to it comes before any verdict.
 
-    A host that is worse than it should be only in checks worth a second try is DEGRADED.
+    A host that is worse than it should be only in checks worth a second try is DEGRADED. A load that had
+    no time because others had the CPUs says nothing, unless it says that the machine did not hold.
     """
     if evidence.outcome is not None and evidence.outcome.ending is Ending.STOPPED:
         return State.STOPPED
-    if evidence.suspended > SUSPEND_LEAST or abs(evidence.clock_jump) > CLOCK_JUMP_LEAST:
+    if clocks_broke(evidence):
         return State.INVALID
     if host.answer is Answer.NO:
         return _host_failed(host)
+    if host.answer is Answer.YES and ran_out_of_time(evidence):
+        return State.INVALID
     if Answer.NO in (host.answer, job.answer):
         return State.FAILED
     if host.answer is Answer.YES and job.answer is Answer.YES:

@@ -15,6 +15,7 @@ from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import LoadKind, Phase, Plan
 from steadyrun.model.record import Attempt, State
+from steadyrun.model.validity import why_void
 from steadyrun.model.verdict import Answer, Verdict
 from steadyrun.ramp.advice import end_of_tries
 from steadyrun.ramp.checks_job import ended_in_words
@@ -33,7 +34,7 @@ simulation)."""
 VOTES = 2
 """Of three tries: so many degraded ones fail a phase, so many passed ones outvote a degraded one."""
 REPEATS = 2
-"""How often a try that says nothing (suspend, clock jump, interruption) is made again."""
+"""How often a try that says nothing (suspend, clock jump, others on the CPUs, interruption) is made again."""
 EXIT_STOPPED = 130
 """128 + SIGINT; a caller that was ended by another signal uses that one's number."""
 
@@ -267,10 +268,8 @@ def _once_more(phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds) -> Ste
     last = tries[-1]
     lost = sum(a.state in _SAYS_NOTHING for a in tries)
     if lost > REPEATS:
-        return _host_gave_way(
-            phase, last, bounds, f"could not be judged in {lost} tries ({last.state.value})"
-        )
-    words = f"the try before says nothing about the machine ({last.state.value.lower()}): the same again"
+        return _host_gave_way(phase, last, bounds, f"could not be judged in {lost} tries ({_void(last)})")
+    words = f"the try before says nothing about the machine ({_void(last)}): the same again"
     return _run(phase, last.limits, words, bounds)
 
 
@@ -358,6 +357,12 @@ def _host_gave_way(phase: Phase, last: Attempt, bounds: _Bounds, words: str) -> 
 def _job_failed(phase: Phase, last: Attempt, bounds: _Bounds, words: str) -> Finish:
     reason = f"phase {last.label} ({phase.name}): {words}; the machine held"
     return Finish(errors.EXIT_JOB_FAILED, reason, bounds.held, f"Ended at Phase {last.label}: job")
+
+
+def _void(attempt: Attempt) -> str:
+    """Say why a try says nothing."""
+    why = None if attempt.evidence is None else why_void(attempt.evidence)
+    return why if why and attempt.state is State.INVALID else attempt.state.value.lower()
 
 
 def _why(verdict: Verdict | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.record import Attempt, Evidence, State
+from steadyrun.model.validity import why_void
 from steadyrun.model.verdict import Answer, Verdict
 from steadyrun.report import words
 from steadyrun.report.figures import count, lasted, memory_size, plural
@@ -106,6 +107,8 @@ def status_words(attempt: Attempt) -> str:
     text = words.STATE_WORDS[attempt.state]
     if attempt.state is State.PASSED and not is_passed(attempt):
         text = "⚠️ NOT ALL PASSED"
+    if attempt.state is State.INVALID and attempt.evidence is not None:
+        text = with_word(text, why_void(attempt.evidence) or "")
     if attempt.host is None and attempt.job is None:
         return text
     return f"{text}: {_host_words(attempt.host)}; {_job_words(attempt)}"

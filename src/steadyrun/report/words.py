@@ -142,7 +142,7 @@ STATE_WORDS = {
     State.FAILED: "❌ FAILED",
     State.DEGRADED: "⚠️ DEGRADED - nothing was lost, but the machine was worse than it should be",
     State.UNKNOWN: "⚠️ UNKNOWN - something that decides could not be read",
-    State.INVALID: "⚠️ INVALID - the machine slept or its clock jumped: this says nothing about the machine",
+    State.INVALID: "⚠️ INVALID - this try says nothing about its limits",
     State.CRASHED: "❌ CRASHED (machine) - the machine went down while this phase ran",
     State.INTERRUPTED: "⚠️ INTERRUPTED - steadyrun ended before the phase did; the machine stayed up",
     State.STOPPED: "⚠️ STOPPED - somebody asked for it to stop",
