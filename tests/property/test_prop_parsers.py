@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from functools import partial
 
 import pytest
 from hypothesis import example, given
@@ -19,6 +20,7 @@ PARSERS = [
     proc.parse_loadavg,
     proc.parse_vmstat,
     proc.parse_stat_btime,
+    partial(proc.parse_stat_cpus, cpus={0}),
     proc.parse_pid_stat,
     proc.parse_os_release,
     mountinfo.parse_cgroup_mounts,
@@ -38,6 +40,7 @@ TRUE_TEXTS = [
     "0.20 0.18 0.12 1/80 11206\n",
     "nr_free_pages 6120731\npswpin 0\npswpout 0\noom_kill 0\n",
     "cpu  1 2 3\nbtime 1762530561\n",
+    "cpu0 60 10 20 400 30 1 1 3 30 0\n",
     "42 (a b) S 1 42 41 0 -1 4194560 39186 354457 0 145 124 460 1076 747 20 0 14 0 2525 51253248 4148\n",
     'NAME="Debian GNU/Linux"\nID=debian\n',
     "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n",

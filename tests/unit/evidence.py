@@ -10,7 +10,7 @@ from steadyrun.model.plan import LoadKind, LoadSpec, Phase, Plan
 from steadyrun.model.record import Attempt, Baseline, Evidence, Observation, State, Worst
 from steadyrun.model.sample import CgroupSample, Frames, HostSample, Psi, Reading
 from steadyrun.model.verdict import Answer, Check, Scope, Verdict
-from steadyrun.units import GIB, MIB, Bytes, Ratio, Seconds
+from steadyrun.units import GIB, MIB, Bytes, Cores, Ratio, Seconds
 
 RAM = Bytes(24 * GIB)
 RESERVE = reserve_of(RAM)
@@ -85,6 +85,7 @@ def baseline(**changes):
         desktop=view(),
         checks=(),
         healthy=Answer.YES,
+        cpu_idle=Cores(1.5),
     )
     return made._replace(**changes)
 

@@ -217,6 +217,7 @@ def baseline(view: DesktopView | None = None) -> Baseline:
         desktop=view or desktop(START),
         checks=checks,
         healthy=Answer.YES,
+        cpu_idle=15.1,
     )
 
 

@@ -10,13 +10,13 @@ from steadyrun.model.thresholds import Thresholds
 from steadyrun.model.verdict import Answer
 from steadyrun.ramp.baseline import judge_baseline, summarise
 from steadyrun.ramp.recovery import recovered, still_missing
-from steadyrun.units import GIB, MIB, Bytes, Ratio
+from steadyrun.units import GIB, MIB, Bytes, Cores, Ratio
 
 FIRST = Bytes(500 * MIB)
 
 
-def judged(**changes):
-    return judge_baseline(baseline(**changes), reserve=RESERVE, first_limit=FIRST)
+def judged(*, yields=True, **changes):
+    return judge_baseline(baseline(**changes), reserve=RESERVE, first_limit=FIRST, yields=yields)
 
 
 def test_a_baseline_holds_the_medians_of_its_samples():
@@ -24,7 +24,10 @@ def test_a_baseline_holds_the_medians_of_its_samples():
         host(100.0 + n, load1=load, mem_available=Bytes(gib * GIB), processes=count)
         for n, (load, gib, count) in enumerate([(1.0, 9, 300), (9.0, 1, 999), (2.0, 8, 301)])
     ]
-    made = summarise(samples, frames(), view(), uptime=60.0, disk_free=GIB, on_battery=False, canary_cpu=0.01)
+    made = summarise(
+        samples, frames(), view(), uptime=60.0, disk_free=GIB, on_battery=False, canary_cpu=0.01, cpu_idle=1.9
+    )
+    assert made.cpu_idle == 1.9
     assert (made.load1, made.mem_available, made.processes, made.samples) == (2.0, 8 * GIB, 301, 3)
     assert (made.mem_used, made.swap_used) == (RAM - 8 * GIB, 0)
     assert (made.started_wall, made.ended_wall) == (1_000_100.0, 1_000_102.0)
@@ -62,6 +65,11 @@ TABLE = [
     ("memory PSI some", {"psi_memory_some": Ratio(0.10)}, Answer.YES),
     ("memory PSI some", {"psi_memory_some": Ratio(0.11)}, Answer.NO),
     ("memory PSI some", {"psi_memory_some": None}, Answer.NOT_APPLICABLE),
+    ("idle CPU time", {"cpu_idle": Cores(0.1)}, Answer.YES),
+    ("idle CPU time", {"cpu_idle": Cores(0.09)}, Answer.NO),
+    ("idle CPU time", {"cpu_idle": None}, Answer.UNKNOWN),
+    ("idle CPU time", {"cpu_idle": Cores(0.0), "yields": False}, Answer.NOT_APPLICABLE),
+    ("idle CPU time", {"cpu_idle": None, "yields": False}, Answer.NOT_APPLICABLE),
     ("canary p99", {"frames": frames(p99=33.0)}, Answer.YES),
     ("canary p99", {"frames": frames(p99=33.1)}, Answer.NO),
     ("canary p99", {"frames": frames(p99=None)}, Answer.UNKNOWN),
@@ -93,6 +101,9 @@ def test_a_refusal_says_what_was_found_and_what_was_expected():
     finding = judged(mem_available=Bytes(2 * GIB)).findings[0]
     assert finding.code == "baseline-available-memory"
     assert finding.evidence == "2 GiB; expected at least 2.9 GiB: the reserve and phase 1"
+    busy = judged(cpu_idle=Cores(0.02)).findings[0]
+    assert (busy.code, busy.evidence.partition(";")[0]) == ("baseline-idle-cpu-time", "0.02 cores")
+    assert "stop what keeps the cores busy" in busy.remedy
 
 
 # -- recovery ----------------------------------------------------------------------------------------

@@ -12,8 +12,10 @@ from steadyrun.kernel.proc import (
     parse_os_release,
     parse_pid_stat,
     parse_stat_btime,
+    parse_stat_cpus,
     parse_vmstat,
 )
+from steadyrun.model.sample import CpuTimes
 
 MEMINFO = """MemTotal:       24684092 kB
 MemFree:        24530268 kB
@@ -22,6 +24,13 @@ SwapCached:            7 kB
 SwapTotal:          2048 kB
 SwapFree:           1024 kB
 HugePages_Total:       0
+"""
+STAT = """cpu  100 10 50 800 40 1 2 7 30 0
+cpu0 60 10 20 400 30 1 1 3 30 0
+cpu1 40 0 30 400 10 0 1 4 0 0
+cpu10 1 1 1 1 1 1 1 1 0 0
+intr 99
+btime 1700000000
 """
 STAT_TAIL = "S 1 42 41 0 -1 4194560 39186 354457 0 145 124 460 1076 747 20 0 14 0 2525 51253248 4148 0 1"
 
@@ -155,3 +164,24 @@ def test_an_escaped_backslash_does_not_escape_what_follows():
 def test_an_os_release_that_assigns_nothing_is_refused(text):
     with pytest.raises(FormatError, match=r"^/etc/os-release: expected lines such as"):
         parse_os_release(text)
+
+
+def test_the_cpus_that_are_asked_for_are_summed_up_with_waits_for_a_disk_as_idle_and_guests_once():
+    assert parse_stat_cpus(STAT, cpus={0, 1}) == CpuTimes(2, 840, 1010)
+    assert parse_stat_cpus(STAT, cpus={1}) == CpuTimes(1, 410, 485)
+
+
+def test_a_cpu_that_is_offline_is_not_counted():
+    assert parse_stat_cpus(STAT, cpus=range(4)).cpus == 2
+
+
+def test_a_kernel_that_counts_less_is_read_as_far_as_it_counts():
+    assert parse_stat_cpus("cpu0 1 2 3 4\n", cpus={0}) == CpuTimes(1, 4, 10)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "cpu 1 2 3 4\n", "cpu0 1 2 3\n", "cpu0 1 2 x 4\n", "cpu0 1 2 3 -4\n", STAT]
+)
+def test_processor_times_of_another_form_are_refused(text):
+    with pytest.raises(FormatError, match=r"^/proc/stat: expected a line such as 'cpu0"):
+        parse_stat_cpus(text, cpus={0} if text is not STAT else {7})

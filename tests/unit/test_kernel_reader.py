@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from steadyrun.errors import JournalUnwritableError
-from steadyrun.kernel.reader import HostReader, KeptFile, boot_id, effective_ram, read_text
-from steadyrun.model.sample import Psi
+from steadyrun.kernel.reader import HostReader, KeptFile, boot_id, cpu_times, effective_ram, read_text
+from steadyrun.model.sample import CpuTimes, Psi
 
 KIB, MIB = 1024, 1024**2
 NO_LIMIT = 9223372036854771712
@@ -95,6 +95,20 @@ def test_a_sample_holds_every_figure_of_the_machine(root, reader_of):
     assert (found.swap_in_pages, found.swap_out_pages, found.oom_kills) == (1, 2, 3)
     assert (found.scanned_pages, found.stolen_pages) == (30, 12)
     assert found.processes == 2
+
+
+def test_the_time_of_the_cpus_is_that_of_those_this_process_may_use(root):
+    usable = sorted(os.sched_getaffinity(0))
+    lines = [f"cpu{n} 1 0 0 9 0 0 0 0 0 0" for n in (*usable, usable[-1] + 1)]
+    (root / "proc/stat").write_text("\n".join(["cpu 9 9 9 9", *lines, "intr 1"]))
+    assert cpu_times(str(root)) == CpuTimes(len(usable), 9 * len(usable), 10 * len(usable))
+
+
+@pytest.mark.parametrize("text", [None, "", "garbage\n"])
+def test_the_time_of_cpus_that_cannot_be_read_is_unknown(root, text):
+    if text is not None:
+        (root / "proc/stat").write_text(text)
+    assert cpu_times(str(root)) is None
 
 
 def test_processes_are_counted_only_when_asked_for(root, reader_of):

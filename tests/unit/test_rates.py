@@ -2,8 +2,8 @@
 
 import pytest
 
-from steadyrun.model.rates import host_rates
-from steadyrun.model.sample import HostSample, Psi
+from steadyrun.model.rates import host_rates, idle_cores
+from steadyrun.model.sample import CpuTimes, HostSample, Psi
 
 HOST = HostSample(**dict.fromkeys(HostSample._fields))._replace(
     at=10.0,
@@ -55,3 +55,22 @@ def test_a_share_is_never_above_one_though_clock_and_file_are_read_apart():
 def test_the_kernels_average_plays_no_part():
     later = HOST._replace(at=11.0)
     assert host_rates(HOST, later) == host_rates(HOST, later._replace(psi_memory=Psi(100_000, 50_000, 0.0)))
+
+
+def test_idle_cores_are_the_idle_share_of_all_that_may_be_used():
+    assert idle_cores(CpuTimes(2, 100, 1000), CpuTimes(2, 400, 1400)) == 1.5
+    assert idle_cores(CpuTimes(2, 100, 1000), CpuTimes(2, 100, 1400)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, CpuTimes(2, 400, 1400)),
+        (CpuTimes(2, 100, 1000), None),
+        (CpuTimes(2, 100, 1000), CpuTimes(2, 100, 1000)),
+        (CpuTimes(2, 100, 1000), CpuTimes(2, 99, 1400)),
+        (CpuTimes(2, 100, 1000), CpuTimes(1, 400, 1400)),
+    ],
+)
+def test_processor_times_that_cannot_be_compared_are_not_known(before, after):
+    assert idle_cores(before, after) is None

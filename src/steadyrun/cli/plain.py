@@ -5,6 +5,7 @@ from __future__ import annotations
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.plan import LoadKind
 from steadyrun.model.record import Attempt, RunRecord, State
+from steadyrun.model.validity import why_void
 from steadyrun.model.verdict import Answer
 from steadyrun.report.escape import one_line, visible
 from steadyrun.report.figures import Clock, lasted, load, memory_size, millis, plural
@@ -20,7 +21,7 @@ _STATE_WORDS = {
     State.FAILED: "FAILED",
     State.DEGRADED: "DEGRADED",
     State.UNKNOWN: "UNKNOWN",
-    State.INVALID: "INVALID (suspend or clock jump)",
+    State.INVALID: "INVALID",
     State.CRASHED: "CRASHED the machine",
     State.INTERRUPTED: "INTERRUPTED",
     State.STOPPED: "stopped",
@@ -73,6 +74,7 @@ def _baseline(before: RunRecord | None, after: RunRecord, clock: Clock) -> list[
     p99 = millis(base.frames.p99_ms if base.frames else None)
     return [
         f"{clock.time(base.ended_wall, zoned=False)} phase 0 Baseline: {healthy}: load {load(base.load1)}, "
+        f"{load(base.cpu_idle)} cores idle, "
         f"{format_size(base.mem_available)} available, canary p99 {p99}"
     ]
 
@@ -116,6 +118,8 @@ def _figures(attempt: Attempt) -> str:
         )
     failed = attempt.host.failed() if attempt.host else ()
     parts += [f"host: {', '.join(one_line(c.name) for c in failed)}"] if failed else []
+    void = why_void(seen) if attempt.state is State.INVALID else None
+    parts += [f"says nothing: {void}"] if void else []
     return f"{took}: {', '.join(parts)}"
 
 

@@ -6,12 +6,20 @@ raises `FormatError`; `reader.py` opens the files.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from steadyrun.kernel.text import counter, decimal, is_whole, unexpected, whole
+from steadyrun.model.sample import CpuTimes
 from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
 
 _LOADAVG = "a line such as '0.20 0.18 0.12 1/80 11206'"
 _PID_STAT = "a line such as '42 (name) S 1 42 42 0 -1 ...' with 22 fields or more"
+_CPU_LINE = "a line such as 'cpu0 1 2 3 4 5 6 7 8 0 0'"
+_IDLE_FIELD = 3
+"""Index of `idle` among the fields after the name; `iowait` follows it."""
+_CPU_FIELDS = 8
+"""To `steal`; guest time, which comes after it, is counted in `user` already (proc_stat(5))."""
 _START_FIELD = 19
 """Index of `starttime` (field 22) among the fields that follow the name (the first is field 3)."""
 
@@ -115,6 +123,36 @@ def parse_stat_btime(text: str, *, source: str = "/proc/stat") -> Seconds:
     if found is None:
         raise unexpected(source, "a line such as 'btime 1700000000'", text)
     return Seconds(float(found))
+
+
+def parse_stat_cpus(text: str, *, cpus: Collection[int], source: str = "/proc/stat") -> CpuTimes:
+    """Sum up what some CPUs did since boot; those that are offline have no line.
+
+    Args:
+        text: Of the file.
+        cpus: Their numbers.
+        source: The file's name, for messages.
+
+    Raises:
+        FormatError: There is no line of any of them, or one has less than `user nice system idle` or
+            anything but numbers.
+    """
+    wanted = {f"cpu{number}" for number in cpus}
+    found = idle = total = 0
+    for line in text.splitlines():
+        name, *fields = line.split() or [""]
+        if name in wanted:
+            times = [whole(field, source, _CPU_LINE) for field in fields[:_CPU_FIELDS]]
+            if len(times) <= _IDLE_FIELD:
+                raise unexpected(source, _CPU_LINE, line)
+            found, idle, total = (
+                found + 1,
+                idle + sum(times[_IDLE_FIELD : _IDLE_FIELD + 2]),
+                total + sum(times),
+            )
+    if not found:
+        raise unexpected(source, _CPU_LINE, text)
+    return CpuTimes(found, idle, total)
 
 
 def parse_pid_stat(text: str, *, source: str = "/proc/PID/stat") -> PidStat:

@@ -14,25 +14,27 @@ v1, four on v2.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.kernel.ancestors import Bound, levels_above, limited_levels, memory_mounts
 from steadyrun.kernel.kept import KeptFile, parsed, read_text
 from steadyrun.kernel.meminfo import MemInfo, parse_meminfo
-from steadyrun.kernel.proc import parse_loadavg, parse_vmstat
+from steadyrun.kernel.proc import parse_loadavg, parse_stat_cpus, parse_vmstat
 from steadyrun.kernel.psi import parse_psi
 from steadyrun.model.sample import HostSample
 from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:
-    from steadyrun.model.sample import Psi
+    from steadyrun.model.sample import CpuTimes, Psi
 
 __all__ = [
     "HostReader",
     "KeptFile",
     "available_memory",
     "boot_id",
+    "cpu_times",
     "effective_ram",
     "read_meminfo",
     "read_text",
@@ -164,6 +166,12 @@ def _sampled(root: str) -> HostSample:
         return reader.sample(at=0.0, wall=0.0)
     finally:
         reader.close()
+
+
+def cpu_times(root: str = "/") -> CpuTimes | None:
+    """Return what the CPUs that this process may use did since boot; `None`: unreadable."""
+    path = f"{root.rstrip('/')}/proc/stat"
+    return parsed(read_text(path), partial(parse_stat_cpus, cpus=os.sched_getaffinity(0)), path)
 
 
 def read_meminfo(root: str = "/") -> MemInfo:

@@ -5,9 +5,9 @@ seconds (kernel, Documentation/accounting/psi.rst: averages are updated every 2 
 that cannot be compared give `None`, never a zero.
 """
 
-from steadyrun.model.sample import HostSample, Psi
+from steadyrun.model.sample import CpuTimes, HostSample, Psi
 from steadyrun.named import NamedTuple
-from steadyrun.units import Ratio, Seconds
+from steadyrun.units import Cores, Ratio, Seconds
 
 _US_PER_S = 1_000_000
 
@@ -49,6 +49,18 @@ def host_rates(before: HostSample, after: HostSample) -> HostRates | None:
         )
     except _BackwardsError:
         return None
+
+
+def idle_cores(before: CpuTimes | None, after: CpuTimes | None) -> Cores | None:
+    """Return how many CPUs were without work on average between two readings, `before` the earlier one.
+
+    `None`: one is missing, they are of different CPUs, no time lies between them, or one went backwards
+    (`iowait` may: proc_stat(5)).
+    """
+    if before is None or after is None or before.cpus != after.cpus:
+        return None
+    idle, total = after.idle - before.idle, after.total - before.total
+    return None if idle < 0 or total <= 0 else Cores(min(1.0, idle / total) * after.cpus)
 
 
 def _shares(before: Psi | None, after: Psi | None, interval: Seconds) -> PsiShares:

@@ -21,7 +21,7 @@ from steadyrun.model.run import State as State  # noqa: PLC0414
 from steadyrun.model.sample import Frames, HostSample
 from steadyrun.model.verdict import Answer, Check, Verdict
 from steadyrun.named import NamedTuple
-from steadyrun.units import Bytes, Ratio, Seconds
+from steadyrun.units import Bytes, Cores, Ratio, Seconds
 
 
 class Observation(NamedTuple):
@@ -58,6 +58,8 @@ class Baseline(NamedTuple):
     desktop: DesktopView
     checks: tuple[Check, ...]
     healthy: Answer
+    cpu_idle: Cores | None = None
+    """Without work on average, of the CPUs that this process may use; `None`: not known."""
 
 
 class Proof(NamedTuple):

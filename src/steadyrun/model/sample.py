@@ -51,6 +51,16 @@ class HostSample(NamedTuple):
     """Pages of these that it got (`pgsteal_*`)."""
 
 
+class CpuTimes(NamedTuple):
+    """What some CPUs did since boot, in clock ticks, which only a ratio of two is made of."""
+
+    cpus: int
+    idle: int
+    """Without work, also while a disk is waited for."""
+    total: int
+    """Time that a hypervisor gave to other machines (`steal`) counted in: nobody here had it."""
+
+
 class CgroupId(NamedTuple):
     """A cgroup's identity: the path alone may be another cgroup by now."""
 

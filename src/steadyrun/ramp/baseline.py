@@ -16,12 +16,15 @@ from steadyrun.model.machine import Reserve
 from steadyrun.model.rates import host_rates
 from steadyrun.model.record import Baseline
 from steadyrun.model.sample import Frames, HostSample
+from steadyrun.model.validity import STARVED_CPU
 from steadyrun.model.verdict import Answer, Check, Scope, combine
 from steadyrun.ramp.worst import mem_used, swap_used
-from steadyrun.units import GIB, Bytes, Ratio, Seconds, format_size
+from steadyrun.units import GIB, Bytes, Cores, Ratio, Seconds, format_size
 
 PSI_HIGHEST = Ratio(0.10)
 """A machine that stalls on memory a tenth of its time is in trouble without any load."""
+CPU_IDLE_LEAST = Cores(STARVED_CPU)
+"""With less a load that has missed its wall time is not held to it: it is no use to begin."""
 FRAMES_HIGHEST_MS = 33.0
 """Two frames of 60 Hz: from here on a person sees the desktop stutter."""
 DISK_LEAST = Bytes(GIB)
@@ -43,6 +46,7 @@ def summarise(
     desktop: DesktopView,
     *,
     canary_cpu: Ratio | None = None,
+    cpu_idle: Cores | None = None,
     uptime: Seconds | None = None,
     disk_free: Bytes | None = None,
     on_battery: bool | None = None,
@@ -54,6 +58,7 @@ def summarise(
         frames: The canary's frames over the same time, `None` without a canary.
         desktop: The session as every later phase is compared with.
         canary_cpu: Of one core.
+        cpu_idle: CPUs without work on average; `None`: not known.
         uptime: Seconds since boot.
         disk_free: Bytes free where the journal and the report go.
         on_battery: `None`: cannot be told.
@@ -84,20 +89,23 @@ def summarise(
         desktop=desktop,
         checks=(),
         healthy=Answer.UNKNOWN,
+        cpu_idle=cpu_idle,
     )
 
 
-def judge_baseline(baseline: Baseline, *, reserve: Reserve, first_limit: Bytes) -> Health:
+def judge_baseline(baseline: Baseline, *, reserve: Reserve, first_limit: Bytes, yields: bool) -> Health:
     """Judge whether a ramp may begin on this machine as it is now.
 
     Args:
         baseline: Its `checks` and `healthy` are not looked at; the caller puts the result there.
         reserve: What a load never gets.
         first_limit: Bytes, the memory limit of phase 1.
+        yields: A load has a lower CPU weight than others have, and gets what they leave.
     """
     judged = (
         _memory(baseline.mem_available, Bytes(reserve.reserve + first_limit)),
         _pressure(baseline.psi_memory_some),
+        _cpus(baseline.cpu_idle, yields=yields),
         _frames(baseline.frames),
         _disk(baseline.disk_free),
         _battery(baseline.on_battery),
@@ -143,6 +151,15 @@ def _pressure(share: Ratio | None) -> _Judged:
         name, Answer.of(share <= PSI_HIGHEST), f"{share:.1%}", f"at most {PSI_HIGHEST:.0%} of the time"
     )
     return check, "wait until what reclaims memory has ended (cat /proc/pressure/memory), then start again"
+
+
+def _cpus(idle: Cores | None, *, yields: bool) -> _Judged:
+    name, found = "idle CPU time", "not known" if idle is None else f"{idle:.2f} cores"
+    if not yields:
+        return _check(name, Answer.NOT_APPLICABLE, found, "no load has a lower CPU weight than others"), ""
+    answer = Answer.UNKNOWN if idle is None else Answer.of(idle >= CPU_IDLE_LEAST)
+    why = f"at least {CPU_IDLE_LEAST:g} cores: a load at a low CPU weight gets what others leave"
+    return _check(name, answer, found, why), "stop what keeps the cores busy (top), then start again"
 
 
 def _frames(frames: Frames | None) -> _Judged:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from steadyrun.contain.base import Backend
 from steadyrun.contain.promises import left_by_others
@@ -16,12 +17,13 @@ from steadyrun.errors import SteadyrunError, UnhealthyBaselineError
 from steadyrun.guard.frames import FramesReader
 from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal
-from steadyrun.kernel.reader import boot_id
+from steadyrun.kernel.reader import boot_id, cpu_times
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.envelope import Envelope, kind_of_load
 from steadyrun.model.finding import Finding, Severity
-from steadyrun.model.limits import Limits
+from steadyrun.model.limits import CPU_WEIGHT_DEFAULT, Limits
 from steadyrun.model.machine import Reserve, room_of
+from steadyrun.model.rates import idle_cores
 from steadyrun.model.record import Attempt, Baseline, Observation, RunEnd, State
 from steadyrun.model.sample import HostSample
 from steadyrun.model.verdict import Answer
@@ -35,9 +37,17 @@ from steadyrun.ramp.proofs import IntentHook, prove, refuse_unproven
 from steadyrun.ramp.schedule import Finish, RunPhase, next_step
 from steadyrun.ramp.stopping import StopRequests
 from steadyrun.report.command import run_command
-from steadyrun.units import Bytes, Ratio, Seconds
+from steadyrun.units import Bytes, Cores, Ratio, Seconds
 
 BASELINE_EVERY = Seconds(0.25)
+
+
+class _Watched(NamedTuple):
+    """What was seen of the machine before any load."""
+
+    samples: list[HostSample]
+    canary_cpu: Ratio | None
+    cpu_idle: Cores | None
 
 
 class Conductor:
@@ -131,19 +141,25 @@ class Conductor:
         Raises:
             UnhealthyBaselineError: It is not well, and nobody said `--force`.
         """
-        samples, cpu = self._watch(self._order.plan.baseline)
+        watched = self._watch(self._order.plan.baseline)
         first = self._observer.observe(window=self._order.plan.baseline)
         baseline = summarise(
-            samples,
+            watched.samples,
             first.frames,
             first.desktop,
-            canary_cpu=cpu,
+            canary_cpu=watched.canary_cpu,
+            cpu_idle=watched.cpu_idle,
             uptime=uptime(),
             disk_free=disk_free(self._order.report_dir, self._order.state_dir),
             on_battery=on_battery(),
         )
-        limit = self._order.plan.phases[0].limits.memory_max or Bytes(0)
-        health = judge_baseline(baseline, reserve=self._reserve, first_limit=limit)
+        phases = self._order.plan.phases
+        health = judge_baseline(
+            baseline,
+            reserve=self._reserve,
+            first_limit=phases[0].limits.memory_max or Bytes(0),
+            yields=any((p.limits.cpu_weight or CPU_WEIGHT_DEFAULT) < CPU_WEIGHT_DEFAULT for p in phases),
+        )
         baseline = baseline._replace(checks=health.checks, healthy=health.answer)
         self._ledger.finding(*health.findings)
         self._ledger.baseline(baseline)
@@ -151,17 +167,16 @@ class Conductor:
             raise _unhealthy(health.findings)
         return baseline, first
 
-    def _watch(self, seconds: Seconds) -> tuple[list[HostSample], Ratio | None]:
+    def _watch(self, seconds: Seconds) -> _Watched:
         samples = [self._observer.sample(count_processes=True)]
-        began, cpu = time.monotonic(), self._frames.cpu_s()
+        began, cpu, cpus = time.monotonic(), self._frames.cpu_s(), cpu_times()
         while time.monotonic() - began < seconds:
             if self._stop.wait(BASELINE_EVERY):
                 self._stop_here()
             samples.append(self._observer.sample(count_processes=True))
         used = self._frames.cpu_s()
-        if cpu is None or used is None:
-            return samples, None
-        return samples, Ratio((used - cpu) / (time.monotonic() - began))
+        canary = None if cpu is None or used is None else Ratio((used - cpu) / (time.monotonic() - began))
+        return _Watched(samples, canary, idle_cores(cpus, cpu_times()))
 
     def _prove(self) -> None:
         self._ledger.status("Containment is being proved")

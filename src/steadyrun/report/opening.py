@@ -198,7 +198,7 @@ def baseline_lines(record: RunRecord) -> tuple[Line, ...]:
     return (
         Line("Status", _baseline_status(base)),
         Line("Up since", _boot_words(base, machine, clock)),
-        Line("Load", f"{load(base.load1)} (1-minute average, {plural(machine.cores, 'core')})"),
+        Line("Load", f"{load(base.load1)} (1-minute average, {_cores_words(base, machine)})"),
         Line("Memory", with_word(memory, room)),
         Line("Swap used", format_size(base.swap_used)),
         Line("Processes", f"{count(base.processes)} total"),
@@ -218,6 +218,12 @@ def baseline_lines(record: RunRecord) -> tuple[Line, ...]:
             f"{clock.span(base.started_wall, base.ended_wall)}, {plural(base.samples, 'sample')}, medians",
         ),
     )
+
+
+def _cores_words(base: Baseline, machine: MachineFacts) -> str:
+    idle = finite(base.cpu_idle)
+    words = "how many were idle is not known" if idle is None else f"{idle:.2f} of them idle"
+    return f"{plural(machine.cores, 'core')}, {words}"
 
 
 def _canary_cost(base: Baseline) -> str:
