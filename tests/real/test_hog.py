@@ -1,6 +1,7 @@
 """The hog in a real containment: exact bytes, little beside them, killed inside a smaller limit."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -47,9 +48,52 @@ def test_in_a_limit_too_small_it_is_killed_and_reports_nothing(contained):
 
 def test_several_hogs_report_on_one_pipe_without_mixing():
     load, argv = words(5 * MB, 0.1, processes=4)
-    shell = " & ".join([" ".join(argv)] * 4) + " & wait"
-    out = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True, timeout=30).stdout
+    out = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30).stdout
     assert work_of(load, out)[1] is True
+
+
+SLOW_MB = 250
+"""Of each of three: more than is filled in the moment between its start and its stop."""
+
+
+@pytest.fixture
+def one_is_slow(contained):
+    """Three hogs, one stopped before it is full: the first one, the stopped one, what they are."""
+    contained.apply(memory_max=3 * SLOW_MB * MB + 50 * MIB, swap_max=0)
+    load, argv = words(SLOW_MB * MB, 0.3, processes=3)
+    first = contained.start(*argv)
+    assert until(lambda: len(contained.containment.pids()) == 3, 10)
+    slow = next(pid for pid in contained.containment.pids() if pid != first.pid)
+    os.kill(slow, signal.SIGSTOP)
+    assert until(lambda: contained.sample().memory > 2 * SLOW_MB * MB, 30)
+    assert contained.sample().memory < 3 * SLOW_MB * MB
+    time.sleep(1.0)  # three times as long as they hold
+    assert len(contained.containment.pids()) == 3, "one went before all were full"
+    return first, slow, load
+
+
+def test_hogs_of_different_speed_hold_all_at_once(contained, one_is_slow):
+    first, slow, load = one_is_slow
+    os.kill(slow, signal.SIGCONT)
+    assert contained.wait(first, 30) == 0
+    assert work_of(load, contained.read_all())[1] is True
+    assert contained.sample().memory_peak >= 3 * SLOW_MB * MB
+
+
+def test_nobody_waits_for_a_hog_that_died(contained, one_is_slow):
+    first, slow, load = one_is_slow
+    os.kill(slow, signal.SIGKILL)
+    assert contained.wait(first, 30) == 1
+    said, done = work_of(load, contained.read_all())
+    assert (said.partition(";")[0], done) == ("2 of 3 processes finished", False)
+
+
+def test_the_others_end_when_the_first_hog_does(contained, one_is_slow):
+    first, slow, _ = one_is_slow
+    os.kill(slow, signal.SIGCONT)
+    os.kill(first.pid, signal.SIGKILL)
+    assert contained.wait(first) == -signal.SIGKILL
+    assert until(lambda: not contained.containment.pids(), 10)
 
 
 def test_it_holds_for_its_time_and_touches_at_a_low_rate():
@@ -63,7 +107,9 @@ def test_it_holds_for_its_time_and_touches_at_a_low_rate():
 
 
 def test_memory_that_is_refused_is_exit_1_and_said():
-    limited = f"ulimit -v 100000; exec {' '.join(PYTHON)} {hog.__file__} --bytes {500 * MB} --hold 0"
+    limited = (
+        f"ulimit -v 100000; exec {' '.join(PYTHON)} {hog.__file__} --bytes {500 * MB} --hold 0 --processes 1"
+    )
     done = subprocess.run(["sh", "-c", limited], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert json.loads(done.stdout)["reached_bytes"] == 0

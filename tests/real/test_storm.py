@@ -62,6 +62,37 @@ def test_the_processes_end_when_their_parent_does(contained, number):
     assert until(lambda: not contained.containment.pids(), 10)
 
 
+def test_nobody_goes_before_the_slowest_is_full(contained):
+    contained.apply(memory_max=700 * MIB, swap_max=0)
+    load, argv = storm(400 * MB, 4, 4)
+    waiting = contained.start(*argv)
+    assert until(lambda: len(contained.containment.pids()) == 5, 10)
+    slow = next(pid for pid in contained.containment.pids() if pid != waiting.pid)
+    os.kill(slow, signal.SIGSTOP)
+    time.sleep(4.5)
+    assert len(contained.containment.pids()) == 5, "one went before all were full"
+    assert contained.sample().memory_peak < 400 * MB
+    os.kill(slow, signal.SIGCONT)
+    assert contained.wait(waiting, 20) == 0
+    words, done = work_of(load, contained.read_all())
+    assert done is True, words
+    assert contained.sample().memory_peak >= 400 * MB
+
+
+def test_a_storm_whose_slowest_never_fills_was_never_there_at_once(contained):
+    load, argv = storm(40 * MB, 1, 4)
+    waiting = contained.start(*argv)
+    assert until(lambda: len(contained.containment.pids()) == 5, 10)
+    slow = next(pid for pid in contained.containment.pids() if pid != waiting.pid)
+    os.kill(slow, signal.SIGSTOP)
+    assert until(lambda: len(contained.containment.pids()) == 2, 20)
+    os.kill(slow, signal.SIGCONT)
+    assert contained.wait(waiting, 20) == 0
+    words, done = work_of(load, contained.read_all())
+    assert done is False
+    assert "never all at once" in words
+
+
 def test_a_lost_process_is_told(contained):
     waiting = contained.start(*storm(MB, 1.5, 8)[1])
     assert until(lambda: len(contained.containment.pids()) == 9, 10)

@@ -22,7 +22,15 @@ def hog_line(reached=1000):
 
 
 def storm_line(**changed):
-    report = {"processes": 90, "lost": 0, "reached_bytes": 1000, "iterations": 7, "load1": 36.5} | changed
+    report = {
+        "processes": 90,
+        "lost": 0,
+        "reached_bytes": 1000,
+        "together": 1,
+        "iterations": 7,
+        "load1": 36.5,
+    }
+    report |= changed
     return '{"storm": 1, ' + ", ".join(f'"{k}": {v}' for k, v in report.items()) + "}\n"
 
 
@@ -33,13 +41,12 @@ def filled(size, owner=0):
     return target, filler
 
 
-def test_each_hog_is_one_bare_interpreter_with_exact_bytes():
-    members = members_for(HOGS, cwd="/tmp", env={"A": "b"}, python="/usr/bin/python3")
-    assert len(members) == 2
-    assert members[0].argv == (
-        "/usr/bin/python3", "-I", "-S", hog.__file__, "--bytes", "1000", "--hold", "3"
+def test_hogs_are_one_bare_interpreter_that_forks_the_others():
+    (member,) = members_for(HOGS, cwd="/tmp", env={"A": "b"}, python="/usr/bin/python3")
+    assert member.argv == (
+        "/usr/bin/python3", "-I", "-S", hog.__file__, "--bytes", "1000", "--hold", "3", "--processes", "2"
     )  # fmt: skip
-    assert (members[0].cwd, members[0].env) == ("/tmp", {"A": "b"})
+    assert (member.cwd, member.env) == ("/tmp", {"A": "b"})
 
 
 @pytest.mark.parametrize(("asked", "blown"), [(90, "90"), (5, "5"), (1, str(storm.PROCESSES))])
@@ -84,6 +91,8 @@ def test_the_work_is_done_when_every_hog_reported_all_its_bytes(tail, done):
         (storm_line(load1="null"), True),
         (storm_line(lost=1), False),
         (storm_line(reached_bytes=999), False),
+        (storm_line(together=0), False),
+        (storm_line().replace('"together": 1, ', ""), False),
         (storm_line(iterations=0), False),
         (storm_line(iterations='"many"'), False),
         ("", False),
@@ -100,6 +109,25 @@ def test_the_work_is_said_in_words():
     assert "1-minute load 36.5" in work_of(STORM, storm_line())[0]
     assert "unknown" in work_of(STORM, storm_line(load1="null"))[0]
     assert work_of(HOGS, "") == (None, False)
+    assert "of 1000 bytes (1000 B, all at once)" in work_of(STORM, storm_line())[0]
+    assert "never all at once" in work_of(STORM, storm_line(together=0))[0]
+
+
+@pytest.mark.parametrize(
+    ("spent_s", "together_s", "over"),
+    [
+        (29.9, 20.0, False),
+        (30.0, 20.0, True),
+        (30.0, 29.5, False),
+        (30.5, 29.5, True),
+        (30.0, None, False),
+        (59.9, None, False),
+        (60.0, None, True),
+        (60.0, 59.9, True),
+    ],
+)
+def test_a_process_of_the_storm_goes_when_all_were_there_or_at_the_last_call(spent_s, together_s, over):
+    assert storm.is_over(spent_s, 30.0, together_s) is over
 
 
 def test_the_work_of_a_users_command_is_not_ours_to_know():

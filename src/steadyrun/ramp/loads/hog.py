@@ -1,12 +1,13 @@
 """The hog: takes exactly the given number of bytes, keeps touching them, says what it reached.
 
-Run as a file of its own (`python -I -S hog.py --bytes N --hold S`): it imports nothing of
-steadyrun, starts no other process and never holds its data twice, so that its peak is the asked
-bytes plus a bare interpreter. What it writes does not compress and no two pages of it are equal:
-zram, zswap and KSM, which all work page by page (Documentation/admin-guide/blockdev/zram.rst,
-mm/zswap.rst, mm/ksm.rst), gain nothing.
+Run as a file of its own (`python -I -S hog.py --bytes N --hold S --processes P`): it imports nothing of
+steadyrun and never holds its data twice, so that its peak is the asked bytes plus a bare interpreter. Of
+several it is the first, and forks the others before it takes anything: no helper is among them. However
+slow one of them fills, all hold at once: who is early waits, as long as the load is let. What it writes
+does not compress and no two pages of it are equal: zram, zswap and KSM, which all work page by page
+(Documentation/admin-guide/blockdev/zram.rst, mm/zswap.rst, mm/ksm.rst), gain nothing.
 
-It prints one line of JSON when it ends by itself, nothing otherwise.
+Each prints one line of JSON when it ends by itself, nothing otherwise.
 """
 
 from __future__ import annotations
@@ -58,23 +59,60 @@ def touch(target: mmap.mmap, begin: int, end: int) -> int:
     return len(bytes_of_pages)
 
 
-def hold(target: mmap.mmap, size: int, hold_s: float) -> tuple[int, int]:
-    """Touch every page once a round for `hold_s` seconds, one round at least.
+class Crew:
+    """The hogs of one load, as one of them knows them: whether all hold their memory now.
+
+    All have the writing end of one pipe, and each closes it when it is full. The kernel closes that of one
+    that dies, so nobody waits for the dead (pipe(7): a read gives the end once no writer is left).
+    """
+
+    def __init__(self, parent: int | None) -> None:
+        """Make the pipe; `parent` is the process that forked this one, `None` in the first hog."""
+        self.parent = parent
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+
+    def is_full(self) -> None:
+        """Say that this one holds all of its memory."""
+        os.close(self._write)
+
+    def all_there(self) -> bool:
+        """Tell whether everybody who lives is full."""
+        try:
+            return not os.read(self._read, 1)
+        except BlockingIOError:
+            return False
+
+    def is_left_alone(self) -> bool:
+        """Tell whether the first hog is gone, and with it who waits for the others."""
+        return self.parent is not None and os.getppid() != self.parent
+
+
+def hold(target: mmap.mmap, size: int, hold_s: float, crew: Crew) -> tuple[int, int]:
+    """Touch every page once a round until all hogs are full, and `hold_s` seconds more; one round at least.
 
     Returns:
         Pages touched in all, and full rounds.
+
+    Raises:
+        SystemExit: The first hog is gone.
     """
-    steps = max(1, round(min(ROUND_S, hold_s) / STEP_S))
+    steps = max(1, round(min(ROUND_S, max(hold_s, STEP_S)) / STEP_S))
     stride = -(-size // steps // mmap.PAGESIZE) * mmap.PAGESIZE
-    until = time.monotonic() + hold_s
+    until = None
     pages, rounds, position = 0, 0, 0
-    while rounds == 0 or time.monotonic() < until:
+    while True:
+        if until is None and crew.all_there():
+            until = time.monotonic() + hold_s
+        if rounds and until is not None and time.monotonic() >= until:
+            return pages, rounds
+        if crew.is_left_alone():
+            raise SystemExit(1)
         pages += touch(target, position, min(position + stride, size))
         position += stride
         if position >= size:
             position, rounds = 0, rounds + 1
-        time.sleep(min(STEP_S, max(0.0, until - time.monotonic())))
-    return pages, rounds
+        time.sleep(STEP_S if until is None else min(STEP_S, max(0.0, until - time.monotonic())))
 
 
 def argument(argv: list[str], name: str) -> str:
@@ -89,20 +127,47 @@ def argument(argv: list[str], name: str) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Fill, hold, report. 0: all of it was reached; 1: the memory was refused."""
+    """Fill, hold, report, each of so many processes; 0: all of it was reached, by all of them."""
     size, hold_s = int(argument(argv, "--bytes")), float(argument(argv, "--hold"))
+    crew = Crew(None)
+    others = []
+    for _ in range(int(argument(argv, "--processes")) - 1):
+        first = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            crew.parent = first
+            _end_as_other(size, hold_s, crew)
+        others.append(pid)
+    code = _run(size, hold_s, crew)
+    return max([code, *(min(1, os.waitpid(pid, 0)[1]) for pid in others)])
+
+
+def _end_as_other(size: int, hold_s: float, crew: Crew) -> None:
+    """Run as one of the others. Never returns: nothing of the first one's is flushed or closed twice."""
+    status = 1
+    try:
+        status = _run(size, hold_s, crew)
+    except KeyboardInterrupt:
+        status = 130
+    finally:
+        os._exit(status)
+
+
+def _run(size: int, hold_s: float, crew: Crew) -> int:
+    """Fill, hold, report. 0: all of it was reached; 1: the memory was refused."""
     began = time.monotonic()
     try:
         target = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except OSError as error:
+        crew.is_full()  # with nothing: nobody is to wait for it
         _report(size, 0, 0, 0, 0.0)
         sys.stderr.write(f"hog: expected {size} bytes from mmap, found: {error.strerror}\n")
         return 1
     filler = Filler(target, size, os.urandom(min(BLOCK, size)))
     filler.fill_to(size)
     fill_s = time.monotonic() - began
-    # Several hogs on few cores fill at different speeds: whoever is early waits, so that all hold at once.
-    pages, rounds = hold(target, size, max(hold_s, fill_s))
+    crew.is_full()
+    pages, rounds = hold(target, size, hold_s, crew)
     _report(size, filler.reached, pages, rounds, fill_s)
     return 0
 

@@ -13,7 +13,7 @@ from steadyrun.units import Bytes
 def members_for(
     load: LoadSpec, *, cwd: str, env: dict[str, str], python: str = sys.executable
 ) -> tuple[Member, ...]:
-    """Return the processes of a load: no helper among them, each is what is measured.
+    """Return what is started of a load: no helper, a built-in one forks the others of its processes itself.
 
     Args:
         load: What the phase runs. A storm of one process has no number of its own: storm.PROCESSES.
@@ -25,8 +25,8 @@ def members_for(
         case LoadKind.COMMAND:
             return (Member(load.argv, cwd, env),)
         case LoadKind.HOG:
-            words = _program(python, hog.__file__, load)
-            return (Member(words, cwd, env),) * load.processes
+            words = (*_program(python, hog.__file__, load), "--processes", str(load.processes))
+            return (Member(words, cwd, env),)
         case LoadKind.STORM:
             processes = load.processes if load.processes > 1 else storm.PROCESSES
             words = (*_program(python, storm.__file__, load), "--processes", str(processes))

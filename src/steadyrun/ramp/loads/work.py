@@ -51,14 +51,16 @@ def _storm(load: LoadSpec, reports: list[dict[str, Any]]) -> tuple[str | None, b
         return None, False
     report = reports[-1]
     asked, reached, lost = asked_bytes(load), _count(report, "reached_bytes"), _count(report, "lost")
+    together = _count(report, "together") == 1
+    at_once = "all at once" if together else "never all at once"
     words = (
         f"{_count(report, 'processes')} processes counted to {_count(report, 'iterations')} together, "
-        f"reached {reached} of {asked} bytes ({format_size(reached)}), "
+        f"reached {reached} of {asked} bytes ({format_size(reached)}, {at_once}), "
         f"1-minute load {report.get('load1') or 'unknown'} at the end"
     )
     if lost:
         words += f", {lost} processes lost"
-    return words, reached >= asked and not lost and _count(report, "iterations") > 0
+    return words, reached >= asked and together and not lost and _count(report, "iterations") > 0
 
 
 def _reports(text: str, kind: str) -> list[dict[str, Any]]:
