@@ -5,10 +5,11 @@ import pytest
 from steadyrun.cli.options import add_limit_options, limits_of
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.settings import Settings
-from steadyrun.model.envelope import kind_of
+from steadyrun.model.envelope import kind_of, proven_limits
 from steadyrun.model.limits import Limits
+from steadyrun.model.plan import LoadKind, LoadSpec
 from steadyrun.report.command import limit_options, run_command
-from steadyrun.units import GIB, MIB
+from steadyrun.units import GIB, MIB, Bytes, Seconds
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,29 @@ def test_the_command_can_be_pasted_into_a_shell():
 )
 def test_the_kind_of_a_load_is_the_program_that_does_the_work(argv, kind):
     assert kind_of(argv) == kind
+
+
+PASSED = Limits(memory_max=Bytes(8000 * MIB), cpu_weight=1, wall_time=Seconds(120.0), output_max=Bytes(MIB))
+STORM = LoadSpec(LoadKind.STORM, 96, Bytes(6 * 10**9))
+MAKE = LoadSpec(LoadKind.COMMAND, argv=("make",))
+
+
+@pytest.mark.parametrize(
+    ("load", "peak", "memory"),
+    [
+        (STORM, 4623 * MIB + 5, 4623 * MIB),
+        (LoadSpec(LoadKind.HOG), 4623 * MIB, 4623 * MIB),
+        (STORM, 8001 * MIB, 8000 * MIB),
+        (STORM, None, None),
+        (MAKE, 100 * MIB, 8000 * MIB),
+        (MAKE, None, 8000 * MIB),
+    ],
+)
+def test_a_built_in_load_proves_the_memory_it_held_and_a_command_its_limit(load, peak, memory):
+    assert proven_limits(load, PASSED, peak) == Limits(memory_max=memory, cpu_weight=1)
+
+
+def test_a_throttle_limit_is_not_proven_above_the_hard_one():
+    high = PASSED._replace(memory_high=Bytes(7000 * MIB))
+    assert proven_limits(STORM, high, Bytes(4000 * MIB)).memory_high == 4000 * MIB
+    assert proven_limits(STORM, high, Bytes(7500 * MIB)).memory_high == 7000 * MIB

@@ -40,7 +40,7 @@ def test_the_phases_are_those_of_the_reference():
         (LoadKind.STORM, STORM_PROCESSES, 6 * 10**9),
     ]
     assert [p.limits.memory_max for p in plan.phases] == [m * MIB for m in (500, 1000, 2000, 4000, 8000)]
-    assert [p.load.hold for p in plan.phases] == [3, 3, 5, 7, 30]
+    assert [p.load.hold for p in plan.phases] == [3, 3, 3, 3, 30]
     assert [p.limits.wall_time for p in plan.phases] == [60, 60, 60, 60, 120]
     assert {p.scaled for p in plan.phases} == {None}
     assert (plan.problem, plan.goal, plan.tries, plan.baseline) == ("p", "g", 3, 10)

@@ -22,7 +22,7 @@ from evidence import (
 
 from steadyrun.model.desktop import ProbeName, Seen
 from steadyrun.model.outcome import Ending
-from steadyrun.model.plan import LoadKind
+from steadyrun.model.plan import LoadKind, LoadSpec
 from steadyrun.model.record import State
 from steadyrun.model.verdict import Answer
 from steadyrun.ramp.judge import judge
@@ -274,6 +274,38 @@ def test_a_weak_containment_is_named_in_both_verdicts_which_stand():
 
 def test_a_weak_containment_that_killed_still_fails_the_job():
     assert judged(evidence(outcome=outcome(oom_kills=2)), weak=True).job.answer is Answer.NO
+
+
+HELD = 450 * MIB
+"""What the hog of phase 1 is to reach."""
+
+
+@pytest.mark.parametrize(
+    ("peak", "given", "weak", "answer"),
+    [
+        (HELD, {}, False, Answer.YES),
+        (HELD - 1, {}, False, Answer.NO),
+        (HELD - 1, {"swap_max": None}, False, Answer.YES),
+        (HELD - 1, {"swap_max": 1}, False, Answer.YES),
+        (HELD - 1, {}, True, Answer.YES),
+        (None, {}, False, Answer.YES),
+    ],
+)
+def test_what_a_built_in_load_says_it_reached_is_held_against_the_kernels_peak(peak, given, weak, answer):
+    seen = evidence(outcome=outcome(memory_peak=peak))
+    found = judged(seen, given=limits(**given), weak=weak).job
+    assert answers(found)["finished its work"] is answer
+    assert (found.answer is Answer.YES) is (answer is Answer.YES and peak is not None)
+
+
+def test_several_hogs_have_to_be_there_together():
+    several = phase(load=LoadSpec(LoadKind.HOG, 4, 100 * MIB))
+    seen = evidence(outcome=outcome(memory_peak=399 * MIB))
+    (check,) = [c for c in judged(seen, of=several).job.checks if c.name == "finished its work"]
+    assert (check.answer, check.why.partition("; ")[2]) == (
+        Answer.NO,
+        "never at once: peak 399 MiB of 400 MiB",
+    )
 
 
 def test_a_missed_wall_time_names_the_others_that_had_the_cpus():

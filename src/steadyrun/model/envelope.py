@@ -5,7 +5,7 @@ from typing import assert_never
 from steadyrun.model.limits import Limits
 from steadyrun.model.plan import LoadKind, LoadSpec
 from steadyrun.named import NamedTuple
-from steadyrun.units import Bytes, Seconds
+from steadyrun.units import MIB, Bytes, Seconds
 
 
 class Envelope(NamedTuple):
@@ -26,6 +26,27 @@ class Envelope(NamedTuple):
 STORM = "storm"
 HOG = "hog"
 _INTERPRETERS = ("python", "python3", "sh", "bash", "env", "node", "ruby", "perl", "sudo", "nice", "time")
+
+
+def proven_limits(load: LoadSpec, limits: Limits, peak: Bytes | None) -> Limits:
+    """Return what a load that passed proved: of memory what a built-in one really held at once.
+
+    A user's command proved that it fits under its limit, however little of that it took. Its wall time and
+    the cap of its log were the phase's; daily work sets its own.
+
+    Args:
+        load: What passed.
+        limits: What it passed under.
+        peak: The most memory that it used, bytes; `None`: not known, and of memory nothing is proven.
+    """
+    proven = limits._replace(wall_time=None, output_max=None)
+    if load.kind is LoadKind.COMMAND or limits.memory_max is None:
+        return proven
+    held = None if peak is None else Bytes(min(limits.memory_max, peak // MIB * MIB))
+    high = limits.memory_high
+    return proven._replace(
+        memory_max=held, memory_high=None if high is None or held is None else Bytes(min(high, held))
+    )
 
 
 def kind_of_load(load: LoadSpec) -> str:

@@ -9,11 +9,12 @@ from typing import assert_never
 
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.outcome import Ending, LoadOutcome
-from steadyrun.model.plan import LoadKind, Phase
+from steadyrun.model.plan import LoadKind, LoadSpec, Phase
 from steadyrun.model.record import Evidence
 from steadyrun.model.validity import STARVED, CpuShare, cpu_share
 from steadyrun.model.verdict import Answer, Check, Scope
-from steadyrun.units import format_duration, format_size
+from steadyrun.ramp.loads.members import asked_bytes
+from steadyrun.units import Bytes, format_duration, format_size
 
 EXIT = "exit status"
 MEMORY_LIMIT = "not killed at the memory limit"
@@ -44,7 +45,7 @@ def job_checks(phase: Phase, limits: Limits, evidence: Evidence, *, weak: bool) 
         _exit(outcome, phase.load.ok_exits),
         _memory_limit(outcome, limits, weak=weak),
         _wall_time(outcome, limits),
-        _work(phase, evidence),
+        _work(phase, limits, evidence, outcome, weak=weak),
         _peak(outcome, limits),
         _survivors(outcome),
         _removed(outcome),
@@ -135,12 +136,25 @@ def _wall_time(outcome: LoadOutcome, limits: Limits) -> Check:
     return _check(WALL_TIME, answer, format_duration(outcome.wall), why)
 
 
-def _work(phase: Phase, evidence: Evidence) -> Check:
+def _work(phase: Phase, limits: Limits, evidence: Evidence, outcome: LoadOutcome, *, weak: bool) -> Check:
     if phase.load.kind is LoadKind.COMMAND:
         return _check(WORK, Answer.NOT_APPLICABLE, "", "a command says so by its exit status")
     found = evidence.work or "it said nothing"
-    answer = Answer.UNKNOWN if evidence.work_done is None else Answer.of(evidence.work_done)
-    return _check(WORK, answer, found, "the built-in load reached what it was to reach")
+    why = "the built-in load reached what it was to reach"
+    if evidence.work_done is None:
+        return _check(WORK, Answer.UNKNOWN, found, why)
+    asked, peak = _all_of(phase.load), outcome.memory_peak
+    # Without swap, and where the kernel itself keeps the peak, what was held at once is in it.
+    if evidence.work_done and peak is not None and peak < asked and limits.swap_max == 0 and not weak:
+        return _check(
+            WORK, Answer.NO, found, f"{why}; never at once: peak {format_size(peak)} of {format_size(asked)}"
+        )
+    return _check(WORK, Answer.of(evidence.work_done), found, why)
+
+
+def _all_of(load: LoadSpec) -> Bytes:
+    """Return the bytes of all processes of a built-in load together."""
+    return Bytes(asked_bytes(load) * (load.processes if load.kind is LoadKind.HOG else 1))
 
 
 def _peak(outcome: LoadOutcome, limits: Limits) -> Check:

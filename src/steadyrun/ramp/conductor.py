@@ -19,7 +19,7 @@ from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal
 from steadyrun.kernel.reader import boot_id, cpu_times
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
-from steadyrun.model.envelope import Envelope, kind_of_load
+from steadyrun.model.envelope import Envelope, kind_of_load, proven_limits
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.limits import CPU_WEIGHT_DEFAULT, Limits
 from steadyrun.model.machine import Reserve, room_of
@@ -191,23 +191,19 @@ class Conductor:
 
     def _finish(self, step: Finish) -> tuple[int, str, str]:
         if step.exit_code == 0 and step.passed_limits is not None:
-            # Its wall time and log cap were the phase's; daily work sets its own.
-            proven = step.passed_limits._replace(wall_time=None, output_max=None)
-            self._ledger.envelope(self._envelope(proven), run_command(self._order.argv, proven))
+            envelope = self._envelope(step.passed_limits)
+            self._ledger.envelope(envelope, run_command(self._order.argv, envelope.limits))
         return step.exit_code, step.reason, step.status
 
-    def _envelope(self, limits: Limits) -> Envelope:
-        peaks = [
-            a.evidence.outcome.memory_peak
-            for a in self._ledger.record.attempts
-            if a.evidence and a.evidence.outcome
-        ]
-        known = [peak for peak in peaks if peak is not None]
+    def _envelope(self, passed: Limits) -> Envelope:
+        last, load = self._ledger.record.attempts[-1], self._order.plan.phases[-1].load
+        outcome = None if last.evidence is None else last.evidence.outcome
+        peak = None if outcome is None else outcome.memory_peak
         machine = self._order.machine
         return Envelope(
-            kind=kind_of_load(self._order.plan.phases[-1].load),
-            limits=limits,
-            peak=known[-1] if known else None,
+            kind=kind_of_load(load),
+            limits=proven_limits(load, passed, peak),
+            peak=peak,
             proven_wall=Seconds(time.time()),
             run_id=self._order.run_id,
             effective_ram=machine.effective_ram,

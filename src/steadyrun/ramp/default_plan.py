@@ -170,15 +170,6 @@ def decimal_size(size: int) -> str:
     return f"{size / GB:.0f}GB" if size % GB == 0 else f"{size / GB:.1f}GB"
 
 
-def _hold(processes: int) -> Seconds:
-    """Return how long hogs hold: several share the cores and come to fill one after the other.
-
-    Half a second more for each, so that at some moment all of them hold all of their memory
-    (measured: 8 on 2 cores at the lowest CPU weight were 3 s apart).
-    """
-    return HOG_HOLD if processes == 1 else Seconds(HOG_HOLD + processes / 2)
-
-
 def _whole_mib(size: float) -> int:
     return int(size // MIB) * MIB
 
@@ -201,7 +192,7 @@ def _scaled(limit: int, nominal: int, room: str) -> str | None:
 
 
 def _hog_phase(number: int, row: _Row, limit: Bytes, room: str) -> Phase:
-    load = LoadSpec(LoadKind.HOG, row.processes, Bytes(row.memory), _hold(row.processes))
+    load = LoadSpec(LoadKind.HOG, row.processes, Bytes(row.memory), HOG_HOLD)
     load = fit_load(load, limit)
     each = load.memory or 0
     total = decimal_size(each * row.processes)
