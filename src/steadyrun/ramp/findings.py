@@ -302,7 +302,7 @@ def _of_starving(outcome: LoadOutcome, *, void: bool) -> Iterator[Finding]:
             Severity.WARNING,
             "The load hardly got a CPU: other programs keep the cores busy",
             time_on_cpus(share),
-            "stop what keeps the cores busy (top), then: steadyrun ramp --resume",
+            "stop what keeps the cores busy (top)" + (", then: steadyrun ramp --resume" if void else ""),
             "did not count this try" if void else "",
         )
 
