@@ -12,6 +12,9 @@ from program import a_ramp_runs, executable, has_ended, our_cgroups
 
 from conftest import until
 from steadyrun.kernel.kmsg import KernelLog
+from steadyrun.model.containment import BackendName
+from steadyrun.model.limits import CPU_WEIGHT_DEFAULT
+from steadyrun.ramp.baseline import CPU_IDLE_LEAST
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_left", "alone")]
 
@@ -434,6 +437,22 @@ def test_the_plan_is_told_with_the_most_memory_and_time_and_how_to_stop(ramp):
     assert "The loads get at most" in done.stdout
     assert re.search(r"It takes about .*, at most ", done.stdout)
     assert "Ctrl-C stops it" in done.stdout
+
+
+def test_it_does_not_begin_where_others_leave_its_loads_no_cpu(ramp, hold, backend_named):
+    others = hold(backend_named(BackendName.CGROUP1))
+    others.apply(cpu_weight=CPU_WEIGHT_DEFAULT)
+    for _ in os.sched_getaffinity(0):
+        others.python("while True: pass")
+    (ramp.cwd / "plan.toml").write_text(PLAN.replace("[[phase]]", "[[phase]]\ncpu_weight = 1"))
+    done = ramp(*(word for word in RAMP if word != "--force"))
+    assert done.returncode == 4, done.stdout + done.stderr
+    page, data = report(ramp)
+    (check,) = [c for c in data["baseline"]["checks"] if c["name"] == "idle CPU time"]
+    assert check["answer"] == "no", check
+    assert data["baseline"]["cpu_idle_cores"] < CPU_IDLE_LEAST
+    assert data["attempts"] == []
+    assert "stop what keeps the cores busy (top)" in page
 
 
 FULL_DISK = """

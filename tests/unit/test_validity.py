@@ -1,10 +1,14 @@
 """What makes a try void: three things from outside, and nothing of the load's own."""
 
 import pytest
-from evidence import evidence, outcome, reading
+import records
+from evidence import attempt, evidence, outcome, phase, reading
 
+from steadyrun.cli.plain import line_for
 from steadyrun.model.outcome import Ending
+from steadyrun.model.record import State
 from steadyrun.model.validity import CLOCK_SET, SLEPT, STARVED, is_starved, why_void
+from steadyrun.report.judged import status_words
 from steadyrun.units import Bytes, Microseconds, Seconds
 
 HUNGRY = outcome(Ending.WALL_TIME, wall=60.0, cpu=1.7, psi_cpu_some=58.0)
@@ -68,3 +72,15 @@ def test_others_on_the_cpus_excuse_only_what_more_time_would_have_mended(ending,
 )
 def test_a_load_is_starved_that_waits_for_others_not_for_its_own_quota(changes, starved):
     assert is_starved(HUNGRY._replace(**changes)) is starved
+
+
+def test_a_try_that_says_nothing_is_told_with_its_reason_on_the_page_and_in_the_lines():
+    void = attempt(phase(), State.INVALID, end=HUNGRY)
+    assert status_words(void).startswith(f"⚠️ INVALID - this try says nothing about its limits ({STARVED})")
+    record = records.passed()
+    (line,) = [
+        line
+        for line in line_for(record._replace(attempts=()), record._replace(attempts=(void,)))
+        if "INVALID" in line
+    ]
+    assert line.endswith(f"says nothing: {STARVED}")
