@@ -17,7 +17,8 @@ from steadyrun.units import Seconds
 
 pytestmark = pytest.mark.real
 BUSY = "while True: pass"
-SECONDS = 3.0
+SECONDS = 6.0
+"""The totals of a pressure file are up to 2 s old (psi_show in kernel/sched/psi.c, PSI_FREQ)."""
 
 
 @pytest.fixture
