@@ -1,5 +1,8 @@
 """Our NamedTuple against typing's: the same class from the same body."""
 
+import copy
+import inspect
+import pickle
 import typing
 
 import pytest
@@ -32,7 +35,18 @@ def make(base):
 
 
 @pytest.mark.parametrize(
-    "what", ["_fields", "_field_defaults", "__doc__", "__name__", "__qualname__", "__module__", "SIDES"]
+    "what",
+    [
+        "_fields",
+        "_field_defaults",
+        "__match_args__",
+        "__slots__",
+        "__doc__",
+        "__name__",
+        "__qualname__",
+        "__module__",
+        "SIDES",
+    ],
 )
 def test_it_says_the_same_of_itself(what):
     assert getattr(make(named.NamedTuple), what) == getattr(make(typing.NamedTuple), what)
@@ -55,3 +69,41 @@ def test_its_values_behave_the_same():
 
 def test_its_annotations_can_be_resolved_as_the_codec_does():
     assert typing.get_type_hints(make(named.NamedTuple)) == typing.get_type_hints(make(typing.NamedTuple))
+
+
+class Kept(named.NamedTuple):
+    a: int
+    b: str = "x"
+
+
+def test_its_values_are_copied_and_sent():
+    assert pickle.loads(pickle.dumps(Kept(1))) == copy.copy(Kept(1)) == (1, "x")
+    assert type(copy.deepcopy(Kept(1))) is Kept
+
+
+def test_a_wrong_number_or_name_of_fields_is_refused():
+    for cls in (make(named.NamedTuple), make(typing.NamedTuple)):
+        for values, named_values in (((1, 2, 3), {}), ((1,), {"z": 2}), ((1,), {"x": 2})):
+            with pytest.raises(TypeError):
+                cls(*values, **named_values)
+        for values in ([1], [1, 2, 3]):
+            with pytest.raises(TypeError):
+                cls._make(values)
+        with pytest.raises(ValueError, match="unexpected field names"):
+            cls(1)._replace(z=2)
+        assert cls._make([1, 2.0]) == (1, 2.0)
+
+
+def test_classes_with_as_many_fields_have_each_their_own_names_and_defaults():
+    assert make(named.NamedTuple)(y=1.0, x=2) == (2, 1.0)
+    assert Kept(b="y", a=2) == (2, "y")
+    names = list(inspect.signature(Kept.__new__).parameters)
+    assert names == ["_cls", "a", "b"]
+
+
+def test_a_class_without_fields_is_an_empty_tuple():
+    class Empty(named.NamedTuple):
+        """Nothing."""
+
+    assert Empty() == ()
+    assert repr(Empty()) == "Empty()"

@@ -13,10 +13,11 @@ import os
 import socket
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from steadyrun.bus.address import Bus, candidates
 from steadyrun.errors import BusError
+from steadyrun.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,10 +9,11 @@ reads the unit. What the unit then says about limits is not proof that the kerne
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from steadyrun.bus.connection import Connection, Target, open_bus, within
 from steadyrun.errors import BusError
+from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:
