@@ -198,6 +198,7 @@ class _Run:
             new_session=False,
             meanwhile=lambda made: self._get_ready(intent, made),
         )
+        self._first_move.made()
         self.readback, self.keeper_pid = hold.readback, hold.keeper.pid
         missed = [r for r in hold.readback if not r.held]
         if missed:
