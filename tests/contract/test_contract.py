@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from steadyrun.contain.fake import FakeBackend
+from steadyrun.contain.processes import LOOKED_AT
 from steadyrun.model.containment import Capability
 from steadyrun.model.limits import Limits
 from steadyrun.model.sample import CgroupId
@@ -271,6 +272,23 @@ def test_a_zombie_does_not_count_as_in_it(held):
     waiting = held.start("true")
     assert waiting.exec_error() is None
     assert until(lambda: held.containment.pids() == ())
+
+
+def test_zombies_that_nobody_reaps_are_not_in_it_however_many_live_beside_them(held):
+    alive, zombies = LOOKED_AT + 10, 40
+    held.python(f"""
+import os, signal
+for number in range({alive + zombies}):
+    if os.fork() == 0:
+        if number < {alive}:
+            signal.pause()
+        os._exit(0)
+print('ready', flush=True)
+signal.pause()
+""")
+    assert held.read_line()
+    assert until(lambda: len(held.containment.pids()) == alive + 1), len(held.containment.pids())
+    assert held.kill_all()
 
 
 def test_killing_and_thawing_what_is_empty_does_nothing(held):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from desktop_tree import Tree
 
-from steadyrun.contain.processes import is_alive
+from steadyrun.contain.processes import LOOKED_AT, is_alive, living
 from steadyrun.kernel.processes import pid_alive, pid_started, stat_of
 
 HEADLESS = Path(__file__).parents[1] / "real/hostile/headless.py"
@@ -72,3 +72,10 @@ def test_a_process_of_ours_is_over_with_its_main_thread_and_one_of_a_load_with_i
     finally:
         child.kill()
         child.communicate()
+
+
+def test_of_a_short_list_only_who_is_alive_counts_and_a_long_one_is_believed():
+    nobody = 2**22  # above every pid (pid_max is at most that: proc_sys_kernel(5))
+    assert living({nobody + 1, os.getpid(), nobody}) == (os.getpid(),)
+    crowd = range(nobody, nobody + LOOKED_AT + 1)
+    assert living(set(crowd)) == tuple(crowd)

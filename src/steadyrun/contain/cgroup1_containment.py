@@ -15,7 +15,7 @@ from steadyrun.contain.cgroup1_limits import LegacyLimits
 from steadyrun.contain.cgroup1_placement import Place
 from steadyrun.contain.hierarchy import PARENT, UNIFIED
 from steadyrun.contain.listed import kill_listed
-from steadyrun.contain.processes import cgroups_of, is_alive
+from steadyrun.contain.processes import cgroups_of, living
 from steadyrun.errors import ContainmentFailedError
 from steadyrun.kernel.kept import KeptFile
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
@@ -127,7 +127,7 @@ class Cgroup1Containment:
 
     def pids(self) -> tuple[int, ...]:
         """Name the living processes that are in any of its cgroups, in one hierarchy or all."""
-        return tuple(pid for pid in sorted(self._listed()) if is_alive(pid))
+        return living(self._listed())
 
     def _listed(self) -> set[int]:
         # A process of another pid namespace reads as 0.

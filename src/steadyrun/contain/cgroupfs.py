@@ -75,7 +75,10 @@ class CgroupDirectory:
             return False
 
     def pids(self) -> Iterator[int]:
-        """Name the processes in it and in the cgroups that the load made below it, zombies too."""
+        """Name the processes in it and in the cgroups that the load made below it.
+
+        No zombies, but who has ended this very moment (`processes.living`).
+        """
         for fd in tree(self.fd):
             yield from map(int, (read_at(fd, "cgroup.procs") or "").split())
 

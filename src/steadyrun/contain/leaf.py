@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from steadyrun.contain.hierarchy import UNIFIED
-from steadyrun.contain.processes import cgroups_of, cgroups_of_threads, is_alive, signal_verified
+from steadyrun.contain.processes import cgroups_of, cgroups_of_threads, living, signal_verified
 from steadyrun.contain.readback import try_write
 from steadyrun.contain.unified_counters import UnifiedCounters
 from steadyrun.contain.unified_limits import UnifiedLimits
@@ -113,7 +113,7 @@ class Leaf:
 
     def pids(self) -> tuple[int, ...]:
         """Name the living processes in it and in cgroups that the load made below it."""
-        return tuple(pid for pid in sorted(self._listed()) if is_alive(pid))
+        return living(self._listed())
 
     def _listed(self) -> set[int]:
         # A process of another pid namespace reads as 0.

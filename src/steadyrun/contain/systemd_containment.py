@@ -11,7 +11,7 @@ import signal
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from steadyrun.contain.processes import is_alive, signal_verified
+from steadyrun.contain.processes import living, signal_verified
 from steadyrun.contain.readback import try_write
 from steadyrun.contain.systemd_unit import LEAF
 from steadyrun.errors import BusError, ContainmentFailedError
@@ -146,7 +146,7 @@ class SystemdContainment:
         A load of our own user may move a process out of the leaf, into the holder's cgroup or one that it
         makes beside it: the unit's limits still hold it there.
         """
-        return tuple(pid for pid in sorted(self._listed()) if is_alive(pid))
+        return living(self._listed())
 
     def _listed(self) -> set[int]:
         return self._seen() - {self._holder_pid}
