@@ -274,6 +274,15 @@ def test_a_zombie_does_not_count_as_in_it(held):
     assert until(lambda: held.containment.pids() == ())
 
 
+def test_a_kill_names_nobody_but_who_was_in_it(held):
+    held.python(SLEEP)
+    held.read_line()
+    inside = set(held.containment.pids())
+    assert set(held.containment.kill()) <= inside
+    assert held.kill_all()
+    assert set(held.containment.kill()) == set()
+
+
 def test_zombies_that_nobody_reaps_are_not_in_it_however_many_live_beside_them(held):
     alive, zombies = LOOKED_AT + 10, 40
     held.python(f"""

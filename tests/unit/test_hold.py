@@ -60,3 +60,46 @@ def test_a_process_that_is_not_ours_to_signal_keeps_no_other_one_from_its_signal
         os.seteuid(0)
     assert until(lambda: ours.ended_by() == number)
     assert theirs.ended_by() is None
+
+
+class Watched:
+    """Takes down what it is told to be inside, and knows of one that is not."""
+
+    def __init__(self):
+        self.inside, self.killed = [], []
+
+    def living(self, own, inside):
+        self.inside.append(set(inside))
+        return {4711}
+
+    def kill(self, pids):
+        self.killed.append(set(pids))
+
+
+def test_a_kill_knows_what_is_outside_of_the_containment_from_the_listing_it_killed_by():
+    backend, outside = FakeBackend(), Watched()
+    plan = backend.plan(f"test-{os.urandom(8).hex()}")
+    member = Member(("sleep", "60"), "/", {"PATH": os.defpath})
+    hold = prepare(
+        backend, plan, Limits(), (member,), Streams(), run_as=None, new_session=False, orphans=outside
+    )
+    try:
+        (pid,) = hold.members
+        listed, hold.containment.pids = [], lambda: listed.append(1) or ()
+        hold.kill()
+        assert (outside.inside, outside.killed, listed) == ([{pid}], [{4711}], [])
+    finally:
+        hold.abandon()
+
+
+def test_who_survives_are_those_found_living_and_the_members_that_were_not_reaped():
+    backend = FakeBackend()
+    plan = backend.plan(f"test-{os.urandom(8).hex()}")
+    member = Member(("sleep", "60"), "/", {"PATH": os.defpath})
+    hold = prepare(backend, plan, Limits(), (member,), Streams(), run_as=None, new_session=False)
+    try:
+        (pid,) = hold.members
+        assert hold.living() == {pid}
+        assert hold.survivors({4711}) == tuple(sorted((pid, 4711)))
+    finally:
+        hold.abandon()

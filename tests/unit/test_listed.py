@@ -46,7 +46,7 @@ def test_who_turns_up_in_a_later_listing_is_killed_by_the_same_call(sleepers):
 def test_who_is_listed_no_more_once_its_descriptor_is_held_is_left_alone(sleepers):
     stranger = sleepers()
     listings = itertools.chain([{stranger.pid}], itertools.repeat(set()))
-    kill_listed(lambda: next(listings))
+    assert kill_listed(lambda: next(listings)) == set()
     time.sleep(0.05)
     assert stranger.poll() is None
 
@@ -54,7 +54,7 @@ def test_who_is_listed_no_more_once_its_descriptor_is_held_is_left_alone(sleeper
 def test_more_than_can_be_held_at_once_are_all_killed(sleepers):
     many = [sleepers() for _ in range(130)]
     pids = {process.pid for process in many}
-    kill_listed(lambda: pids)
+    assert kill_listed(lambda: pids) == pids
     assert {ended(process) for process in many} == {signal.SIGKILL}
 
 

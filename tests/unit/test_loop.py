@@ -199,7 +199,7 @@ def test_nor_does_one_that_a_member_has_not_ended_by(guard, monkeypatch):
     monkeypatch.setattr(loops, "RECOUNT_FIRST", 0.3)
     monkeypatch.setattr(loops, "RECOUNT_LAST", 0.3)
     held = guard("exec sleep 60", thresholds=CALM._replace(tick=0.005))
-    kill, left, killed_at = held.containment.kill, held.hold.left, []
+    kill, living, killed_at = held.containment.kill, held.hold.living, []
 
     def slowly():
         killed_at.append(held.loop.now())
@@ -207,7 +207,12 @@ def test_nor_does_one_that_a_member_has_not_ended_by(guard, monkeypatch):
         select.select((), (), (), 0.02)
 
     held.containment.kill = slowly
-    held.hold.left = lambda: left() or (not killed_at or held.loop.now() - killed_at[0] < 0.5)
+    somebody = {os.getpid()}
+
+    def seen():
+        return living() or (set() if killed_at and held.loop.now() - killed_at[0] >= 0.5 else somebody)
+
+    held.hold.living = seen
 
     def turn():
         if not killed_at:

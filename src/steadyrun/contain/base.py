@@ -12,6 +12,7 @@ stopped it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from steadyrun.model.containment import BackendName, Capability, ContainmentMade, ContainmentPlan
@@ -72,10 +73,13 @@ class Containment(Protocol):
     def pids(self) -> tuple[int, ...]:
         """Name the processes in it, zombies left out."""
 
-    def kill(self) -> None:
+    def kill(self) -> Collection[int]:
         """Send SIGKILL to everything in it, forks included, frozen or not. Does not wait.
 
         Call again until `pids()` is empty; thaws where a kill needs that.
+
+        Returns:
+            Who was found in it on the way; what ends all at once may have ended others unseen.
         """
 
     def gone(self) -> bool:

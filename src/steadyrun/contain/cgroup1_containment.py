@@ -133,8 +133,8 @@ class Cgroup1Containment:
         # A process of another pid namespace reads as 0.
         return {pid for directory in self._dirs for pid in directory.pids() if pid > 0}
 
-    def kill(self) -> None:
-        """Send SIGKILL to everything in it. Does not wait; call again until `pids()` is empty.
+    def kill(self) -> set[int]:
+        """Send SIGKILL to everything in it, and return who was found. Does not wait.
 
         Forks are refused first (`pids.max` 0), which also holds for what a privileged load moved out
         of the unified cgroup; `cgroup.kill` ends what is in that, frozen or not (cgroup-v2.rst, "Core
@@ -155,9 +155,10 @@ class Cgroup1Containment:
             _try(unified, "cgroup.kill", "1")
         else:
             self.freeze()
-        kill_listed(self._listed)
+        told = kill_listed(self._listed)
         if unified is None:
             self.thaw()
+        return told
 
     def gone(self) -> bool:
         """Tell whether somebody else removed one of its cgroups."""

@@ -117,10 +117,10 @@ class FakeContainment(PollContainment):
         self.deeds.append("thaw")
         super().thaw()
 
-    def kill(self) -> None:
+    def kill(self) -> set[int]:
         """Kill the processes."""
         self.deeds.append("kill")
-        super().kill()
+        return super().kill()
 
     def gone(self) -> bool:
         """Tell what the test set."""

@@ -119,8 +119,8 @@ class Leaf:
         # A process of another pid namespace reads as 0.
         return {pid for pid in self._dir.pids() if pid > 0}
 
-    def kill(self) -> None:
-        """Send SIGKILL to everything in it. Does not wait; call again until `pids()` is empty.
+    def kill(self) -> set[int]:
+        """Send SIGKILL to everything in it, and return who was found yet. Does not wait.
 
         Forks are refused first (`pids.max` 0), then `cgroup.kill` ends what is there, frozen or not
         (cgroup-v2.rst, "Core Interface Files"). What is listed after that is killed one by one: a
@@ -135,10 +135,12 @@ class Leaf:
             try_write(self._dir, "cgroup.kill", "1")
         else:
             self.freeze()
-        for pid in self._listed():
+        found = self._listed()
+        for pid in found:
             signal_verified(pid, _SIGKILL, self._holds)
         if not by_group:
             self.thaw()
+        return found
 
     def _holds(self, pid: int) -> bool:
         """Tell whether a thread of a process is in it, or in a cgroup below."""

@@ -28,8 +28,8 @@ _AT_ONCE = 64
 """How many descriptors of processes are held at a time; a process may often have 1024 (RLIMIT_NOFILE)."""
 
 
-def kill_listed(listed: Callable[[], set[int]]) -> None:
-    """Send SIGKILL until a listing shows nobody new, for at most KILL_FOR and one pass.
+def kill_listed(listed: Callable[[], set[int]]) -> set[int]:
+    """Send SIGKILL until a listing shows nobody new, for at most KILL_FOR and one pass; return who got it.
 
     At the best priority this process may have: at an ordinary one 250 forking processes kept the
     killer from the processor for seconds within one kill, and it lost (measured on 2 cores).
@@ -45,7 +45,8 @@ def kill_listed(listed: Callable[[], set[int]]) -> None:
             told |= _kill(sorted(found), listed)
             found = listed() - told
             if monotonic() >= until:
-                return
+                break
+        return told
 
 
 def _kill(pids: list[int], listed: Callable[[], set[int]]) -> set[int]:

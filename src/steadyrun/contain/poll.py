@@ -233,12 +233,14 @@ class PollContainment:
         """Name the living processes."""
         return tuple(p.pid for p in self._walk.members())
 
-    def kill(self) -> None:
+    def kill(self) -> set[int]:
         """Stop all until nobody forks, then SIGKILL all; a stopped process dies of that too."""
         self._stop_all()
-        for process in self._walk.members():
+        members = self._walk.members()
+        for process in members:
             self._signal(process, _SIGKILL)
         self._stopped.clear()
+        return {process.pid for process in members}
 
     def _signal(self, process: Process, number: int) -> bool:
         def is_it(pid: int) -> bool:

@@ -155,12 +155,12 @@ class SystemdContainment:
         # A process of another pid namespace reads as 0, which kill(2) takes for our own process group.
         return {pid for pid in self._unit.pids() if pid > 0}
 
-    def kill(self) -> None:
-        """Send SIGKILL to everything in the leaf, and to what is elsewhere in the unit. Does not wait."""
-        if self._leaf is not None:
-            self._leaf.kill()
-        for pid in self._listed():
+    def kill(self) -> set[int]:
+        """Send SIGKILL to everything in the unit but its holder; return who was found. Does not wait."""
+        found = set() if self._leaf is None else self._leaf.kill()
+        for pid in (listed := self._listed()):
             signal_verified(pid, signal.SIGKILL, lambda pid: pid in self._listed())
+        return found | listed
 
     def gone(self) -> bool:
         """Tell whether somebody else stopped the unit: its holder ends at once, or the leaf is not there."""

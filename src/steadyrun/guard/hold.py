@@ -24,7 +24,7 @@ from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Self
 
     from steadyrun.guard.orphans import Orphans
@@ -165,7 +165,7 @@ class Hold:
 
     def term(self) -> None:
         """Ask everything in it to end."""
-        for pid in self._living():
+        for pid in self.living():
             signal_and_wake(pid, signal.SIGTERM)
 
     def kill(self) -> None:
@@ -174,31 +174,28 @@ class Hold:
         Never raises for a process that the kernel does not let us kill: `cgroup.kill` takes it all the same,
         and where there is none it counts among those that are left.
         """
-        self.containment.kill()
-        if self._orphans is not None:
-            self._orphans.kill(self._strays(self.containment.pids()))
+        found = self.containment.kill()
+        if self._orphans is not None:  # who was not there yet is taken for a stray, and killed all the same
+            self._orphans.kill(self._strays(found))
         for waiting in self.members.values():
             try:
                 signal.pidfd_send_signal(waiting.pidfd, signal.SIGKILL)
             except OSError:
                 continue
 
-    def left(self) -> int:
-        """Count what lives in it, and what left it as far as that is known."""
-        return len(self._living())
-
-    def _living(self) -> set[int]:
+    def living(self) -> set[int]:
+        """Name what lives in it, and what left it as far as that is known."""
         inside = self.containment.pids()
         return {*inside, *self._strays(inside)}
 
-    def _strays(self, inside: tuple[int, ...]) -> set[int]:
+    def _strays(self, inside: Collection[int]) -> set[int]:
         if self._orphans is None:
             return set()
         return self._orphans.living({*self.members, self.keeper.pid}, inside)
 
-    def survivors(self) -> tuple[int, ...]:
-        """Name what lives in it, and the members that were not reaped, wherever they are."""
-        return tuple(sorted({*self._living(), *self.members}))
+    def survivors(self, living: Collection[int]) -> tuple[int, ...]:
+        """Add to what was found living the members that were not reaped, wherever they are."""
+        return tuple(sorted({*living, *self.members}))
 
     def last_sample(self) -> CgroupSample:
         """Read the final counters; must come before `remove` (containers/conmon#426)."""

@@ -332,13 +332,13 @@ class Loop:
 
     def _count(self) -> None:
         self._recount_due = False
-        left = self.hold.left()
+        living = self.hold.living()
         kills = self.hold.containment.sample(self.now()).kills_at_limit
         if not self.hold.members and self.held.stage is not Stage.KILLING:
-            self.left_behind = left
+            self.left_behind = len(living)
         if self.held.stage is Stage.KILLING:
-            self._tell(self._killing.look(self.now(), self.hold.survivors()))
-        self.give(Counted(self.now(), left, kills))
+            self._tell(self._killing.look(self.now(), self.hold.survivors(living)))
+        self.give(Counted(self.now(), len(living), kills))
         if self.held.stage is not Stage.KILLING:
             self._recount = None
 
@@ -371,7 +371,7 @@ class Loop:
         now = self.now()
         self._pass_on(now, Sampled(self._read(now)))  # also a load of milliseconds has a last reading
         last = self.hold.last_sample()
-        survivors = len(self.hold.survivors())
+        survivors = len(self.hold.survivors(self.hold.living()))
         self.forget(self._tightening.fd)
         self._tightening.close()
         self._tightened()

@@ -134,7 +134,7 @@ def _limits_read_back(backend: Backend, readback: tuple[ReadBack, ...]) -> Proof
 def _over_allocator_dies(backend: Backend, hold: Hold) -> Proof:
     began = time.monotonic()
     hold.release()
-    died = _wait(lambda: not hold.left() or (hold.containment.sample(Seconds(began)).oom_kills or 0) > 0)
+    died = _wait(lambda: not hold.living() or (hold.containment.sample(Seconds(began)).oom_kills or 0) > 0)
     last = hold.containment.sample(Seconds(time.monotonic()))
     took = Seconds(time.monotonic() - began)
     peak, kills = last.memory_peak, last.oom_kills
@@ -166,14 +166,14 @@ def _nobody_gets_away(hold: Hold) -> Proof:
     began = time.monotonic()
     hold.release()
     _wait(lambda: any(hold.reap(pid) for pid in list(hold.members)))
-    daemons = hold.left()
+    daemons = len(hold.living())
     gone = _empty(hold.containment)
     took = Seconds(time.monotonic() - began)
     if daemons < DAEMONS:
         answer, evidence = Answer.UNKNOWN, f"{daemons} of the daemon's {DAEMONS} processes were seen"
     else:
         answer = Answer.YES if gone else Answer.NO
-        evidence = f"{daemons} detached processes that ignore TERM were found, {hold.left()} are left"
+        evidence = f"{daemons} detached processes that ignore TERM were found, {len(hold.living())} are left"
     return Proof("nobody gets away", "a detached daemon that ignores TERM is ended", answer, evidence, took)
 
 
