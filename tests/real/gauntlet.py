@@ -34,6 +34,8 @@ class Scenario(NamedTuple):
     """It meets the limit of tasks."""
     leaves: bool = False
     """It leaves processes behind, which are ended and counted."""
+    swap: int = 0
+    """MiB it may swap, and does; where the machine has less there is no such scenario."""
 
     @property
     def name(self):
@@ -70,6 +72,7 @@ SCENARIOS = {
         _one("page cache", DONE, seconds=30.0),
         _one("synced writes", DONE, seconds=30.0),
         Scenario(("locked memory",), frozenset({KILLED, DONE}), seconds=20.0),
+        _one("swap thrash", TIMED, seconds=8.0, swap=256),
         _one("descriptors", DONE, seconds=20.0),
         _one("zombies", TIMED),
         _one("stopped tree", TIMED),

@@ -32,6 +32,8 @@ CHOSEN = sorted({*MIXTURES, *random.Random(SEED).sample(sorted(LASTING), 3)})
 """Beside those whose guard is killed: all mixtures, and others each time."""
 SET_CLOCK = Path(__file__).with_name("set_clock.py")
 IPC_RMID = 0
+THRASHED = 1000
+"""Pages taken back from swap, 4 MiB, by choice: it swaps in all the time, on an emulated disk too."""
 
 
 @pytest.fixture
@@ -62,6 +64,7 @@ class Playing:
             str(self.scenario.tasks),
             "--timeout",
             f"{self.scenario.seconds}s",
+            *(("--swap", f"{self.scenario.swap}M") if self.scenario.swap else ()),
         )
         return ("run", "--json", "out.json", *limits, *options, "--", *self.scenario.argv())
 
@@ -75,6 +78,9 @@ def play(tmp_path):
     begun = []
 
     def begin(name):
+        needed = SCENARIOS[name].swap
+        if needed and free_swap() < needed * MIB:
+            pytest.skip(f"the machine has less than {needed} MiB of free swap")
         begun.append(Playing(SCENARIOS[name], tmp_path))
         return begun[-1]
 
@@ -87,6 +93,18 @@ def play(tmp_path):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(playing.shm)
         assert left == [], "processes were left"
+
+
+def free_swap():
+    """Return how much more the machine can swap, bytes."""
+    with open("/proc/meminfo") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("SwapFree:"))
+
+
+def swapped_in():
+    """Return how many pages the machine took back from swap since it booted."""
+    with open("/proc/vmstat") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("pswpin "))
 
 
 def remove_segments(output):
@@ -112,8 +130,10 @@ def check_record(scenario, told):
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_it_is_held_and_the_record_says_how_it_ended(steadyrun, play, name):
-    playing = play(name)
+    playing, before = play(name), swapped_in()
     done = steadyrun(*playing.words(), env=playing.env)
+    if playing.scenario.swap:
+        assert swapped_in() - before > THRASHED
     remove_segments(done.stdout)
     told = json.loads((steadyrun.cwd / "out.json").read_text())
     check_record(playing.scenario, told)

@@ -7,6 +7,7 @@ limit says so and ends well: that is what limits are for.
 import ctypes
 import mmap
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -106,6 +107,16 @@ def locked_memory():
     time.sleep(FOR_EVER)
 
 
+def swap_thrash(megabytes=192):
+    """More than there is memory for, and all of it in use, in an order that nobody can read ahead."""
+    area, block = mmap.mmap(-1, megabytes * MIB), os.urandom(MIB)  # zram can keep none of it small
+    for _ in range(megabytes):
+        area.write(block)
+    draw = random.Random(0)
+    while True:
+        area[draw.randrange(megabytes * MIB)] ^= 1
+
+
 def descriptors():
     held = []
     try:
@@ -168,6 +179,7 @@ DEEDS = {
     "page cache": page_cache,
     "synced writes": synced_writes,
     "locked memory": locked_memory,
+    "swap thrash": swap_thrash,
     "descriptors": descriptors,
     "zombies": zombies,
     "stopped tree": stopped_tree,
