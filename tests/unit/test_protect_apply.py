@@ -5,10 +5,16 @@ import fcntl
 import os
 
 import pytest
-from protect_disk import FragileDisk
+from protect_disk import FragileDisk, full
 from protect_tree import Desktop
 
-from steadyrun.errors import BusyError, CannotContainError, FormatError, JournalUnwritableError
+from steadyrun.errors import (
+    BusyError,
+    CannotContainError,
+    FormatError,
+    JournalUnwritableError,
+    SteadyrunError,
+)
 from steadyrun.protect.deeds import Deeds
 from steadyrun.protect.disk import Disk, Seen
 from steadyrun.protect.plan import MIN_TTL, plan
@@ -200,6 +206,41 @@ def test_a_disk_that_refuses_leaves_nothing_and_one_clear_message(tree, step, nu
     with pytest.raises((CannotContainError, JournalUnwritableError), match=os.strerror(code)) as caught:
         protection(tree, Refuses(tree.root, step, number, code)).apply(planned(tree))
     assert caught.value.exit_code in (3, 74)
+    assert tree.everything() == before
+
+
+class ReadOnlyEtc(FragileDisk):
+    """/etc is mounted read-only: the kernel answers EROFS there before it looks whether the name exists."""
+
+    def _step(self, kind, path, half=None):
+        if kind != "sync" and path.startswith(f"{self.at('/etc')}/"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        super()._step(kind, path, half)
+
+
+@pytest.mark.parametrize("folder", [True, False], ids=["a new folder first", "a file first"])
+def test_a_read_only_etc_leaves_nothing(tree, folder):
+    if not folder:
+        os.makedirs(os.path.dirname(tree.root + FIRST))
+    before = tree.everything()
+    with pytest.raises(CannotContainError, match="Read-only") as caught:
+        protection(tree, ReadOnlyEtc(tree.root)).apply(planned(tree))
+    assert "taken back" not in caught.value.message, "there was nothing to be taken back"
+    assert tree.everything() == before
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_folders_made_for_the_state_directory_go_with_it(tree, fails):
+    before = tree.everything()
+    state = "/home/desk/.local/state/steadyrun"
+    disk = FragileDisk(tree.root, 30, error=full, once=True) if fails else FragileDisk(tree.root)
+    theirs = Protection(state, disk, root=tree.root)
+    if fails:
+        with pytest.raises(SteadyrunError):
+            theirs.apply(planned(tree))
+    else:
+        theirs.apply(planned(tree))
+        Protection(state, FragileDisk(tree.root), root=tree.root).undo()
     assert tree.everything() == before
 
 

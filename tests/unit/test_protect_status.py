@@ -99,3 +99,17 @@ def test_a_process_that_is_gone_is_nothing_wrong(tree):
     FragileDisk(tree.root).remove("/proc/200/oom_score_adj")
     _, status = states(tree)
     assert [e.state for e in status.files if e.path == "/proc/200/oom_score_adj"] == [State.ABSENT]
+
+
+@pytest.mark.parametrize(
+    "other", [{"ticks": 77}, {"boot": "another"}], ids=["another process", "another boot"]
+)
+def test_the_number_of_a_process_that_is_gone_tells_nothing(tree, other):
+    protection(tree).apply(plan(facts(tree)))
+    if "boot" in other:
+        tree.file("proc/sys/kernel/random/boot_id", other["boot"])
+    else:
+        tree.process(200, "systemd", ticks=other["ticks"], uid=1000)
+    tree.file("proc/200/oom_score_adj", "0\n")
+    _, status = states(tree)
+    assert [e.state for e in status.files if e.path == "/proc/200/oom_score_adj"] == [State.ABSENT]

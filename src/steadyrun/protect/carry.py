@@ -50,6 +50,10 @@ class Carrier:
         self._record = NOTHING
         self._torn = False
 
+    def lives(self, process: str) -> bool:
+        """Tell whether a process of the record is there, and still the same one."""
+        return self._deeds.lives(process)
+
     def read(self) -> Record:
         """Read the record; writes nothing.
 

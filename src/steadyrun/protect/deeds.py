@@ -111,7 +111,7 @@ class Deeds:
 
     def _restore_value(self, chain: Chain) -> str:
         change = chain.change()
-        if change.process and not self._lives(change.process):
+        if change.process and not self.lives(change.process):
             return ""
         now = self._disk.value(change.path)
         if now is None or now == change.before:
@@ -129,6 +129,7 @@ class Deeds:
             if not change.process:
                 raise
 
-    def _lives(self, process: str) -> bool:
+    def lives(self, process: str) -> bool:
+        """Tell whether a process of the record is there, and still the same one."""
         pid, started, boot = process.split(" ")
         return boot == self._boot and self._started(int(pid)) == int(started)

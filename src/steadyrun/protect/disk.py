@@ -77,7 +77,7 @@ class Disk:
 
     def drop_part(self, path: str) -> None:
         """Remove what a crash left of a file that was being written."""
-        with suppress(FileNotFoundError, NotADirectoryError):
+        if os.path.lexists(self.at(path) + PART):  # a read-only disk would answer EROFS, not ENOENT
             self._unlink(self.at(path) + PART)
             self._sync(os.path.dirname(self.at(path)))
 
@@ -114,11 +114,11 @@ class Disk:
         Raises:
             OSError: It could not be done.
         """
-        try:
-            self._rmdir(self.at(path))
-        except FileNotFoundError:
+        if not os.path.lexists(self.at(path)):  # a read-only disk would answer EROFS, not ENOENT
             self.settle(path)
             return True
+        try:
+            self._rmdir(self.at(path))
         except OSError:
             if os.path.isdir(self.at(path)) and os.listdir(self.at(path)):
                 return False

@@ -15,6 +15,8 @@ from steadyrun.desktop.processes import process, processes_named
 from steadyrun.errors import BusError
 from steadyrun.kernel.reader import read_text
 from steadyrun.protect.change import FileChange
+from steadyrun.protect.disk import Disk
+from steadyrun.protect.places import TOP
 from steadyrun.protect.plan import SYSTEM_UNITS
 
 RELOAD_WITHIN_S = 90.0
@@ -41,6 +43,36 @@ def reload_all(euid: int) -> tuple[str, ...]:
         how = "systemctl daemon-reload" if euid == 0 else "systemctl --user daemon-reload"
         trouble.append(f"systemd did not read its files again ({error.message}): {how}")
     return (*trouble, *(_hang_up() if euid == 0 else ()))
+
+
+def reload_until_settled(euid: int, disk: Disk) -> tuple[str, ...]:
+    """Have them read again what is no longer there, until no controller is switched off by it any more.
+
+    A controller can be switched off for a cgroup when no cgroup below has it on (kernel, cgroup-v2.rst,
+    "Top-down Constraint"), and systemd goes from the top down: each reload takes back one level of what the
+    one before could not (seen with 252, `io` in cgroup.subtree_control).
+    """
+    trouble, before = reload_all(euid), None
+    for _ in range(_LEVELS):
+        now = _switched_on(disk)
+        if trouble or now == before:
+            break
+        trouble, before = reload_all(euid), now
+    return trouble
+
+
+_LEVELS = 5
+"""From the root to a user manager's own slices."""
+
+
+def _switched_on(disk: Disk) -> dict[str, str | None]:
+    """Return which controllers the root and what is next below it have on for what is in them."""
+    try:
+        inside = sorted(each.name for each in os.scandir(disk.at(TOP)) if each.is_dir())
+    except OSError:
+        inside = []
+    paths = [TOP, *(f"{TOP}/{name}" for name in inside)]
+    return {path: disk.value(f"{path}/cgroup.subtree_control") for path in paths}
 
 
 def _hang_up() -> list[str]:

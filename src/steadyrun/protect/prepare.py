@@ -36,7 +36,7 @@ def changes_for(
         _expect_ours(each.path, there, ours.get(each.path))
         if there == wanted:
             continue
-        for folder in _missing(disk, os.path.dirname(each.path)):
+        for folder in missing_folders(disk, os.path.dirname(each.path)):
             if folder not in folders:
                 folders.add(folder)
                 found.append(Change(folder, None, Seen(None, 0o755, *owner)))
@@ -96,7 +96,7 @@ def _look(disk: Disk, path: str) -> Seen | None:
         ) from error
 
 
-def _missing(disk: Disk, folder: str) -> list[str]:
+def missing_folders(disk: Disk, folder: str) -> list[str]:
     """Return the folders that are not there, the outermost first."""
     found: list[str] = []
     while not os.path.isdir(disk.at(folder)) and folder not in ("", "/"):

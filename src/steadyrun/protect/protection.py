@@ -23,8 +23,8 @@ from steadyrun.protect.change import Plan
 from steadyrun.protect.deeds import Left
 from steadyrun.protect.disk import Disk
 from steadyrun.protect.facts import Facts
-from steadyrun.protect.managers import complaints, reload_all
-from steadyrun.protect.prepare import changes_for
+from steadyrun.protect.managers import complaints, reload_all, reload_until_settled
+from steadyrun.protect.prepare import changes_for, missing_folders
 from steadyrun.protect.record import Begin, Change, Record
 from steadyrun.protect.status import Status, status_of, status_when_settled
 
@@ -90,7 +90,10 @@ class Protection:
             FormatError: The record is not what was written.
             JournalUnwritableError: It cannot be read, or it or its directory is not this user's alone.
         """
-        return status_of(self.record(), self._disk, facts)
+        return self._status(self.record(), facts)
+
+    def _status(self, record: Record, facts: Facts) -> Status:
+        return status_of(record, self._disk, facts, lives=self._carrier.lives)
 
     def mend(self) -> tuple[Left, ...] | None:
         """Take back what a crash left half done, so that a plan sees the machine as it is without it.
@@ -106,11 +109,11 @@ class Protection:
         record = self.record()
         if not record.undoing() and not record.unfinished():
             return None
-        with self._alone():
-            self._carrier.read()
+        with self._alone() as made:
+            made += self._carrier.read().made()
             left = self._carrier.mend()
             if left is not None:
-                self._reload(self._owner[0])
+                self._reload(self._owner[0], undone=True)
         return left
 
     def apply(self, plan: Plan) -> Applied:
@@ -121,20 +124,20 @@ class Protection:
             CannotContainError: It cannot be done; nothing was changed.
             JournalUnwritableError: It could not be written down; nothing was changed.
         """
-        with self._alone():
+        with self._alone() as made:
             self._carrier.read()
             self._carrier.mend()
             changes = self.pending(plan)
             if changes:
                 self._expect_understood(plan)
-                begin = Begin(__version__, plan.profile.value, time.time())
+                begin = Begin(__version__, plan.profile.value, time.time(), tuple(made))
                 self._carrier.apply(changes, begin)
             trouble = self._reload(plan.facts.euid) if changes else ()
             record = self.record()
             if self._real and changes:
-                status = status_when_settled(record, self._disk, plan.facts)
+                status = status_when_settled(partial(self._status, record, plan.facts))
             else:
-                status = status_of(record, self._disk, plan.facts)
+                status = self._status(record, plan.facts)
         return Applied(changes, trouble, status)
 
     def undo(self) -> Undone:
@@ -147,10 +150,12 @@ class Protection:
         """
         if not os.path.isdir(self._disk.at(self._state)):
             return Undone((), (), ())
-        with self._alone():
-            standing = self._carrier.read().standing()
+        with self._alone() as made:
+            record = self._carrier.read()
+            made += record.made()
+            standing = record.standing()
             left = self._carrier.undo()
-            trouble = self._reload(os.geteuid()) if standing else ()
+            trouble = self._reload(os.geteuid(), undone=True) if standing else ()
         return Undone(tuple(each.change.path for each in standing), left, trouble)
 
     def _expect_understood(self, plan: Plan) -> None:
@@ -163,11 +168,11 @@ class Protection:
                 hint="this is a fault of steadyrun with this version of systemd: please report it",
             )
 
-    def _reload(self, euid: int) -> tuple[str, ...]:
+    def _reload(self, euid: int, *, undone: bool = False) -> tuple[str, ...]:
         """Have the managers read their files, where there are any: a chroot has none, and a tree of tests."""
         if not self._real or not os.path.isdir("/run/systemd/system"):
             return ()
-        return reload_all(euid)
+        return reload_until_settled(euid, self._disk) if undone else reload_all(euid)
 
     def _expect_own(self, found: os.stat_result) -> None:
         """Refuse a state directory whose record others could exchange, also for merely looking.
@@ -178,8 +183,10 @@ class Protection:
         expect_own(self._disk.at(self._state), found, self._owner[0])
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> Iterator[list[str]]:
+        """Be the only one; yields the folders made for its directory, which go with it."""
         path = self._disk.at(self._state)
+        made = missing_folders(self._disk, os.path.dirname(self._state))
         try:
             os.makedirs(path, mode=0o700, exist_ok=True)
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -196,9 +203,11 @@ class Protection:
                     "another `steadyrun protect` changes things just now", hint="type it again in a moment"
                 )
             try:
-                yield
+                yield made
             finally:
                 with suppress(OSError):  # where others keep their own things in it, it stays
                     os.rmdir(path)
+                    for each in reversed(made):
+                        os.rmdir(self._disk.at(each))
         finally:
             os.close(descriptor)

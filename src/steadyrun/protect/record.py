@@ -38,6 +38,8 @@ class Begin(NamedTuple):
     """steadyrun's."""
     profile: str
     wall: float
+    made: tuple[str, ...] = ()
+    """Folders that were made for the state directory, the outermost first."""
     format: int = FORMAT
 
 
@@ -130,6 +132,14 @@ class Record(NamedTuple):
                 found = begun
         return found
 
+    def made(self) -> tuple[str, ...]:
+        """Return the folders that were made for the state directory, the outermost first."""
+        return tuple(path for step in self.steps if isinstance(step, Begin) for path in step.made)
+
+    def processes(self) -> dict[str, str]:
+        """Return of whose process a value is that we changed, by the value's path."""
+        return {s.change.path: s.change.process for s in self.standing() if s.change.process}
+
     def next_number(self) -> int:
         """Return a number that no change has."""
         return 1 + max((step.number for step in self.steps if isinstance(step, Intent)), default=0)
@@ -193,7 +203,7 @@ def _step(line: bytes, source: str) -> Step | None:
         fields = json.loads(text)
         match fields.pop("step"):
             case "Begin":
-                found = Begin(**fields)
+                found = Begin(**{**fields, "made": tuple(fields.get("made", ()))})
             case "Intent":
                 return Intent(fields["number"], _change(fields["change"]))
             case "Undone":

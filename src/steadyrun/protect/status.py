@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from steadyrun.protect.disk import Disk, Seen
@@ -40,23 +40,32 @@ class Status(NamedTuple):
         return not {State.NO, State.UNKNOWN} & set(states)
 
 
-def status_of(record: Record, disk: Disk, facts: Facts) -> Status:
-    """Look at everything that stands."""
+def status_of(record: Record, disk: Disk, facts: Facts, *, lives: Callable[[str], bool]) -> Status:
+    """Look at everything that stands; `lives` tells whether a process of the record is still there."""
     ours = record.ours()
+    gone = {path for path, process in record.processes().items() if not lives(process)}
     settings: list[Standing] = []
     for path, left in sorted(ours.items()):
         if isinstance(left, Seen) and left.content is not None:
             settings += _settings(path, left.content.decode(), disk, facts)
-    files = tuple(_file(path, left, disk) for path, left in sorted(ours.items()) if _is_worth(left))
+    files = tuple(
+        _GONE._replace(path=path) if path in gone else _file(path, left, disk)
+        for path, left in sorted(ours.items())
+        if _is_worth(left)
+    )
     return Status(files, tuple(settings))
 
 
-def status_when_settled(record: Record, disk: Disk, facts: Facts, *, seconds: float = SETTLE_S) -> Status:
+def status_when_settled(look: Callable[[], Status], *, seconds: float = SETTLE_S) -> Status:
     """Look until all that can be in force at once is, or the time is over."""
     end = time.monotonic() + seconds
-    while not (found := status_of(record, disk, facts)).holds() and time.monotonic() < end:
+    while not (found := look()).holds() and time.monotonic() < end:
         time.sleep(_LOOK_EVERY_S)
     return found
+
+
+_GONE = FileStanding("", State.ABSENT, "it is gone, with its process")
+"""Another process may have its number by now, after a boot above all."""
 
 
 def _is_worth(left: Seen | str) -> bool:
@@ -67,7 +76,7 @@ def _file(path: str, left: Seen | str, disk: Disk) -> FileStanding:
     if isinstance(left, str):
         found = disk.value(path)
         if found is None:
-            return FileStanding(path, State.ABSENT, "it is gone, with its process")
+            return _GONE._replace(path=path)
         return FileStanding(path, State.YES if found == left else State.NO, found)
     try:
         there = disk.look(path)
