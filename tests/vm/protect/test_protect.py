@@ -125,8 +125,8 @@ def test_it_is_in_force_after_a_boot_and_can_be_undone_then(machine, guest):
     assert guest.out(f"cat /proc/{manager}/oom_score_adj") == "-100"
     bus = "$(pgrep -u desk -x dbus-daemon | head -n 1)"
     assert guest.out(f"cat /proc/{bus}/oom_score_adj") == "-100"
-    own = "runuser -u desk -- env XDG_RUNTIME_DIR=/run/user/1000 systemd-run --user --pipe --wait --quiet"
-    ordinary = guest.out(f"{own} cat /proc/self/oom_score_adj")
+    own = "systemd-run --user --pipe --wait --quiet cat /proc/self/oom_score_adj"
+    ordinary = machine.guest("desk").out(own)
     assert ordinary == "200", "a user's services stay where systemd has them"
     given = guest.read("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers")
     assert "io" in given.split(), "delegated from the next login on"
