@@ -160,6 +160,9 @@ def test_a_command_that_dies_by_a_signal_makes_us_die_by_it(steadyrun):
     assert steadyrun("run", "-q", "--", "sh", "-c", "kill -USR1 $$").returncode == -signal.SIGUSR1
 
 
+LOOP = "while :; do sleep 0.05; done"
+
+
 def test_term_and_hup_are_passed_on_to_the_command(steadyrun):
     for number, name in ((signal.SIGTERM, "TERM"), (signal.SIGHUP, "HUP")):
         script = f"trap 'echo got {name}; exit 9' {name}; echo up; while :; do sleep 0.05; done"
@@ -182,6 +185,67 @@ def test_an_interrupt_from_the_terminal_is_the_commands_to_answer(steadyrun):
     assert (out, run.returncode) == ("bye\n", 5)
 
 
+TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+COUNTS_INT = "import signal, sys, time; seen = []; {asks}; time.sleep(1.0); print(len(seen))"
+HEARS_INT = "signal.signal(signal.SIGINT, lambda *_: seen.append(1)); print('up', flush=True)"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_an_interrupt_sent_to_run_alone_is_passed_on_to_the_command(steadyrun, number):
+    """As a supervisor or `Popen.send_signal` does: no terminal gives it to the command."""
+    run = steadyrun.start("run", "-q", "--", "sh", "-c", f"trap 'exit 9' {number:d}; echo up; {LOOP}")
+    assert run.stdout.readline() == "up\n"
+    run.send_signal(number)
+    _, err = run.communicate(timeout=20)
+    assert (run.returncode, err) == (9, "")
+
+
+def test_an_interrupt_that_a_shell_had_its_background_jobs_ignore_stays_ignored(steadyrun):
+    steadyrun.before = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+    counts = COUNTS_INT.format(asks="print('up', flush=True)")
+    run = steadyrun.start("run", "-q", "--", sys.executable, "-c", counts)
+    assert run.stdout.readline() == "up\n"
+    run.send_signal(signal.SIGINT)
+    assert run.communicate(timeout=20) == ("0\n", "")
+    assert run.returncode == 0
+
+
+def test_a_key_is_the_commands_once(steadyrun):
+    ours, theirs = pty.openpty()
+    steadyrun.before = (sys.executable, "-I", "-S", "-c", TERMINAL)
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    counts = COUNTS_INT.format(asks=HEARS_INT)
+    run = steadyrun.start("run", "-q", "--", sys.executable, "-c", counts, **streams)
+    os.close(theirs)
+    try:
+        with open(ours, "rb", buffering=0, closefd=False) as screen:
+            assert screen.readline() == b"up\r\n"
+            os.write(ours, b"\x03")
+            assert screen.readline() == b"^C1\r\n"
+        assert run.wait(20) == 0
+    finally:
+        run.kill()
+        run.wait()
+        os.close(ours)
+
+
+def test_an_interrupt_that_the_command_sends_to_its_own_group_is_its_own_once(steadyrun):
+    to_its_group = "import os; os.kill(0, signal.SIGINT)"
+    run = steadyrun.start(
+        "run", "-q", "--", sys.executable, "-c", COUNTS_INT.format(asks=f"{HEARS_INT}; {to_its_group}"),
+        start_new_session=True,
+    )  # fmt: skip
+    assert run.communicate(timeout=20) == ("up\n1\n", "")
+    assert run.returncode == 0
+
+
 def test_ctrl_z_stops_the_load_too_and_fg_goes_on(steadyrun):
     """A load that left the process group is stopped as well: its containment is frozen."""
     ticks = steadyrun.cwd / "ticks"
@@ -202,14 +266,6 @@ def test_ctrl_z_stops_the_load_too_and_fg_goes_on(steadyrun):
     assert until(lambda: ticks.stat().st_size > size)
     os.killpg(run.pid, signal.SIGTERM)
     run.communicate(timeout=20)
-
-
-TERMINAL = """
-import fcntl, os, sys, termios
-os.setsid()
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
 
 
 @pytest.mark.parametrize("bare", [True, False], ids=["bare", "contained"])

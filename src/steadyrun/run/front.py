@@ -2,10 +2,10 @@ r"""`steadyrun run`: the guard as the front process of the load's own process gr
 
 As if nothing stood between the terminal and the command: streams, working directory, environment
 and the foreground process group are the load's as they are ours. Ctrl-C and Ctrl-\ reach the load
-from the terminal itself, so they are ignored here; TERM and HUP, which a person or a supervisor
-sends to this process alone, are passed on; Ctrl-Z stops both and `fg` continues both, and where no
-shell could say `fg` it stops neither. A process group of the load's own with `tcsetpgrp` was tried
-and stops a reader of the terminal behind a pipe, so the group is shared.
+from the terminal itself, so they are not passed on; an INT or QUIT that a process sent, and TERM and
+HUP, which a person or a supervisor sends to this process alone, are; Ctrl-Z stops both and `fg`
+continues both, and where no shell could say `fg` it stops neither. A process group of the load's own
+with `tcsetpgrp` was tried and stops a reader of the terminal behind a pipe, so the group is shared.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from steadyrun.errors import EndedBeforeStartError, SteadyrunError
 from steadyrun.guard.hold import Hold, Streams, signal_and_wake
 from steadyrun.model.outcome import Ending, LoadOutcome
+from steadyrun.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +30,22 @@ if TYPE_CHECKING:
 STOP_SIGNAL = signal.SIGRTMIN + 1
 """What `steadyrun stop` sends: unlike TERM it is not passed on but ends the load, with a grace."""
 FORWARDED = (signal.SIGTERM, signal.SIGHUP)
-IGNORED = (signal.SIGINT, signal.SIGQUIT)
+INTERRUPTS = (signal.SIGINT, signal.SIGQUIT)
+"""What the terminal sends to the load as well. Blocked and collected, because a handler in Python does not
+hear who sent them. A process that signals the whole group is heard twice by the load, as with TERM: one
+signal to us and one to the group look the same (sudo(8) relays by the same rule)."""
 PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}
 """Ignored by the interpreter itself at start; the load gets their defaults."""
 HANDLED = (*FORWARDED, signal.SIGTSTP, signal.SIGCONT, STOP_SIGNAL)
+
+
+class Sent(NamedTuple):
+    """A signal that came."""
+
+    number: int
+    by: int | None
+    """The process that sent it, 0 for one of another pid namespace; `None`: the kernel, for a key that was
+    pressed (sigaction(2), si_code: SI_KERNEL, and at most 0 where a process sent it)."""
 
 
 class Signals:
@@ -45,7 +58,7 @@ class Signals:
         others = signal.valid_signals() - PYTHON_IGNORES
         self.ignored = tuple(int(s) for s in others if signal.getsignal(s) is signal.SIG_IGN)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
         for number in HANDLED:
             # What our parent ignored (nohup: HUP) stays ignored, for us and for the load.
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -54,17 +67,14 @@ class Signals:
     def _set(self, number: int, handler: Any) -> None:
         self._before[number] = signal.signal(number, handler)
 
-    def leave_to_the_load(self) -> tuple[int, ...]:
-        """Ignore what the terminal gives the load itself, once there is a load to hear it.
-
-        Returns:
-            What came before that, and would be lost: the load is to have it from us.
-        """
-        came = signal.sigpending()
-        for each in IGNORED:
-            self._set(each, signal.SIG_IGN)  # drops what is pending
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-        return tuple(each for each in IGNORED if each in came and each not in self.ignored)
+    def interrupts(self) -> tuple[Sent, ...]:
+        """Take the INT and QUIT that came since; what our parent ignored, the load ignores too."""
+        sent = iter(lambda: signal.sigtimedwait(INTERRUPTS, 0), None)
+        return tuple(
+            Sent(each.si_signo, each.si_pid if each.si_code <= 0 else None)
+            for each in sent
+            if each.si_signo not in self.ignored
+        )
 
     def arrived(self) -> bytes:
         """Return the numbers of the signals that came, in their order."""
@@ -78,7 +88,8 @@ class Signals:
         return next((number for number in self.arrived() if number in FORWARDED), None)
 
     def restore(self) -> None:
-        """Put every handler back."""
+        """Put every handler back. A Ctrl-C that the load had is not ours afterwards."""
+        self.interrupts()
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._before.items():
             signal.signal(number, handler)
@@ -147,10 +158,10 @@ def guard_in_front(
         with hold:
             loop = Loop(hold, rules_for(hold), emit, priority=priority)
             loop.watch(signals.fd, lambda: _hear(signals, loop))
-            for number in signals.leave_to_the_load():
-                _forward(loop, number)
+            for sent in signals.interrupts():  # what came before there was a load to hear it
+                _forward(loop, sent.number)
             loop.release()
-            outcome = loop.run()
+            outcome = loop.run(lambda: _hear_interrupts(signals, loop))
     finally:
         signals.restore()
     if outcome.ending is not Ending.EXITED or outcome.signal is not None:
@@ -166,6 +177,13 @@ def _hear(signals: Signals, loop: Loop) -> None:
             loop.stop(Ending.STOPPED, "asked to stop")
         elif number == signal.SIGTSTP:
             _stop_with_the_load(loop)
+
+
+def _hear_interrupts(signals: Signals, loop: Loop) -> None:
+    """Pass on an INT or QUIT that was sent, unless the load itself sent it: to its own process group."""
+    for sent in signals.interrupts():
+        if sent.by is not None and sent.by not in loop.hold.containment.pids():
+            _forward(loop, sent.number)
 
 
 def _forward(loop: Loop, number: int) -> None:
