@@ -204,6 +204,7 @@ def test_more_tasks_than_allowed_cannot_be_made(backend, held):
     assert held.read_line() == "5"
     assert len(held.containment.pids()) == 5
     assert held.sample().tasks_peak == 5
+    assert held.sample().forks_refused == 1
 
 
 def test_a_sample_counts_memory_cpu_and_tasks(backend, held):

@@ -86,6 +86,16 @@ def test_an_oom_kill_at_a_limit_that_the_command_set_itself_does_not_end_it(stea
     assert "steadyrun" not in done.stderr
 
 
+def test_a_task_limit_that_was_met_is_told_also_when_the_command_made_do_with_less(steadyrun):
+    tries = "for _ in range(9):\n try:\n  if os.fork() == 0: time.sleep(60)\n except OSError: pass"
+    forks = f"import os, time\n{tries}"
+    done = steadyrun("run", "--tasks", "5", "--json", "end.json", "--", sys.executable, "-c", forks)
+    assert done.returncode == 0
+    assert "refused 5 times at its task limit, 5; try --tasks 10" in done.stderr
+    assert json.loads((steadyrun.cwd / "end.json").read_text())["forks_refused"] == 5
+    assert "5 more refused" in steadyrun("report", *steadyrun.run_ids()).stdout
+
+
 def test_wall_time_is_124_and_the_deaf_are_killed(steadyrun):
     began = time.monotonic()
     done = steadyrun("run", "--timeout", "0.5s", "--", "sh", "-c", "trap '' TERM; sleep 60; sleep 60")

@@ -57,6 +57,13 @@ def test_wall_time_suggests_twice_as_long():
     assert said(outcome, Limits(wall_time=30.0)) == "ended: wall time of 30 s is over; try --timeout 60s"
 
 
+def test_a_task_limit_that_was_met_is_named_with_twice_as_many():
+    refused = records.outcome(Limits(), wall=1.0, peak=MIB)._replace(forks_refused=3)
+    words = "a new process or thread was refused 3 times at its task limit"
+    assert said(refused, Limits(tasks_max=5)) == f"{words}, 5; try --tasks 10, or fewer workers"
+    assert said(refused, Limits()) == f"{words}; try a higher --tasks, or fewer workers"
+
+
 def test_a_plain_exit_says_nothing_and_everything_else_is_not_plain():
     plain = records.outcome(Limits(), wall=1.0, peak=MIB)
     assert is_plain(plain)
@@ -64,6 +71,7 @@ def test_a_plain_exit_says_nothing_and_everything_else_is_not_plain():
     for changes in (
         {"left_behind": 1},
         {"survivors": 2},
+        {"forks_refused": 1},
         {"removed": False},
         {"signal": 9, "oom_kills": 1, "limit_kills": 0},
         *(

@@ -57,6 +57,11 @@ TABLE = [
     ("limit-not-applied", evidence(readback=(read_back("io_weight", held=False),)), "asked 524288000"),
     ("memory-high-missing", evidence(readback=(read_back("memory_high", held=False),)), "asked 524288000"),
     ("survivors", evidence(outcome=outcome(survivors=2)), "2 found alive"),
+    (
+        "tasks-refused",
+        evidence(outcome=outcome(forks_refused=1, exit_code=3)),
+        "refused once at its task limit",
+    ),
     ("suspend-detected", evidence(suspended=3.0), "3 s of sleep|3.0 s of sleep"),
     ("clock-jump", evidence(clock_jump=-3600.0), "by -3600.0 s"),
     (
@@ -126,6 +131,12 @@ def test_what_was_done_says_how_often_and_how_long_the_load_was_frozen():
     assert found(seen)[0].done == "froze the load 3 times, 2.5 s in all"
     once = evidence(actions=(acted(Action.FREEZE),), outcome=None)
     assert found(once)[0].done == "froze the load once, unknown in all"
+
+
+def test_a_command_that_met_its_task_limit_did_not_fail_for_its_own_reasons():
+    seen = evidence(outcome=outcome(exit_code=3, forks_refused=2))
+    judged = judge(baseline(), phase(kind=LoadKind.COMMAND), limits(), seen, RESERVE, weak=False)
+    assert [f.code for f in judged.findings] == ["tasks-refused"]
 
 
 def test_what_the_guard_found_itself_comes_first():

@@ -382,6 +382,12 @@ def test_what_else_failed_stands_beside_how_it_ended():
     assert step(*PASSED[:4], alone).reason.endswith("its work: exit code 3; the machine held")
 
 
+def test_a_task_limit_that_was_met_stands_beside_how_it_ended():
+    end = outcome(exit_code=3, forks_refused=7)
+    failed = attempt(FIVE, State.FAILED, end=end, job=Answer.NO, host=Answer.YES)
+    assert "a new process or thread was refused 7 times at its task limit" in step(*PASSED[:4], failed).reason
+
+
 def test_the_words_of_a_vote_say_which_of_both_cases_it_is():
     degraded = attempt(TWO, State.DEGRADED)
     assert "the machine was degraded (graphical session: worst)" in step(PASSED[0], degraded).announcement

@@ -125,7 +125,8 @@ def _say(line: str) -> None:
 def is_plain(outcome: LoadOutcome) -> bool:
     """Tell whether there is nothing to say about the end; then the words for it are not even imported."""
     by_itself = outcome.ending is Ending.EXITED and outcome.signal != signal.SIGKILL
-    return by_itself and not outcome.left_behind and not outcome.survivors and outcome.removed
+    told = outcome.left_behind or outcome.survivors or outcome.forks_refused
+    return by_itself and not told and outcome.removed
 
 
 def _explain(finished: Finished, argv: tuple[str, ...]) -> list[str]:

@@ -1,6 +1,6 @@
 """The counters of one legacy containment, read at each tick through kept descriptors.
 
-Never raises and never writes: what cannot be read is `None`. One sample of 13 files
+Never raises and never writes: what cannot be read is `None`. One sample of 14 files
 costs 110 to 190 us (measured in Python 3.11 on 2 busy cores, kernel 6.18).
 """
 
@@ -34,6 +34,7 @@ FILES = {
     "cpu.stat": "cpu",
     "pids.current": "pids",
     "pids.peak": "pids",
+    "pids.events": "pids",
     "blkio.throttle.io_service_bytes_recursive": "blkio",
     "memory.pressure": "",
     "io.pressure": "",
@@ -89,6 +90,7 @@ class LegacyCounters:
             psi_cpu=self._files.parse("cpu.pressure", parse_psi),
             frozen=frozen,
             limit_kills=at_limit,
+            forks_refused=self._files.forks_refused(),
         )
 
     def close(self) -> None:

@@ -5,10 +5,12 @@ Never raises and never writes: what cannot be read is `None`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from steadyrun.kernel.cgroupfiles import parse_count
 from steadyrun.kernel.kept import KeptFile, parsed
+from steadyrun.kernel.text import counter
 from steadyrun.units import Bytes
 
 if TYPE_CHECKING:
@@ -47,6 +49,14 @@ class Counters:
     def count(self, name: str) -> int | None:
         """Return the one number of a file."""
         return self.parse(name, parse_count)
+
+    def forks_refused(self) -> int | None:
+        """Return how often a fork or a new thread failed for the task limit (`max` of pids.events).
+
+        Counted where the fork was tried, on unified machines since 6.11 where the limit is
+        (pids_event in kernel/cgroup/pids.c): for the cgroup that has the limit and the load it is the same.
+        """
+        return self.parse("pids.events", partial(counter, name="max"))
 
     def close(self) -> None:
         """Close the kept descriptors."""

@@ -31,6 +31,7 @@ FILES = (
     "cpu.stat",
     "pids.current",
     "pids.peak",
+    "pids.events",
     "io.stat",
     "memory.pressure",
     "io.pressure",
@@ -79,6 +80,7 @@ class UnifiedCounters:
             psi_cpu=files.parse("cpu.pressure", parse_psi),
             frozen=frozen,
             limit_kills=self._at_our_limit(kills),
+            forks_refused=files.forks_refused(),
         )
 
     def close(self) -> None:

@@ -65,6 +65,7 @@ def outcome_of(
         left_behind=left_behind,
         limit_kills=last.limit_kills,
         means=means,
+        forks_refused=last.forks_refused,
     )
 
 

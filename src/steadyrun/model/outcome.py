@@ -77,6 +77,8 @@ class LoadOutcome(NamedTuple):
     """Of `oom_kills`, those at the load's own memory limit; `None`: not told apart."""
     means: Means | None = None
     """What its guard could see and do; `None`: a version that did not say."""
+    forks_refused: int | None = None
+    """Processes and threads that were not made because of the task limit; `None`: not counted here."""
 
     @property
     def kills_at_limit(self) -> int | None:

@@ -92,6 +92,8 @@ class CgroupSample(NamedTuple):
     frozen: bool | None
     limit_kills: int | None = None
     """Of `oom_kills`, those at the containment's own memory limit; `None`: not told apart."""
+    forks_refused: int | None = None
+    """Processes and threads that were not made because of the task limit."""
 
     @property
     def kills_at_limit(self) -> int | None:

@@ -20,6 +20,7 @@ from steadyrun.model.validity import CLOCK_JUMP_LEAST, SUSPEND_LEAST, cpu_share,
 from steadyrun.model.verdict import Answer, Check, Verdict
 from steadyrun.ramp import checks_host
 from steadyrun.ramp.checks_job import SOFT, not_held, time_on_cpus
+from steadyrun.report.ending import tasks_refused
 from steadyrun.units import MIB, Bytes, Ratio, Seconds, format_duration, format_oom_kills, format_size
 
 RECOVERY_SLOW = Seconds(10.0)
@@ -258,6 +259,14 @@ def _times(count: int) -> str:
 def _of_load(outcome: LoadOutcome, evidence: Evidence, limits: Limits) -> Iterator[Finding]:
     yield from _of_starving(outcome, void=ran_out_of_time(evidence) is not None)
     yield from _of_ending(outcome, limits)
+    if outcome.forks_refused:
+        yield Finding(
+            "tasks-refused",
+            Severity.WARNING,
+            "The load met its task limit",
+            f"{tasks_refused(outcome, limits)}, at most {_known(outcome.tasks_peak)} at once",
+            "raise tasks_max of the phase, or start fewer workers",
+        )
     if outcome.survivors:
         yield Finding(
             "survivors",
@@ -294,6 +303,10 @@ def _of_load(outcome: LoadOutcome, evidence: Evidence, limits: Limits) -> Iterat
         )
 
 
+def _known(count: int | None) -> str:
+    return "an unknown number" if count is None else str(count)
+
+
 def _of_starving(outcome: LoadOutcome, *, void: bool) -> Iterator[Finding]:
     share = cpu_share(outcome)
     if share is not None and share.is_starved:
@@ -310,7 +323,7 @@ def _of_starving(outcome: LoadOutcome, *, void: bool) -> Iterator[Finding]:
 def _of_own_exit(outcome: LoadOutcome, limits: Limits, load: LoadSpec) -> Iterator[Finding]:
     """Tell a command that failed for its own reasons from one that the limits failed."""
     code = outcome.exit_code
-    by_itself = outcome.ending is Ending.EXITED and not outcome.oom_kills
+    by_itself = outcome.ending is Ending.EXITED and not outcome.oom_kills and not outcome.forks_refused
     if load.kind is LoadKind.COMMAND and by_itself and code is not None and code not in load.ok_exits:
         yield Finding(
             "own-exit-code",

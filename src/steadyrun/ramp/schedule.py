@@ -20,6 +20,7 @@ from steadyrun.model.verdict import Answer, Verdict
 from steadyrun.ramp.advice import end_of_tries
 from steadyrun.ramp.checks_job import ended_in_words
 from steadyrun.ramp.default_plan import fit_load
+from steadyrun.report.ending import tasks_refused
 from steadyrun.units import MIB, Bytes, format_size
 
 RAISE_PERCENT = 150
@@ -379,4 +380,6 @@ def _job_words(attempt: Attempt) -> str:
     failed = () if attempt.job is None else attempt.job.failed()
     ended = "how it ended is unknown" if outcome is None else ended_in_words(outcome)
     others = "; ".join(f"{c.name}: {c.after}" for c in failed if c.after != ended)
+    if outcome is not None and outcome.forks_refused:
+        others = "; ".join(filter(None, (others, tasks_refused(outcome, attempt.limits))))
     return f"{ended} ({others})" if others else ended

@@ -42,12 +42,26 @@ def explain(
     killed = outcome.ending is Ending.EXITED and outcome.signal == _SIGKILL
     if killed and outcome.oom_kills and not outcome.kills_at_limit:
         lines.append(f"{format_oom_kills(outcome.oom_kills)} in it, none at its own memory limit")
+    if outcome.forks_refused:
+        lines.append(f"{tasks_refused(outcome, limits)}; {_more_tasks(limits)}")
     if outcome.survivors:
         were = "1 process" if outcome.survivors == 1 else f"{outcome.survivors} processes"
         lines.append(f"{were} could not be killed: not before what they wait for in the kernel is over")
     if not outcome.removed:
         lines.append("its containment could not be removed; `steadyrun recover` tries again")
     return lines
+
+
+def tasks_refused(outcome: LoadOutcome, limits: Limits) -> str:
+    """Say how often the load met its task limit, which it did at least once."""
+    times = "once" if outcome.forks_refused == 1 else f"{outcome.forks_refused} times"
+    limit = "" if limits.tasks_max is None else f", {limits.tasks_max}"
+    return f"a new process or thread was refused {times} at its task limit{limit}"
+
+
+def _more_tasks(limits: Limits) -> str:
+    more = "a higher --tasks" if limits.tasks_max is None else f"--tasks {limits.tasks_max * 2}"
+    return f"try {more}, or fewer workers"
 
 
 def _ending(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...], ceiling: Bytes | None) -> str:

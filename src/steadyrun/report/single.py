@@ -129,7 +129,7 @@ def _figures(record: RunRecord) -> tuple[Line, ...]:
         Line("Peak memory", _peak_words(outcome, record.header.limits)),
         Line("OOM kills in it", count(outcome.oom_kills)),
         Line("Took", f"{lasted(outcome.wall)} wall time{frozen}, {lasted(outcome.cpu)} CPU time"),
-        Line("Tasks at most", count(outcome.tasks_peak)),
+        Line("Tasks at most", _task_words(outcome)),
         Line("Read and written", f"{format_size(outcome.io_read)}, {format_size(outcome.io_write)}"),
         *((Line("Stalls (PSI)", stalls),) if outcome.psi_memory_some is not None else ()),
         Line("Left behind", _left_words(outcome)),
@@ -144,6 +144,11 @@ def _peak_words(outcome: LoadOutcome, limits: Limits | None) -> str:
         return memory_size(outcome.memory_peak)
     room = f"headroom {memory_size(max(0, limit - outcome.memory_peak))}"
     return with_word(f"{memory_size(outcome.memory_peak)} of {memory_size(limit)}", room)
+
+
+def _task_words(outcome: LoadOutcome) -> str:
+    most = count(outcome.tasks_peak)
+    return f"{most}, {outcome.forks_refused} more refused" if outcome.forks_refused else most
 
 
 def _left_words(outcome: LoadOutcome) -> str:

@@ -26,6 +26,7 @@ _OUTCOME = {
     "memory_peak_bytes": "memory_peak",
     "oom_kills": "oom_kills",
     "tasks_peak": "tasks_peak",
+    "forks_refused": "forks_refused",
     "io_read_bytes": "io_read",
     "io_write_bytes": "io_write",
     "psi_memory_some_s": "psi_memory_some",
