@@ -509,6 +509,12 @@ def test_a_weak_containment_does_not_claim_what_it_cannot_count_or_hold():
     assert counted["not killed at the memory limit"] is Answer.YES
 
 
+def test_a_command_that_was_over_before_it_was_polled_did_its_work_all_the_same():
+    quick = evidence(outcome=outcome(oom_kills=None, memory_peak=None))
+    assert judged(quick, weak=True).state is State.PASSED
+    assert judged(quick).state is State.UNKNOWN
+
+
 def test_the_note_of_a_weak_containment_is_no_yes():
     result = judged(weak=True)
     notes = [c for c in (*result.host.checks, *result.job.checks) if "not guaranteed: without" in c.why]

@@ -98,6 +98,7 @@ def test_a_storm_killed_at_its_limit_is_not_given_more():
 def test_an_unknown_job_on_a_host_that_held_is_1_and_no_pass():
     found = step(attempt(ONE, State.UNKNOWN, job=Answer.UNKNOWN))
     assert (found.exit_code, found.passed_limits) == (1, None)
+    assert "whether the built-in load did its work is not known: exit code 0 (" in found.reason
 
 
 @pytest.mark.parametrize(

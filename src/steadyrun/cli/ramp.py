@@ -56,10 +56,10 @@ Nothing is installed, nothing lasting is changed, no sudo is called. The ramp go
 terminal is closed, and on systemd when the session ends (for which it switches lingering on for you
 while it runs); Ctrl-C asks it to stop, twice insists; `steadyrun stop` does so from elsewhere.
 
-exit code: 0 all well; 1 the job did not do its work, the host held; 2 usage or plan wrong; 3 cannot
-contain here; 4 baseline unhealthy, not started; 5 the host did not hold, or that is unknown; 6 an
-earlier ramp took the machine down and wants a decision; 74 the journal cannot be written; 75 another
-ramp runs; 128+n ended by signal n.
+exit code: 0 all well; 1 the job did not do its work, or that is unknown, and the host held; 2 usage
+or plan wrong; 3 cannot contain here; 4 baseline unhealthy, not started; 5 the host did not hold, or
+that is unknown; 6 an earlier ramp took the machine down and wants a decision; 74 the journal or the
+report cannot be written; 75 another ramp runs; 128+n ended by signal n.
 
 examples:
   steadyrun ramp --dry-run                    what would be done here

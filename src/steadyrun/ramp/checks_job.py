@@ -46,7 +46,7 @@ def job_checks(phase: Phase, limits: Limits, evidence: Evidence, *, weak: bool) 
         _memory_limit(outcome, limits, weak=weak),
         _wall_time(outcome, limits),
         _work(phase, limits, evidence, outcome, weak=weak),
-        _peak(outcome, limits),
+        _peak(outcome, limits, weak=weak),
         _survivors(outcome),
         _removed(outcome),
         _applied(evidence, weak=weak),
@@ -157,11 +157,13 @@ def _all_of(load: LoadSpec) -> Bytes:
     return Bytes(asked_bytes(load) * (load.processes if load.kind is LoadKind.HOG else 1))
 
 
-def _peak(outcome: LoadOutcome, limits: Limits) -> Check:
+def _peak(outcome: LoadOutcome, limits: Limits, *, weak: bool) -> Check:
     found = format_size(outcome.memory_peak)
     if limits.memory_max is None:
         return _check(PEAK, Answer.NOT_APPLICABLE, found, "no limit was set")
     why = f"at most {format_size(limits.memory_max)}"
+    if outcome.memory_peak is None and weak:
+        return _check(PEAK, Answer.NOT_APPLICABLE, found, f"{why}; no poll saw it run")
     if outcome.memory_peak is None:
         return _check(PEAK, Answer.UNKNOWN, found, f"{why}; the peak could not be read")
     return _check(PEAK, Answer.of(outcome.memory_peak <= limits.memory_max), found, why)

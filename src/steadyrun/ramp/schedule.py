@@ -283,7 +283,9 @@ def _after_no(plan: Plan, phase: Phase, tries: tuple[Attempt, ...], bounds: _Bou
     if phase.load.kind is LoadKind.COMMAND and _killed_at_memory(last):
         return _loosen(plan, phase, tries, bounds)
     what = "the command" if phase.load.kind is LoadKind.COMMAND else "the built-in load"
-    return _job_failed(phase, last, bounds, f"{what} did not do its work: {_job_words(last)}")
+    untold = last.job is not None and last.job.answer is Answer.UNKNOWN
+    did = f"whether {what} did its work is not known" if untold else f"{what} did not do its work"
+    return _job_failed(phase, last, bounds, f"{did}: {_job_words(last)}")
 
 
 def _loosen(plan: Plan, phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds) -> Step:

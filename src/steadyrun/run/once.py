@@ -343,7 +343,7 @@ class _Run:
             self._give_up_journal(error)
 
     def _give_up_journal(self, error: SteadyrunError) -> None:
-        self._warn(f"{error.message}; the run is contained and goes on without a record")
+        self._warn(f"{error.message}; the run keeps its limits and goes on without a record")
         if self._journal is not None:
             self._journal.close()
         self._journal = None
