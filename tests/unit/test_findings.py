@@ -133,6 +133,12 @@ def test_what_was_done_says_how_often_and_how_long_the_load_was_frozen():
     assert found(once)[0].done == "froze the load once, unknown in all"
 
 
+@pytest.mark.parametrize("ending", [Ending.MEMORY_LIMIT, Ending.WALL_TIME, Ending.STOPPED])
+def test_a_kill_that_only_finished_what_somebody_else_ended_is_not_the_guards(ending):
+    seen = evidence(actions=(acted(Action.KILL),), outcome=outcome(ending))
+    assert "load-killed" not in {f.code for f in found(seen)}
+
+
 def test_a_command_that_met_its_task_limit_did_not_fail_for_its_own_reasons():
     seen = evidence(outcome=outcome(exit_code=3, forks_refused=2))
     judged = judge(baseline(), phase(kind=LoadKind.COMMAND), limits(), seen, RESERVE, weak=False)

@@ -106,13 +106,14 @@ HOST_TABLE = [
     ("worst frame gap", evidence(worst=worst(frames_gap_ms=None, frames_silent=0.2666)), Answer.YES),
     ("worst frame gap", evidence(worst=worst(frames_gap_ms=None, frames_silent=0.2667)), Answer.NO),
     ("recovered in time", evidence(recovery=121.0), Answer.NO),
-    ("guard did not have to end it", evidence(outcome=outcome(Ending.HOST_MEMORY)), Answer.NO),
-    ("guard did not have to end it", evidence(outcome=outcome(Ending.HOST_PRESSURE)), Answer.NO),
-    ("guard did not have to end it", evidence(outcome=outcome(Ending.GUARD_GONE)), Answer.UNKNOWN),
-    ("guard did not have to end it", evidence(outcome=outcome(Ending.CONDUCTOR_GONE)), Answer.UNKNOWN),
-    ("guard did not have to end it", evidence(outcome=outcome(Ending.UNKNOWN)), Answer.UNKNOWN),
-    ("guard did not have to end it", evidence(outcome=outcome(Ending.MEMORY_LIMIT)), Answer.YES),
-    ("guard did not have to end it", evidence(outcome=None), Answer.UNKNOWN),
+    ("not ended for the machine's sake", evidence(outcome=outcome(Ending.HOST_MEMORY)), Answer.NO),
+    ("not ended for the machine's sake", evidence(outcome=outcome(Ending.HOST_PRESSURE)), Answer.NO),
+    ("not ended for the machine's sake", evidence(outcome=outcome(Ending.GUARD_GONE)), Answer.UNKNOWN),
+    ("not ended for the machine's sake", evidence(outcome=outcome(Ending.CONDUCTOR_GONE)), Answer.UNKNOWN),
+    ("not ended for the machine's sake", evidence(outcome=outcome(Ending.UNKNOWN)), Answer.UNKNOWN),
+    ("not ended for the machine's sake", evidence(outcome=outcome(Ending.MEMORY_LIMIT)), Answer.YES),
+    ("not ended for the machine's sake", evidence(outcome=outcome(Ending.WALL_TIME)), Answer.YES),
+    ("not ended for the machine's sake", evidence(outcome=None), Answer.UNKNOWN),
 ]
 
 

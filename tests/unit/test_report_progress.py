@@ -38,7 +38,7 @@ REFERENCE_HEADINGS = (
     "### Phase 3: Moderate (4 Processes, 2GB total) - COMPLETED ✅",
     "### Phase 4: Progressive (8 Processes, 4GB total) - COMPLETED ✅",
     "## Current Progress Summary",
-    "### ✅ PASSED TESTS (4/4 phases)",
+    "### ✅ PASSED TESTS (4/4 phases), the final test apart",
     "### System Performance",
     "### Ready for Final Test",
     "### Phase 5: Advanced (Original Test with Limits) - COMPLETED ✅",

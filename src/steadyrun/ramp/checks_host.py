@@ -33,7 +33,7 @@ FRAMES_GAP = "worst frame gap"
 OOM_OUTSIDE = "no OOM kill outside"
 RESERVE = "available memory over the reserve"
 RECOVERY = "recovered in time"
-GUARDED = "guard did not have to end it"
+GUARDED = "not ended for the machine's sake"
 
 
 def host_checks(baseline: Baseline, evidence: Evidence, reserve: Reserve) -> tuple[Check, ...]:
@@ -207,9 +207,9 @@ def _guarded(outcome: LoadOutcome | None) -> Check:
 def _guard_answer(ending: Ending) -> tuple[Answer, str]:
     match ending:
         case Ending.HOST_MEMORY:
-            return Answer.NO, "the guard had to end it: the machine's available memory fell too low"
+            return Answer.NO, "the guard ended it: the machine's available memory fell too low"
         case Ending.HOST_PRESSURE:
-            return Answer.NO, "the guard had to end it for the desktop's sake"
+            return Answer.NO, "the guard ended it for the desktop's sake"
         case Ending.GUARD_GONE | Ending.CONDUCTOR_GONE | Ending.UNKNOWN:
             return Answer.UNKNOWN, "nobody watched the machine to the load's end"
         case (

@@ -29,6 +29,8 @@ SWAP_GROWTH_LEAST = Bytes(16 * MIB)
 """Less is the kernel tidying idle pages away, with or without a load."""
 FUTILE_FRACTION = Ratio(0.25)
 """A load that stalls on memory as a whole for a quarter of its time reclaims its own working set."""
+TOLD_OTHERWISE = frozenset({Ending.MEMORY_LIMIT, Ending.WALL_TIME, Ending.STOPPED})
+"""Ends that have their own words; the guard's kill only finished them."""
 VICTIMS_SHOWN = 5
 NO_SPACE = "No space left on device"
 """strerror(ENOSPC), as programs print it."""
@@ -241,7 +243,7 @@ def _of_guard(evidence: Evidence) -> Iterator[Finding]:
             "lower memory_max, or give the machine more room",
             f"froze the load {_times(len(freezes))}, {format_duration(frozen)} in all",
         )
-    if kills:
+    if kills and not (evidence.outcome and evidence.outcome.ending in TOLD_OTHERWISE):
         yield Finding(
             "load-killed",
             Severity.PROBLEM,

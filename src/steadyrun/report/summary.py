@@ -80,15 +80,17 @@ def _done_about(record: RunRecord, attempt: Attempt) -> tuple[str, ...]:
 
 
 def progress_summary(record: RunRecord) -> Summary:
-    """Return the summary of the phases before the final test."""
+    """Return the summary of the phases before the final test; how the machine fared is of all."""
     phases, final = split(record)
     got = totals(record, phases)
     mark = "✅ " if got.phases and got.passed == got.phases else ""
-    heading = f"{mark}PASSED TESTS ({got.passed}/{got.phases} phases)"
+    apart = ", the final test apart" if final else ""
+    heading = f"{mark}PASSED TESTS ({got.passed}/{got.phases} phases){apart}"
+    tried = totals(record)
     return Summary(
         weakened(heading, record),
         tuple(_phase_line(record, p) for p in phases),
-        performance(record, phases, got) if got.attempts else (),
+        performance(record, phases_of(record), tried) if tried.attempts else (),
         _ready(record, got, final),
     )
 
