@@ -2,7 +2,7 @@
 
 import pytest
 
-from steadyrun.report.escape import code, fenced, fill, inline, tail, visible
+from steadyrun.report.escape import code, fenced, fill, inline, prose, tail, visible
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,19 @@ from steadyrun.report.escape import code, fenced, fill, inline, tail, visible
 )
 def test_inline_text_means_nothing_but_itself(text, safe):
     assert inline(text) == safe
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("`steadyrun recover` looks; `a_b *c*` too", "`steadyrun recover` looks; `a_b *c*` too"),
+        ("# `x` and *y*", r"\# `x` and \*y\*"),
+        ("a lone ` and ``two``", r"a lone \` and \`\`two\`\`"),
+        ("`a\x1bb`", r"`a\x1bb`"),
+    ],
+)
+def test_the_commands_of_a_sentence_are_code_spans_and_the_rest_means_nothing_but_itself(text, shown):
+    assert prose(text) == shown
 
 
 def test_markdown_made_here_is_not_escaped_again():

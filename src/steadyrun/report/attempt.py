@@ -14,7 +14,7 @@ from steadyrun.model.plan import LoadKind, Phase
 from steadyrun.model.record import Attempt, Evidence, RunRecord, State
 from steadyrun.report import words
 from steadyrun.report.crash import crash_lines
-from steadyrun.report.escape import Md, code, fenced, fill, tail
+from steadyrun.report.escape import Md, code, fenced, fill, prose, tail
 from steadyrun.report.figures import (
     UNKNOWN,
     Clock,
@@ -267,7 +267,7 @@ def _issues(attempt: Attempt) -> Line:
 
 
 def _solutions(record: RunRecord, attempt: Attempt) -> Line:
-    done = [fill("{}", f.done) for f in attempt.findings if f.done]
+    done = [prose(f.done) for f in attempt.findings if f.done]
     done += [fill("{}", words) for words in went_on(record, attempt)]
     actions = attempt.evidence.actions if attempt.evidence else ()
     deeds = action_lines(actions, clock_of(record))

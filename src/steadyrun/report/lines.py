@@ -12,7 +12,7 @@ from steadyrun.model.record import RunRecord
 from steadyrun.model.sample import Frames
 from steadyrun.model.verdict import Check
 from steadyrun.report import words
-from steadyrun.report.escape import Md, fill
+from steadyrun.report.escape import Md, fill, prose
 from steadyrun.report.figures import Clock, highest, millis, plural, zone_of
 from steadyrun.report.totals import watched
 
@@ -71,11 +71,11 @@ def finding_lines(findings: Sequence[Finding]) -> tuple[Md, ...]:
 
 
 def _finding_line(finding: Finding) -> Md:
-    text = fill("{}: {}", SEVERITY[finding.severity], _sentence(finding.title))
+    text = fill("{}: {}", SEVERITY[finding.severity], prose(_sentence(finding.title)))
     if finding.evidence:
-        text = fill("{} Evidence: {}", text, _sentence(finding.evidence))
+        text = fill("{} Evidence: {}", text, prose(_sentence(finding.evidence)))
     if finding.remedy:
-        text = fill("{} What to do: {}", text, finding.remedy)
+        text = fill("{} What to do: {}", text, prose(finding.remedy))
     return text
 
 

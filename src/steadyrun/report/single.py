@@ -16,7 +16,7 @@ from steadyrun.model.record import RunKind, RunRecord, RunResult
 from steadyrun.report.attempt import action_lines
 from steadyrun.report.command import ramp_command, run_command
 from steadyrun.report.ending import explain, longer_wall_time, more_memory
-from steadyrun.report.escape import Md, as_utf8, code, fenced, fill
+from steadyrun.report.escape import Md, as_utf8, code, fenced, fill, prose
 from steadyrun.report.figures import count, lasted, limit_words, memory_size, plural
 from steadyrun.report.judged import how_ended
 from steadyrun.report.lines import WEAK, Line, clock_of, finding_lines, with_word
@@ -45,7 +45,7 @@ def render_single(record: RunRecord) -> str:
         figures=_figures(record),
         findings=finding_lines(record.findings),
         proofs=proof_rows(record.proofs),
-        advice=fill("{}", advised.advice),
+        advice=prose(advised.advice),
         command=Md(fenced(advised.command, language="sh")) if advised.command else "",
     )
 
@@ -117,7 +117,7 @@ def _heading(record: RunRecord) -> str:
 def _figures(record: RunRecord) -> tuple[Line, ...]:
     if record.result is None:
         reason = record.end.reason if record.end else "`steadyrun recover` looks into what has no end"
-        return (Line("What is known", reason),)
+        return (Line("What is known", prose(reason)),)
     outcome, actions = record.result.outcome, record.result.actions
     deeds = action_lines(actions, clock_of(record))
     frozen = f", frozen {lasted(outcome.frozen)} of it" if outcome.frozen else ""

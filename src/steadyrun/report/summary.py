@@ -11,7 +11,7 @@ from steadyrun.model.plan import Phase
 from steadyrun.model.record import Attempt, RunRecord, State
 from steadyrun.report import words
 from steadyrun.report.attempt import OPEN, end_words, went_on
-from steadyrun.report.escape import Md, fill
+from steadyrun.report.escape import Md, fill, prose
 from steadyrun.report.figures import chain, lasted, load, memory_size, millis, plural
 from steadyrun.report.judged import state_heading
 from steadyrun.report.lines import TO_BE_FILLED, Line, weakened
@@ -56,7 +56,7 @@ def _attempt_line(record: RunRecord, attempt: Attempt) -> str:
 def run_issues(record: RunRecord) -> tuple[str, ...]:
     """Return where the phases have findings of their own, so that nobody has to look for them."""
     return tuple(
-        f"Phase {a.label}: {finding.title}"
+        prose(f"Phase {a.label}: {finding.title}")
         for a in record.attempts
         for finding in a.findings
         if finding.title
@@ -66,7 +66,9 @@ def run_issues(record: RunRecord) -> tuple[str, ...]:
 def run_solutions(record: RunRecord) -> tuple[str, ...]:
     """Return what was done about the findings, of the run and of its phases."""
     own = tuple(f.done for f in record.findings if f.done)
-    return own + tuple(f"Phase {a.label}: {text}" for a in record.attempts for text in _done_about(record, a))
+    return tuple(map(prose, own)) + tuple(
+        prose(f"Phase {a.label}: {text}") for a in record.attempts for text in _done_about(record, a)
+    )
 
 
 def _done_about(record: RunRecord, attempt: Attempt) -> tuple[str, ...]:
