@@ -59,6 +59,26 @@ def test_the_whole_page_is_the_golden_one(name):
     assert page == path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("passed", ("SUCCESS ✅; exit code 0", "memory 8000 MiB", "steadyrun run --memory 8000M -- python3")),
+        (
+            "host-failure",
+            ("NOT FINISHED ⚠️ (2 of 5 phases", "phase that passed, 2", "steadyrun ramp --resume"),
+        ),
+        ("halfway", ("2 of 5 phases passed", "phase that passed, 2")),
+        ("just-begun", ("0 of 5 phases passed", "none: no phase has passed")),
+        ("weak", ("containment not guaranteed",)),
+    ],
+)
+def test_the_verdict_and_how_to_go_on_stand_on_the_first_screen(name, words):
+    top = "\n".join(render_progress(records.ALL[name]()).splitlines()[:12])
+    assert "## In Short" in top
+    for each in words:
+        assert each in top
+
+
 def test_the_headings_of_the_manual_log_stand_in_their_order():
     lines = iter(render_progress(records.passed()).splitlines())
     for heading in REFERENCE_HEADINGS:
@@ -370,7 +390,7 @@ def test_what_users_and_commands_wrote_stays_text():
     assert "\u202e" not in page
     page.encode("utf-8")
     outside = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", page, flags=re.M | re.S)
-    assert "# not a heading" not in outside
+    assert not re.search(r"^# not a heading", outside, re.M)
     assert not re.search(r"^#+ heading", page, re.M)
 
 

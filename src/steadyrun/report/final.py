@@ -237,6 +237,11 @@ def _closing(record: RunRecord, got: Totals, success: bool) -> str:
 def _tomorrow(record: RunRecord) -> Md:
     if record.tomorrow:
         return Md(f"For daily work, exactly this:\n\n{fenced(record.tomorrow, language='sh')}")
+    return go_on_words(record)
+
+
+def go_on_words(record: RunRecord) -> Md:
+    """Return how to go on after a ramp that ended without a command for daily work."""
     if is_success(record):
         return Md("No command was recorded for daily work.")
     if record.header.kind is not RunKind.RAMP:

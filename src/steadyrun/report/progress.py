@@ -12,6 +12,7 @@ from steadyrun.report import attempt, final, opening, summary
 from steadyrun.report.escape import Md, fill
 from steadyrun.report.lines import TO_BE_FILLED, WEAK, clock_of, finding_lines
 from steadyrun.report.page import fill_page
+from steadyrun.report.short import in_short
 from steadyrun.report.totals import attempts_of, phases_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def render_progress(record: RunRecord) -> str:
     return fill_page(
         "progress.md.j2",
         preface=_preface(record),
+        short=in_short(record),
         system=opening.system_lines(record),
         baseline_heading=opening.baseline_heading(record),
         baseline=opening.baseline_lines(record),
