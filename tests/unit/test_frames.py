@@ -6,8 +6,10 @@ import struct
 
 import pytest
 
+from steadyrun.cli.canary import line_of
 from steadyrun.guard import canary
 from steadyrun.guard.frames import Entry, FramesReader, frames_of, make_frames, nearest_rank
+from steadyrun.model.sample import Frames
 from steadyrun.units import Seconds
 
 PERIOD = canary.PERIOD_NS
@@ -186,3 +188,8 @@ def test_the_frames_of_a_canary_that_exited_say_nothing(shared, reader):
     assert reader.read(Seconds(START / 1e9), Seconds(1.0)) is None
     os.waitpid(child, 0)
     assert reader.read(Seconds(START / 1e9), Seconds(1.0)) is None
+
+
+def test_a_second_without_trouble_reads_as_one():
+    calm = Frames(window=1.0, shown=60, p50_ms=0.1, p99_ms=0.2, worst_ms=0.0, silent=0.0)
+    assert line_of(calm) == "60.0 fps   late by p50 0.1 ms, p99 0.2 ms; worst gap 0.0 ms late"

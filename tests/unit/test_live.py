@@ -7,7 +7,7 @@ import records
 from rich.cells import cell_len
 from rich.console import Console
 
-from steadyrun.cli.live import LiveView, bar, spark, stalled
+from steadyrun.cli.live import EVENT_LINES, LiveView, bar, spark, stalled
 from steadyrun.cli.plain import line_for
 from steadyrun.model.limits import Limits
 from steadyrun.model.record import State
@@ -43,11 +43,40 @@ def test_every_line_fits_the_terminal(name, width):
     assert all(cell_len(line) <= width for line in text.splitlines())
 
 
-def test_what_does_not_fit_says_that_it_was_cut():
-    text = picture(view(records.halfway()), 40, color_system=None)
-    assert any(
-        line.startswith("15:50:57 phase 3") and line.rstrip().endswith("…") for line in text.splitlines()
-    )
+def test_an_event_is_wrapped_and_its_reason_is_not_cut():
+    text = picture(view(records.killed_at_limit()), 60, color_system=None)
+    assert "ended, exit code 0: all phases passed" in text
+    last = line_for(None, records.killed_at_limit())[-1]
+    assert last in " ".join(text.split())
+    assert "…" not in text.split("available")[1]
+
+
+def test_events_that_are_long_take_no_more_than_their_lines():
+    shown = LiveView().update(records.killed_at_limit())
+    at_40 = picture(shown, 40, color_system=None).splitlines()
+    first = next(n for n, line in enumerate(at_40) if line.startswith("15:5"))
+    assert len(at_40) - 1 - first <= EVENT_LINES
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "wall_time", "said"),
+    [
+        (2.0, 60.0, " 2.0 s of 3.0 s"),
+        (30.0, 60.0, " 30 s of at most 60 s"),
+        (61.0, 60.0, " 61 s"),
+        (30.0, None, " 30 s"),
+    ],
+)
+def test_a_load_that_takes_longer_than_it_should_is_held_against_its_wall_time(elapsed, wall_time, said):
+    record = records.halfway()
+    running = record.attempts[-1]
+    running = running._replace(limits=running.limits._replace(wall_time=wall_time))
+    shown = LiveView().update(record._replace(attempts=(*record.attempts[:-1], running)))
+    reading = records.reading(1)
+    at = running.started_wall + elapsed
+    shown.sample(reading._replace(host=reading.host._replace(wall=at)), Limits())
+    lines = picture(shown, 80, color_system=None).splitlines()
+    assert any("▶ 3" in line and line.endswith(said) for line in lines), lines
 
 
 def test_the_running_phase_shows_elapsed_of_expected_and_memory_against_its_limit():

@@ -110,7 +110,7 @@ def line_of(frames: Frames | None) -> str:
         return f" 0.0 fps   silent for {frames.silent:.1f} s"
     return (
         f"{fps:4.1f} fps   late by p50 {frames.p50_ms:.1f} ms, p99 {frames.p99_ms:.1f} ms; "
-        f"longest gap {frames.worst_ms:.1f} ms over"
+        f"worst gap {frames.worst_ms:.1f} ms late"
     )
 
 

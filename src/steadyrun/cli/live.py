@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from steadyrun.cli.plain import line_for
@@ -34,6 +35,8 @@ STEP = 0.5
 POINTS = 30
 EVENTS = 4
 """Last events shown."""
+EVENT_LINES = 8
+"""Lines that these take together at most, by choice: five phases, the gauges and they fit into 24."""
 WINDOW = 1.0
 """Seconds over which a PSI share is taken, from the totals."""
 NARROW = 60
@@ -181,11 +184,21 @@ class LiveView:
         lines = [self._title(width, ascii_only)]
         lines += [self._phase_line(p, width, ascii_only) for p in phases_of(self._record)]
         lines += self._gauges(width, ascii_only)
-        lines += [Text(_fit(e, width, ascii_only), style="dim") for e in self._events]
+        lines += [Text(e, style="dim") for e in self._event_lines(width, ascii_only)]
         lines.append(Text(_fit(f"To stop: {self._stop_hint}", width, ascii_only), style="bold"))
         for line in lines:
             line.no_wrap, line.overflow = True, "crop"
         return Group(*lines)
+
+    def _event_lines(self, width: int, ascii_only: bool) -> list[str]:
+        """Return the last events, wrapped: what comes last in one is the reason. The newest always."""
+        lines: list[str] = []
+        for event in reversed(self._events):
+            wrapped = [_fit(line, width, ascii_only) for line in wrap(event, width, subsequent_indent="  ")]
+            if lines and len(lines) + len(wrapped) > EVENT_LINES:
+                break
+            lines = wrapped[:EVENT_LINES] + lines
+        return lines
 
     def _title(self, width: int, ascii_only: bool) -> Text:
         from rich.text import Text
@@ -221,14 +234,16 @@ class LiveView:
             word = "" if attempt.state is State.READY else attempt.state.value
             return f"{word} {lasted(outcome.wall)}" if outcome and width >= NARROW else word
         elapsed = self._elapsed(attempt)
-        expected = expected_of(attempt)
         if elapsed is None:
             return "starting"
-        if expected is None:
+        whole, words = expected_of(attempt), "of"
+        if whole is None or elapsed > whole:  # a built-in load takes as long as it needs to fill
+            whole, words = attempt.limits.wall_time, "of at most"
+        if whole is None or elapsed > whole:
             return lasted(elapsed)
         cells = 12 if width >= NARROW else 6
-        drawn = bar(elapsed / expected, width=cells, ascii_only=ascii_only)
-        return f"{drawn} {lasted(elapsed)} of {lasted(expected)}"
+        drawn = bar(elapsed / whole, width=cells, ascii_only=ascii_only)
+        return f"{drawn} {lasted(elapsed)} {words} {lasted(whole)}"
 
     def _elapsed(self, attempt: Attempt) -> float | None:
         if attempt.started_wall is None or self._reading is None:
@@ -282,11 +297,9 @@ class LiveView:
 
 
 def expected_of(attempt: Attempt) -> float | None:
-    """Return how many seconds an attempt should take; `None`: nobody can say (a command without a limit)."""
+    """Return how many seconds an attempt should take; `None`: nobody can say (a command)."""
     spec = attempt.phase.load
-    if spec.kind is not LoadKind.COMMAND:
-        return spec.hold if spec.hold > 0 else None
-    return attempt.limits.wall_time or None
+    return spec.hold if spec.kind is not LoadKind.COMMAND and spec.hold > 0 else None
 
 
 def _fit(text: str, width: int, ascii_only: bool) -> str:
