@@ -21,7 +21,7 @@ from steadyrun.doctor.facts import (
 from steadyrun.doctor.guard import judge_guard
 from steadyrun.doctor.judge import judge_all, unsafe_to_prove
 from steadyrun.doctor.proofs import Proved, exit_code, journal_lacks, prove_here
-from steadyrun.doctor.rung import Family, Level, Rung
+from steadyrun.doctor.rung import Family, Level, Rung, typed_here
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.model.containment import (
     AS_ROOT,
@@ -141,6 +141,7 @@ TABLE = [
     ("delegation", {}, OK, "in 4 hierarchies", ""),
     ("delegation", contained(creatable=(), euid=1000), MISSING, "uid 1000 can make", AS_ROOT),
     ("delegation", contained(creatable=()), MISSING, "nowhere", "docker run --privileged"),
+    ("delegation", contained(creatable=()) | {"is_container": False}, MISSING, "nowhere", "grep cgroup /proc/self/mountinfo"),
     ("delegation", contained(creatable=MADE[:3]), DEGRADED, "not in /sys/fs/cgroup/blkio", "docker run"),
     ("delegation", contained(mounts=(), creatable=()), MISSING, "no hierarchy", ""),
     ("containment", {}, OK, "by cgroup v1, enforced by the kernel", ""),
@@ -177,6 +178,7 @@ TABLE = [
     ("CAP_SYS_RESOURCE", rights(effective=None), UNKNOWN, "CapEff", ""),
     ("CAP_SYS_RESOURCE", rights(), DEGRADED, "multiples of 2 s", AS_ROOT),
     ("CAP_SYS_RESOURCE", rights(bounding=0), DEGRADED, "not held", "--cap-add=SYS_RESOURCE"),
+    ("CAP_SYS_RESOURCE", rights(bounding=0) | {"is_container": False}, DEGRADED, "not held", "CapabilityBoundingSet= (CAP_SYS_RESOURCE)"),
     ("CAP_SYS_RESOURCE", rights(effective=1 << 24), OK, "held", ""),
     ("CAP_SYS_RESOURCE", rights(effective=1 << 23), DEGRADED, "not held", "sudo"),
     ("real-time guard", {}, OK, "granted", ""),
@@ -242,6 +244,21 @@ def test_each_rung_stands_as_its_facts_say(name, changes, level, evidence, remed
     assert found.level is level
     assert evidence in found.evidence
     assert remedy in found.remedy if remedy else found.remedy == ""
+
+
+@pytest.mark.parametrize(
+    ("remedy", "is_root", "has_sudo", "typed"),
+    [
+        ("echo 1 | sudo tee /x   # until then", False, True, "echo 1 | sudo tee /x   # until then"),
+        ("echo 1 | sudo tee /x   # until then", True, True, "echo 1 | tee /x   # until then"),
+        ("sudo kill 7", True, False, "kill 7"),
+        ("sudo kill 7", False, False, "kill 7   # as root: there is no sudo here"),
+        ("sudo a && sudo b  # c", False, False, "a && b   # as root: there is no sudo here; c"),
+        ("plug it in", True, False, "plug it in"),
+    ],
+)
+def test_a_remedy_has_sudo_where_it_is_needed_and_there(remedy, is_root, has_sudo, typed):
+    assert typed_here(remedy, is_root=is_root, has_sudo=has_sudo) == typed
 
 
 def test_every_rung_is_in_the_table():

@@ -19,7 +19,7 @@ from steadyrun.cli.records import journal_here
 from steadyrun.cli.terminal import text_width
 from steadyrun.doctor.facts import DoctorFacts, read_doctor_facts
 from steadyrun.doctor.guard import judge_guard
-from steadyrun.doctor.judge import judge_all, mode_of, what_is_held
+from steadyrun.doctor.judge import as_typed, judge_all, mode_of, what_is_held
 from steadyrun.doctor.proofs import Proved, prove_here, working_directory
 from steadyrun.doctor.rung import Level, Rung
 from steadyrun.errors import EXIT_OK, SteadyrunError
@@ -92,14 +92,14 @@ def configure(parser: Parser) -> None:
     parser.epilog = EPILOG
     how_much = parser.add_mutually_exclusive_group()
     how_much.add_argument("-q", "--quiet", action="store_true", help="only what is not ok, and the last line")
-    how_much.add_argument("-v", "--verbose", action="store_true", help="all evidence, uncut")
+    how_much.add_argument("-v", "--verbose", action="store_true", help="also what each proof tries")
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def execute(args: argparse.Namespace) -> int:
     """Look, prove, print. 0: every proof held; 3: this machine cannot contain a load."""
     facts = read_doctor_facts(_state_directory(), working_directory())
-    rungs = judge_all(facts)
+    rungs = tuple(r._replace(remedy=as_typed(facts, r.remedy)) for r in judge_all(facts))
     proved = prove_here(facts, journal_here)
     found = Found(facts, (*rungs, proved.journal, *judge_guard(proved.means)), proved)
     if args.json:
@@ -134,7 +134,8 @@ def as_object(found: Found) -> dict[str, object]:
             "cgroup_mode": mode_of(found.facts.containment.mounts).value,
             "capabilities": sorted(c.value for c in found.facts.capabilities),
             "obstacles": [
-                {"backend": o.backend.value, "reason": o.reason, "remedy": o.remedy} for o in choice.obstacles
+                {"backend": o.backend.value, "reason": o.reason, "remedy": as_typed(found.facts, o.remedy)}
+                for o in choice.obstacles
             ],
         },
         "means": encode(found.proved.means),
@@ -185,8 +186,7 @@ def _proof_lines(proof: Proof, page: Page, across: int) -> Iterator[str]:
     if page.verbose and proof.what:
         said = f"{proof.what}: {said}"
     level = _PROOF_LEVEL[proof.answer]
-    whole = page._replace(verbose=True)
-    yield from _entry(_PROOF_MARK[proof.answer], level, proof.name, said, whole, across)
+    yield from _entry(_PROOF_MARK[proof.answer], level, proof.name, said, page, across)
 
 
 def _entry(mark: str, level: Level, name: str, evidence: str, page: Page, across: int) -> Iterator[str]:
@@ -194,8 +194,6 @@ def _entry(mark: str, level: Level, name: str, evidence: str, page: Page, across
     column = 10 + across + 2
     room = max(page.width - column, 24)
     said = textwrap.wrap(one_line(evidence), room, break_long_words=False, break_on_hyphens=False) or [""]
-    if len(said) > 1 and level in _FINE and not page.verbose:
-        said = [one_line(evidence)[: room - 3].rstrip() + "..."]
     padded = f"{mark:<10}"
     if page.colour:
         padded = f"\x1b[{_COLOUR[level.value]}m{mark}\x1b[0m{' ' * (10 - len(mark))}"
@@ -225,8 +223,8 @@ def _why_not(found: Found) -> str:
 
 def _what_then(found: Found) -> str:
     remedies = [r.remedy for r in found.rungs if r.level is Level.MISSING and r.remedy]
-    if AS_ROOT in remedies:
-        return f"Root may make cgroups here, and runs the load as you. Type: {AS_ROOT}"
+    if (as_root := as_typed(found.facts, AS_ROOT)) in remedies:
+        return f"Root may make cgroups here, and runs the load as you. Type: {as_root}"
     if remedies:
         return "Mend it as said above, then type again: steadyrun doctor"
     return "`steadyrun doctor --json` holds the details of what was tried."

@@ -50,6 +50,11 @@ def virtualization(root: str = "/") -> str:
     return _container(before) or _virtual_machine(before) or _neither(before)
 
 
+def in_container(root: str = "/") -> bool:
+    """Tell whether a container engine started what runs here; WSL's machine is none."""
+    return _container(root.rstrip("/")) not in (None, "wsl")
+
+
 def _container(before: str) -> str | None:
     if "microsoft" in (read_text(f"{before}/proc/sys/kernel/osrelease") or "").lower():
         return "wsl"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from steadyrun.contain.open import open_backend
 from steadyrun.desktop.others import find_others, read_swap
 from steadyrun.desktop.power import on_battery
 from steadyrun.desktop.probes import take_view
+from steadyrun.desktop.virtualization import in_container
 from steadyrun.doctor.rung import Family
 from steadyrun.kernel.reader import effective_ram, read_meminfo, read_text
 from steadyrun.model.containment import Capability, Choice, ContainmentFacts
@@ -101,6 +103,9 @@ class DoctorFacts(NamedTuple):
     vm: VmSettings
     python: tuple[int, int, int]
     on_battery: bool | None
+    is_container: bool = True
+    """In one, what is lacking was taken by whoever started it."""
+    has_sudo: bool = True
     swap_now: Swap = Swap(None, None)
     effective_ram: Bytes | None = None
 
@@ -129,6 +134,8 @@ def read_doctor_facts(state_directory: str | None, cwd: str | None, *, root: str
         desktop=take_view(wall=Seconds(time.time()), root=root),
         disks=(_disk("disk: journal", state_directory), _disk("disk: reports", cwd)),
         guards=find_others(root),
+        is_container=in_container(root),
+        has_sudo=shutil.which("sudo") is not None,
         swap_now=read_swap(root),
         vm=_vm(before),
         python=sys.version_info[:3],

@@ -37,8 +37,8 @@ def judge_host(facts: DoctorFacts) -> Iterator[Rung]:
     """Yield the rungs of the machine around a load."""
     yield swap(facts)
     yield psi(facts)
-    yield sys_resource(facts.rights)
-    yield realtime(facts.rights)
+    yield sys_resource(facts)
+    yield realtime(facts)
     yield memory_lock(facts.rights)
     for name in ProbeName:
         yield desktop(facts, name)
@@ -85,9 +85,9 @@ def psi(facts: DoctorFacts) -> Rung:
     return Rung("pressure (PSI)", Level.DEGRADED, f"{cost}: {why}", boot_option(facts.family, "psi=1"))
 
 
-def sys_resource(rights: Rights) -> Rung:
+def sys_resource(facts: DoctorFacts) -> Rung:
     """Judge CAP_SYS_RESOURCE (Documentation/accounting/psi.rst, "Monitoring for pressure thresholds")."""
-    name = "CAP_SYS_RESOURCE"
+    name, rights = "CAP_SYS_RESOURCE", facts.rights
     if rights.effective is None:
         return not_known(name, "CapEff in /proc/self/status")
     if _has(rights.effective, CAP_SYS_RESOURCE):
@@ -96,12 +96,13 @@ def sys_resource(rights: Rights) -> Rung:
         "not held: the kernel takes PSI triggers in multiples of 2 s alone (Linux 6.4 or newer); "
         "steadyrun reads the totals itself, many times a second"
     )
-    return Rung(name, Level.DEGRADED, said, _gain(rights, CAP_SYS_RESOURCE, "SYS_RESOURCE"))
+    return Rung(name, Level.DEGRADED, said, _gain(facts, CAP_SYS_RESOURCE, "SYS_RESOURCE"))
 
 
-def realtime(rights: Rights) -> Rung:
+def realtime(facts: DoctorFacts) -> Rung:
     """Judge whether the guard may run in real time (sched(7); Documentation/scheduler/sched-rt-group.rst)."""
-    name, tried = "real-time guard", rights.realtime_errno
+    name, rights = "real-time guard", facts.rights
+    tried = rights.realtime_errno
     if tried is None:
         return Rung(name, Level.UNKNOWN, "the child that was to try it did not answer", "")
     if tried == 0:
@@ -116,7 +117,7 @@ def realtime(rights: Rights) -> Rung:
         said += "; our v1 cpu cgroup has no real-time budget (RT_GROUP_SCHED)"
         return Rung(name, Level.DEGRADED, said, "steadyrun doctor   # from a shell outside that cgroup")
     if rights.euid == 0:
-        return Rung(name, Level.DEGRADED, said, _gain(rights, CAP_SYS_NICE, "SYS_NICE"))
+        return Rung(name, Level.DEGRADED, said, _gain(facts, CAP_SYS_NICE, "SYS_NICE"))
     remedy = (
         'echo "$USER - rtprio 1" | sudo tee /etc/security/limits.d/steadyrun.conf'
         "   # then log in again; in a systemd unit: LimitRTPRIO=1"
@@ -149,11 +150,17 @@ def _has(capabilities: int, bit: int) -> bool:
     return bool(capabilities >> bit & 1)
 
 
-def _gain(rights: Rights, bit: int, name: str) -> str:
+def _gain(facts: DoctorFacts, bit: int, name: str) -> str:
     """Return how to get a capability: as root, unless it was taken from all programs below us."""
+    rights = facts.rights
     if rights.euid != 0 and (rights.bounding is None or _has(rights.bounding, bit)):
         return AS_ROOT
-    return f"docker run --cap-add={name} ...   # or whatever started this shell without it"
+    if facts.is_container:
+        return f"docker run --cap-add={name} ...   # or whatever started this shell without it"
+    return (
+        "grep Cap /proc/self/status   # what started this shell took it: "
+        f"a unit's CapabilityBoundingSet= (CAP_{name}), a sandbox"
+    )
 
 
 def desktop(facts: DoctorFacts, name: ProbeName) -> Rung:

@@ -11,7 +11,7 @@ from steadyrun.contain.unified_facts import unified_memory
 from steadyrun.contain.unified_placement import given_by, place
 from steadyrun.doctor.facts import DoctorFacts
 from steadyrun.doctor.host import judge_host
-from steadyrun.doctor.rung import Level, Rung, boot_option
+from steadyrun.doctor.rung import Level, Rung, boot_option, typed_here
 from steadyrun.model.containment import (
     AS_ROOT,
     BackendName,
@@ -24,6 +24,9 @@ from steadyrun.model.containment import (
 from steadyrun.model.machine import CgroupMode
 
 PRIVILEGED = "docker run --privileged ...   # or whatever started this container"
+WRITABLE = (
+    "grep cgroup /proc/self/mountinfo   # ro there: a sandbox, or a unit's ProtectControlGroups=, took it"
+)
 CAN_PANIC = 2
 """vm.panic_on_oom that panics at an OOM inside a cgroup too (Documentation/admin-guide/sysctl/vm.rst)."""
 
@@ -58,7 +61,7 @@ _WORDS = {
 
 
 def judge_all(facts: DoctorFacts) -> tuple[Rung, ...]:
-    """Return every rung: first what contains, then what surrounds it."""
+    """Return every rung: first what contains, then what surrounds it. Remedies are for a user with sudo."""
     return (
         cgroup_mode(facts),
         *(controller(facts, name) for name in _COSTS),
@@ -69,6 +72,11 @@ def judge_all(facts: DoctorFacts) -> tuple[Rung, ...]:
         stopping(facts),
         *judge_host(facts),
     )
+
+
+def as_typed(facts: DoctorFacts, remedy: str) -> str:
+    """Return a remedy as this user can type it on this machine."""
+    return typed_here(remedy, is_root=facts.containment.euid == 0, has_sudo=facts.has_sudo)
 
 
 def can_contain(facts: DoctorFacts) -> bool:
@@ -145,7 +153,7 @@ def delegation(facts: DoctorFacts) -> Rung:
         return _given_to_units(found.manager)
     if unified_memory(found):
         return _given_below(facts)
-    remedy = _may_write(found)
+    remedy = _may_write(facts)
     if not found.creatable:
         return Rung("delegation", Level.MISSING, f"uid {found.euid} can make a cgroup nowhere", remedy)
     wanted = {m.path for m in found.mounts if _is_of_use(m)}
@@ -185,8 +193,10 @@ def _given_below(facts: DoctorFacts) -> Rung:
     return Rung("delegation", Level.DEGRADED, f"{said}, {costs}", remedy)
 
 
-def _may_write(facts: ContainmentFacts) -> str:
-    return AS_ROOT if facts.euid else PRIVILEGED
+def _may_write(facts: DoctorFacts) -> str:
+    if facts.containment.euid:
+        return AS_ROOT
+    return PRIVILEGED if facts.is_container else WRITABLE
 
 
 def _is_of_use(mount: CgroupMount) -> bool:
@@ -235,7 +245,7 @@ def stopping(facts: DoctorFacts) -> Rung:
     if Capability.KILL not in facts.capabilities:
         said = "a forking load outruns every kill: no usable cgroup.kill, freezer or pids hierarchy"
         if not facts.containment.creatable and not unified:
-            return Rung(name, Level.MISSING, said, _may_write(facts.containment))
+            return Rung(name, Level.MISSING, said, _may_write(facts))
         upgrade = "uname -r   # cgroup.kill needs Linux 5.14 or newer"
         return Rung(
             name,
