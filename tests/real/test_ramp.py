@@ -150,6 +150,15 @@ def start_with_a_long_command(program, seconds=4):
     return run
 
 
+def test_a_report_that_cannot_be_written_is_74_and_named_before_anything_runs(ramp):
+    done = ramp("ramp", "--yes", "--report", "/dev/null/x", "--", "touch", "started")
+    assert (done.returncode, ramp.run_ids()) == (74, [])
+    assert "/dev/null/x: expected a folder that can be written" in done.stderr
+    assert "--report DIR" in done.stderr
+    assert not (ramp.cwd / "started").exists()
+    assert "74 the journal or the\nreport cannot be written" in ramp("ramp", "--help").stdout
+
+
 def test_a_small_ramp_passes_every_phase_and_ends_with_tomorrows_command(ramp):
     done = undisturbed(ramp, *RAMP)
     assert done.returncode == 0, done.stdout + done.stderr

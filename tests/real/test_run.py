@@ -96,6 +96,14 @@ def test_a_task_limit_that_was_met_is_told_also_when_the_command_made_do_with_le
     assert "5 more refused" in steadyrun("report", *steadyrun.run_ids()).stdout
 
 
+def test_more_cores_than_there_are_are_said_to_limit_nothing(steadyrun):
+    cores = len(os.sched_getaffinity(0))
+    done = steadyrun("run", "--memory", "64M", "--cpus", str(cores + 1), "--", "true")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert f"--cpus {cores + 1} limits nothing here: there" in done.stderr
+    assert steadyrun("run", "--memory", "64M", "--cpus", str(cores), "--", "true").stderr == ""
+
+
 def test_wall_time_is_124_and_the_deaf_are_killed(steadyrun):
     began = time.monotonic()
     done = steadyrun("run", "--timeout", "0.5s", "--", "sh", "-c", "trap '' TERM; sleep 60; sleep 60")
@@ -123,6 +131,7 @@ def test_what_cannot_start_is_told_as_a_shell_does(steadyrun, command, code, say
         (["--memory", "0", "--", "true"], "--memory"),
         (["--memory", "512", "--", "true"], "expected at least 1 MiB"),
         (["--memory", "5X", "--", "true"], "--memory: expected a size"),
+        (["--memory", "-5G", "--", "true"], "--memory: expected a size such as 500M"),
         (["--memory", "900T", "--", "true"], "--memory: expected at most"),
         (["--timeout", "soon", "--", "true"], "--timeout: expected a duration"),
         (["--cpus", "-1", "--", "true"], "--cpus"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import NoReturn
 
 from steadyrun.errors import UsageError
@@ -36,9 +37,20 @@ class Parser(argparse.ArgumentParser):
         self._dashes = "--" in words
         if self.takes_command:
             words, command = _split(words)
-        args = self.parse_args(words)
+        args = self.parse_args(_with_negatives(words))
         args.argv = tuple(command)
         return args
+
+
+def _with_negatives(words: list[str]) -> list[str]:
+    """Join `--memory -5G`, which argparse takes for two options: ours say what they expect instead."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1].startswith("--") and "=" not in joined[-1] and re.match(r"-[.0-9]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

@@ -245,6 +245,10 @@ class _Run:
         )
         if chosen.why:
             self._say(f"limits: {chosen.why}")
+        cores, asked = len(os.sched_getaffinity(0)), self.request.asked.cpu_max
+        if asked is not None and asked > cores:
+            there = "there is 1 core" if cores == 1 else f"there are {cores} cores"
+            self._say(f"limits: --cpus {asked:g} limits nothing here: {there}")
         return chosen.limits
 
     def _beside_others(self, reserve: Reserve, sample: HostSample) -> Reserve:
