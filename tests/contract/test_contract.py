@@ -271,7 +271,7 @@ def test_a_frozen_load_is_killed(backend, held):
 
 def test_a_zombie_does_not_count_as_in_it(held):
     waiting = held.start("true")
-    assert waiting.exec_error() is None
+    assert waiting.start_error() is None
     assert until(lambda: held.containment.pids() == ())
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -406,6 +407,33 @@ def test_as_root_for_a_user_the_command_is_that_user(steadyrun):
         env={"SUDO_UID": "65534", "XDG_CONFIG_HOME": "/nowhere"},
     )
     assert done.stdout == "65534\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs a command as another user")
+def test_what_another_user_may_not_reach_is_named(steadyrun):
+    reachable = Path(tempfile.mkdtemp(dir="/tmp", prefix="steadyrun-test-"))
+    try:
+        reachable.chmod(0o755)
+        (reachable / "hidden").mkdir(mode=0o700)
+        shutil.copy("/bin/sh", reachable / "hidden/own")
+        for name, first, mode in (("apart", "hidden/own", 0o755), ("plain", "hidden/own", 0o644)):
+            (reachable / name).write_text(f"#!{reachable}/{first}\necho ran\n")
+            (reachable / name).chmod(mode)
+        hidden = f"{reachable}/hidden"
+        for command, said in (
+            (
+                "apart",
+                f"apart: not executable: no permission for {hidden}, its interpreter is {hidden}/own\n",
+            ),
+            ("plain", "plain: not executable\n"),
+            ("hidden/own", f"hidden/own: not executable: no permission for {hidden}\n"),
+        ):
+            done = steadyrun("run", "-q", "--user", "nobody", "--", reachable / command, cwd="/")
+            assert (done.returncode, done.stderr) == (126, f"steadyrun: {reachable}/{said}")
+        done = steadyrun("run", "-q", "--user", "nobody", "--", "true", cwd=hidden)
+        assert f"true: its working directory cannot be entered: {hidden}: Permission denied" in done.stderr
+    finally:
+        shutil.rmtree(reachable)
 
 
 WITHOUT_KILL = ("setpriv", "--bounding-set=-kill", "--inh-caps=-kill")

@@ -5,6 +5,7 @@ import errno
 import pytest
 from evidence import limits, psi, reading
 
+from steadyrun.contain.spawn import StartError
 from steadyrun.guard.held import Held
 from steadyrun.guard.outcome import outcome_of
 from steadyrun.guard.rules import POLLED_TICK, rules_of
@@ -19,7 +20,7 @@ DONE = Held(released=Seconds(10.0), ending=Ending.EXITED, exits=(MemberExit(7, 0
 
 
 def ended(held=DONE, last=None, **changes):
-    given = {"cpu_of_members": Seconds(1.5), "start_errno": None, "survivors": 0, "left_behind": 0}
+    given = {"cpu_of_members": Seconds(1.5), "start_failed": None, "survivors": 0, "left_behind": 0}
     last = last or reading().load
     return outcome_of(held, Seconds(12.5), last, **(given | {"removed": True} | changes))
 
@@ -48,8 +49,27 @@ def test_the_first_member_that_failed_says_how_it_ended(exits, code, signal):
     [(errno.ENOENT, "no such command"), (errno.EACCES, "not executable"), (errno.EIO, "EIO")],
 )
 def test_a_command_that_could_not_be_executed_never_started_whatever_its_code(number, words):
-    found = ended(DONE._replace(exits=(MemberExit(1, 127, None),)), start_errno=number)
+    found = ended(
+        DONE._replace(exits=(MemberExit(1, 127, None),)), start_failed=StartError(number, "exec", "")
+    )
     assert (found.ending, found.exit_code, found.start_error) == (Ending.NOT_STARTED, None, words)
+
+
+@pytest.mark.parametrize(
+    ("doing", "why", "words"),
+    [
+        ("exec", "no permission for /root", "not executable: no permission for /root"),
+        (
+            "chdir",
+            "its working directory cannot be entered: /root",
+            "its working directory cannot be entered: /root",
+        ),
+        ("user", "", "not executable"),
+    ],
+)
+def test_what_was_in_the_way_is_told(doing, why, words):
+    failed = StartError(errno.EACCES, doing, "", why)
+    assert ended(DONE, start_failed=failed).start_error == words
 
 
 def test_without_a_cause_the_ending_is_unknown_and_never_released_is_no_wall_time():

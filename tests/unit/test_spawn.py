@@ -147,17 +147,13 @@ def test_a_start_error_says_what_and_why(spawned):
     assert error.message == "exec: steadyrun-no-such-command: No such file or directory"
 
 
-def test_the_errno_alone_can_be_asked_for(spawned):
-    child = spawned("steadyrun-no-such-command")
-    child.waiting.release()
-    assert child.waiting.exec_error() == errno.ENOENT
-    assert child.waiting.exec_error() is None
-
-
 def test_a_directory_that_cannot_be_entered_is_told_before_the_release(spawned):
     child = spawned("true", cwd="/no/such/directory")
     error = child.waiting.start_error()
     assert (error.errno, error.doing) == (errno.ENOENT, "chdir")
+    assert (
+        error.why == "its working directory cannot be entered: /no/such/directory: No such file or directory"
+    )
 
 
 def test_a_script_without_an_interpreter_line_is_run_by_sh(spawned, tmp_path):

@@ -10,6 +10,8 @@ from typing import NoReturn
 
 _FIRST_LINE = 128
 """Bytes looked at to tell a script from a binary file; what bash's execute_cmd.c looks at is 80."""
+_INTERPRETER_LINE = 256
+"""Bytes of the `#!` line that the kernel looks at (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h)."""
 _TRY_NEXT = ("ENOENT", "ESTALE", "ENOTDIR", "ENODEV", "ETIMEDOUT")
 """Errors after which execvp goes on with the next directory of PATH (glibc, posix/execvpe.c)."""
 
@@ -51,6 +53,40 @@ def _execute_file(path: str, argv: tuple[str, ...], environment: dict[str, str])
         if error.errno != errno.ENOEXEC or _is_binary(path):
             raise
     os.execve("/bin/sh", ("sh", path, *argv[1:]), environment)
+
+
+def why_denied(path: str) -> str:
+    """Say what this user has no permission for, of a file whose exec was refused with EACCES (execve(2)).
+
+    Empty where it is the file's own mode, or cannot be told.
+    """
+    blocked = _first_denied(path)
+    if blocked is not None:
+        return "" if blocked == os.path.realpath(path) else f"no permission for {blocked}"
+    interpreter = _interpreter(path)
+    blocked = _first_denied(interpreter) if interpreter else None
+    return f"no permission for {blocked}, its interpreter is {interpreter}" if blocked else ""
+
+
+def _first_denied(path: str) -> str | None:
+    """Return the first folder on the way that may not be passed, or the file where it may not be run."""
+    way, real = "/", os.path.realpath(path)
+    for part in real.split("/")[1:]:
+        if not os.access(way, os.X_OK):
+            return way
+        way = os.path.join(way, part)
+    return None if os.access(real, os.X_OK) else real
+
+
+def _interpreter(path: str) -> str | None:
+    """Return what a `#!` line names; `None` where there is none or it may not be read."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            first = file.read(_INTERPRETER_LINE).partition(b"\n")[0]
+    except OSError:  # a folder, too
+        return None
+    words = first[2:].split() if first.startswith(b"#!") else []
+    return os.fsdecode(words[0]) if words else None
 
 
 def _is_binary(path: str) -> bool:

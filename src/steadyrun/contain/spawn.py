@@ -21,7 +21,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, NoReturn
 
-from steadyrun.contain.execute import execute
+from steadyrun.contain.execute import execute, why_denied
 from steadyrun.errors import FormatError
 from steadyrun.named import NamedTuple
 
@@ -47,6 +47,8 @@ class StartError(NamedTuple):
     """`exec`, `chdir`, `user`, `streams`, `session`: where it failed."""
     message: str
     """For people: `exec: nosuch: No such file or directory`."""
+    why: str = ""
+    """What was in the way, where more than the errno is known."""
 
 
 class Waiting:
@@ -90,11 +92,6 @@ class Waiting:
         os.close(self._error)
         self._error = -1
         return _decode_error(parts, self.name) if parts else None
-
-    def exec_error(self) -> int | None:
-        """Return the errno of `start_error`: what 126 and 127 are told from. Once, as that."""
-        failed = self.start_error()
-        return None if failed is None else failed.errno
 
     def ended_by(self) -> int | None:
         """Return the signal that ended it; `None` while it lives, and when none did. Does not reap it."""
@@ -236,11 +233,12 @@ def _pipe_above_streams() -> tuple[int, int]:
 
 
 def _decode_error(data: bytes, name: str) -> StartError:
-    number, _, doing = data.decode("ascii", "replace").partition(" ")
+    head, _, why = os.fsdecode(data).partition("\n")
+    number, _, doing = head.partition(" ")
     if not number.isdecimal():
         raise FormatError(f"start of {name}: expected an errno and a step, found {data!r}")
     what = f"{doing}: {name}" if doing == "exec" else doing
-    return StartError(int(number), doing, f"{what}: {os.strerror(int(number))}")
+    return StartError(int(number), doing, f"{what}: {os.strerror(int(number))}", why)
 
 
 class _Child:
@@ -284,10 +282,21 @@ class _Child:
             doing = "exec"
             execute(member.argv, environment)
         except OSError as error:
-            os.write(self.error, f"{error.errno or 0} {doing}".encode("ascii"))
+            os.write(self.error, os.fsencode(f"{error.errno or 0} {doing}\n{_why(error, doing)}"))
         except ValueError:  # a NUL byte in a word: no command can have that
             os.write(self.error, f"22 {doing}".encode("ascii"))
         os._exit(EXIT_NEVER_STARTED)
+
+
+def _why(error: OSError, doing: str) -> str:
+    """Say what was in the way of this user, where it can be told."""
+    import errno
+
+    path = error.filename
+    if doing == "chdir":
+        return f"its working directory cannot be entered: {path}: {os.strerror(error.errno or 0)}"
+    denied = doing == "exec" and error.errno == errno.EACCES and isinstance(path, str)
+    return why_denied(path) if denied else ""
 
 
 def _close(ranges: list[tuple[int, int]]) -> None:

@@ -12,7 +12,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import Backend, Containment
-from steadyrun.contain.spawn import Waiting, marker_environment, spawn_member
+from steadyrun.contain.spawn import StartError, Waiting, marker_environment, spawn_member
 from steadyrun.errors import CannotContainError, ContainmentFailedError, EndedBeforeStartError
 from steadyrun.guard.keeping import Keeping
 from steadyrun.model.containment import Capability, ContainmentMade, ContainmentPlan
@@ -69,7 +69,7 @@ class Hold:
         """Removed, and its descriptors closed."""
         self.capabilities: frozenset[Capability] = frozenset()
         """Of the containment's backend."""
-        self.start_errno: int | None = None
+        self.start_error: StartError | None = None
         self.cpu = Seconds(0.0)
         """Of the members reaped and what they waited for; for containments that count none."""
 
@@ -155,9 +155,7 @@ class Hold:
         if found == 0:
             return None
         waiting = self.members.pop(pid)
-        failed = waiting.exec_error()
-        if failed is not None:
-            self.start_errno = failed
+        self.start_error = waiting.start_error() or self.start_error
         waiting.close()
         self.cpu = Seconds(self.cpu + usage.ru_utime + usage.ru_stime)
         code = os.waitstatus_to_exitcode(status)

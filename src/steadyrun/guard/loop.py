@@ -386,7 +386,7 @@ class Loop:
             self.now(),
             last,
             cpu_of_members=self.hold.cpu,
-            start_errno=self.hold.start_errno,
+            start_failed=self.hold.start_error,
             survivors=survivors,
             left_behind=self.left_behind,
             removed=removed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno as errnos
 from errno import errorcode
 
+from steadyrun.contain.spawn import StartError
 from steadyrun.guard.held import Held
 from steadyrun.model.means import Means
 from steadyrun.model.outcome import Ending, LoadOutcome, MemberExit
@@ -26,7 +27,7 @@ def outcome_of(
     last: CgroupSample,
     *,
     cpu_of_members: Seconds,
-    start_errno: int | None,
+    start_failed: StartError | None,
     survivors: int,
     left_behind: int,
     removed: bool,
@@ -34,18 +35,18 @@ def outcome_of(
 ) -> LoadOutcome:
     """Put together how the load ended. `ended` and the times in `held` are CLOCK_MONOTONIC."""
     ending = held.ending or Ending.UNKNOWN
-    if start_errno is not None:
+    if start_failed is not None:
         ending = Ending.NOT_STARTED
     code, signal = _status(held.exits)
     wall = 0.0 if held.released is None else ended - held.released
     memory, io, cpu = last.psi_memory, last.psi_io, last.psi_cpu
     return LoadOutcome(
         ending=ending,
-        exit_code=None if start_errno is not None else code,
+        exit_code=None if start_failed is not None else code,
         signal=signal,
         members=held.exits,
-        start_error=None if start_errno is None else start_error(start_errno),
-        start_errno=start_errno,
+        start_error=None if start_failed is None else start_error(start_failed),
+        start_errno=None if start_failed is None else start_failed.errno,
         wall=Seconds(wall),
         frozen=held.frozen_total,
         cpu=cpu_of_members if last.cpu_time is None else Seconds(last.cpu_time / 1e6),
@@ -69,9 +70,13 @@ def outcome_of(
     )
 
 
-def start_error(number: int) -> str:
-    """Say why a command could not be executed."""
-    return _WORDS.get(number, errorcode.get(number, f"error {number}"))
+def start_error(failed: StartError) -> str:
+    """Say why a command could not be executed, and what was in the way where that is known."""
+    number = failed.errno
+    words = _WORDS.get(number, errorcode.get(number, f"error {number}"))
+    if failed.doing != "exec":
+        return failed.why or words
+    return f"{words}: {failed.why}" if failed.why else words
 
 
 def _status(exits: tuple[MemberExit, ...]) -> tuple[int | None, int | None]:
