@@ -25,7 +25,7 @@ def in_short(record: RunRecord) -> tuple[Line, ...]:
     reason = record.end.reason or "no reason recorded"
     return (
         Line("Verdict", f"{final.headline}; exit code {record.end.exit_code}: {reason}"),
-        Line("Safe limits", _held_words(record)),
+        Line("Safe limits", weakened(_held_words(record), record)),
         Line(
             "Tomorrow's command",
             fill("{}", code(record.tomorrow)) if record.tomorrow else go_on_words(record),
