@@ -10,5 +10,9 @@ class TestbedError(Exception):
     """Not a test, whatever pytest thinks of the name."""
 
 
+class PanickedError(TestbedError):
+    """The guest's kernel panicked where nobody wanted it to."""
+
+
 class DeadlineError(TestbedError):
     """Something did not happen in time."""

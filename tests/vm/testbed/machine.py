@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from . import hosttools
 from .commandline import Attachments, Hardware, command_line
-from .errors import DeadlineError, TestbedError
+from .errors import DeadlineError, PanickedError, TestbedError
 from .guest import Guest
 from .place import cache_dir, own_name, sweep
 from .qmp import Monitor
@@ -30,6 +30,10 @@ RESUME_S = 90.0
 NICE = -5
 """Three times the CPU share of an ordinary process (sched(7)); what started us may have more."""
 AUTOGROUP = Path("/proc/self/autogroup")
+
+
+PANIC = "Kernel panic - not syncing"
+"""On the console, of a kernel that goes no further (panic() in kernel/panic.c)."""
 
 
 class Start(NamedTuple):
@@ -128,11 +132,18 @@ class Machine:
         if memory is not None:
             self._take_up()
 
-    def wait_for_ssh(self, seconds: float = BOOT_S) -> None:
-        """Wait until root's SSH answers."""
+    def wait_for_ssh(self, seconds: float = BOOT_S, *, first_boot: bool = False) -> None:
+        """Wait until root's SSH answers.
+
+        Raises:
+            DeadlineError: It did not in time.
+            PanickedError: The kernel panicked in the machine's first boot.
+        """
         end = time.monotonic() + seconds
         while True:
             self.check_alive()
+            if first_boot and PANIC in self.console.read_text(errors="replace"):
+                raise PanickedError(f"the guest's kernel panicked: {self.console}")
             with contextlib.suppress(TestbedError):
                 self.guest().run("true", seconds=min(30.0, max(2.0, end - time.monotonic())))
                 return
