@@ -165,6 +165,12 @@ def test_a_desktop_of_units_is_told_from_one_that_is_a_single_scope(tmp_path):
     assert "one-scope" not in {f.code for f in planned(managed).findings}
 
 
+def test_only_where_the_desktop_is_in_it_a_login_outweighs_what_is_started_apart(tmp_path):
+    key = (f"{SYSTEM}/session-.scope.d/10-steadyrun.conf", "CPUWeight")
+    weights = [settings(planned(Desktop(tmp_path / str(it), managed=it))).get(key) for it in (False, True)]
+    assert weights == ["500", None]
+
+
 def test_a_masked_unit_is_left_alone(tree):
     tree.link("etc/systemd/system/ssh.service", "/dev/null")
     made = planned(tree)

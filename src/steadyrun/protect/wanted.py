@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from steadyrun.model.systemd import OOM_POLICY_SINCE, OOM_PREFERENCE_SINCE
 from steadyrun.protect.change import Line, When
-from steadyrun.protect.facts import Facts, Whose
+from steadyrun.protect.facts import Facts, Layout, Whose
 from steadyrun.protect.shares import Profile, Shares
 from steadyrun.protect.stricter import in_force
 
@@ -58,11 +58,11 @@ def wanted(facts: Facts, shares: Shares, profile: Profile) -> tuple[Wanted, ...]
     if facts.euid != 0:
         return _users(facts, shares, profile, own=True)
     screen = profile is not Profile.SERVER
-    system = (*_slices(facts, shares), *_services(facts, shares, screen))
+    system = (*_slices(facts, shares, screen), *_services(facts, shares, screen))
     return (*system, *_users(facts, shares, profile, own=False))
 
 
-def _slices(facts: Facts, shares: Shares) -> tuple[Wanted, ...]:
+def _slices(facts: Facts, shares: Shares, screen: bool) -> tuple[Wanted, ...]:
     low = _low(shares.session, "the desktop's memory; it counts only where every slice above has it")
     everybody = Line(
         "MemoryMax",
@@ -89,10 +89,26 @@ def _slices(facts: Facts, shares: Shares) -> tuple[Wanted, ...]:
     return (
         Wanted("user.slice", Whose.SYSTEM, "Slice", (everybody, *low)),
         Wanted("user-.slice", Whose.SYSTEM, "Slice", (person, *low)),
-        Wanted("session-.scope", Whose.SYSTEM, "Scope", (ordinary, *_survives(facts, policy=False))),
+        Wanted(
+            "session-.scope",
+            Whose.SYSTEM,
+            "Scope",
+            (ordinary, *_drawn(facts, shares, screen), *_survives(facts, policy=False)),
+        ),
         Wanted("system.slice", Whose.SYSTEM, "Slice", held),
         Wanted("steadyrun.slice", Whose.SYSTEM, "Slice", (_loads(shares),)),
     )
+
+
+def _drawn(facts: Facts, shares: Shares, screen: bool) -> tuple[Line, ...]:
+    """Return weights for logins where every desktop here is one: what is started apart gives way to it.
+
+    Where a desktop is units of the user manager it stands beside the logins, which must not outweigh it.
+    """
+    layouts = {desktop.layout for desktop in facts.desktops or ()}
+    if not screen or layouts != {Layout.SCOPE}:
+        return ()
+    return _weights(facts, shares, "the desktop is in it, and draws while what is started apart computes")
 
 
 def _loads(shares: Shares) -> Line:
