@@ -11,7 +11,8 @@ NO_HIERARCHY = r"this containment has no \w+ hierarchy"
 """A test for each that a machine may have: of cpu and cpuacct this one has both in one."""
 
 
-@pytest.mark.parametrize("mode", ["hybrid", pytest.param("legacy", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["hybrid", "legacy"])
 def test_the_contract_and_the_hostile_loads(start_machine, mode):
     machine = start_machine(mode)
     copy_repository(machine.guest())
