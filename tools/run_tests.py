@@ -28,6 +28,8 @@ try, and it is told which. What fails twice is a failure, and so is what fails a
 COMMAND = ROOT / ".venv-wheel" / "bin" / "steadyrun"
 OURS, TESTBED = "STEADYRUN_", "STEADYRUN_TESTBED_"
 """Of the environment's settings only the testbed's reach the tests."""
+SLOWEST = ("--durations=15", "--durations-min=2")
+"""Who makes a level slow is seen in each run."""
 NOTHING_COLLECTED = 5
 """pytest's exit code."""
 
@@ -96,7 +98,7 @@ def pytest(
     """Run pytest; return its exit code, how many ran and were skipped, and the names of those that failed."""
     with TemporaryDirectory() as folder:
         result = Path(folder) / "junit.xml"
-        line = [sys.executable, "-m", "pytest", "-rs", *words, f"--junitxml={result}"]
+        line = [sys.executable, "-m", "pytest", "-rs", *SLOWEST, *words, f"--junitxml={result}"]
         ended = subprocess.run(
             line, cwd=ROOT, env=environment, check=False, capture_output=not live, text=True
         )
