@@ -25,7 +25,7 @@ WATCHED_S = 12.0
 LEAK_WATCHED_S = 25.0
 """Until it has met its limit, and some more."""
 PAIRS = 3
-TURNS = 6
+TURNS = 8
 HOLDER_MOST = 0.08
 """Share of two emulated processors, each a sixteenth of the host's in what Python does: 1 % of one there."""
 
