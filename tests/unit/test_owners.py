@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from journal_values import BOOT, OTHER_BOOT, a_header, opened
+from journal_values import BOOT, OTHER_BOOT, a_header, a_plan, opened
 
 from conftest import until
 from steadyrun.cli.records import running
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.journal.owners import Owners
+from steadyrun.journal.rows import IntentKind
 from steadyrun.kernel.processes import pid_started
 from steadyrun.kernel.reader import boot_id
 from steadyrun.recovery.clean_up import recover
@@ -69,6 +70,25 @@ def test_recovery_leaves_an_owned_run_alone_though_its_pid_is_not_here(folder):
         assert journal.record("r1").end is not None
 
 
+@pytest.mark.parametrize("after", ["open_runs", "open_intents"])
+def test_recovery_leaves_a_run_alone_that_begins_while_it_looks(folder, monkeypatch, after):
+    """Seen of four starts at once: one removed the cgroup of another, whose run it had not read yet."""
+    with opened(folder) as journal, opened(folder) as theirs, Owners(str(folder)) as owner:
+        look = getattr(journal, after)
+
+        def and_then_another_begins():
+            seen = look()
+            owner.own("r2")
+            with theirs.batch():
+                theirs.begin_run(a_header("r2", boot_id=boot_id(), pid=GONE))
+                theirs.intend("r2", IntentKind.CONTAINMENT, a_plan())
+            return seen
+
+        monkeypatch.setattr(journal, after, and_then_another_begins)
+        assert recover(journal) == ((), (), (), ())
+        assert [intent.run_id for intent in theirs.open_intents()] == ["r2"]
+
+
 def of_this_process(run_id="r1", *, boot):
     me = os.getpid()
     return a_header(run_id, boot_id=boot, pid=me, pid_started=pid_started(me))
@@ -100,6 +120,7 @@ def test_a_process_with_the_pid_and_the_ticks_of_another_boots_run_is_not_its_ow
 HOLD = """
 import sys
 from steadyrun.journal.owners import Owners
+from steadyrun.journal.rows import IntentKind
 Owners(sys.argv[1]).own("r1")
 print("held", flush=True)
 sys.stdin.read()

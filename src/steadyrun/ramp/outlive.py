@@ -221,9 +221,10 @@ class Outliving:
 
     def _take_over(self) -> None:
         """Make the lasting changes of ended runs ours, so that nobody undoes them under our feet."""
+        intents = self._journal.open_intents()  # before the runs: one that begins now is not among them
         alive = {run.run_id for run in self._journal.open_runs() if self._owners.lives(run)}
         ours = alive | {self._run_id}
-        lasting = [i for i in self._journal.open_intents() if i.kind in TAKEN_OVER and i.run_id not in ours]
+        lasting = [i for i in intents if i.kind in TAKEN_OVER and i.run_id not in ours]
         for intent in lasting:
             self._make_ours(intent)
         for run_id in {intent.run_id for intent in lasting}:
