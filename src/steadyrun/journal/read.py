@@ -95,6 +95,17 @@ class Reader(Store):
         )
         return str(rows[0][0]) if rows else None
 
+    def unfinished(self) -> tuple[tuple[RunRow, ...], tuple[Intent, ...]]:
+        """Return the runs with something open, newest first, and their open intents, oldest first.
+
+        Intents are read before the runs: one that is of none of these was fulfilled in between, while one
+        read after them may be of a run that has begun since, and whoever asked for owners would not know its.
+        """
+        intents = self.open_intents()
+        runs = self.open_runs()
+        known = {run.run_id for run in runs}
+        return runs, tuple(intent for intent in intents if intent.run_id in known)
+
     def open_runs(self) -> tuple[RunRow, ...]:
         """Return the runs with something open, newest first: the end, an attempt, or an intent."""
         return self._run_rows(

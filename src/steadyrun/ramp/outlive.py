@@ -71,8 +71,9 @@ def hold_lasting(journal: Journal) -> Owners:
         JournalUnwritableError: The journal or the owners' file cannot be read.
     """
     owners = Owners(journal.directory)
-    wanted = {intent.run_id for intent in journal.open_intents() if intent.kind in TAKEN_OVER}
-    for run in journal.open_runs():
+    runs, intents = journal.unfinished()
+    wanted = {intent.run_id for intent in intents if intent.kind in TAKEN_OVER}
+    for run in runs:
         if run.run_id in wanted and not owners.lives(run):
             try:
                 owners.own(run.run_id)
@@ -221,8 +222,8 @@ class Outliving:
 
     def _take_over(self) -> None:
         """Make the lasting changes of ended runs ours, so that nobody undoes them under our feet."""
-        intents = self._journal.open_intents()  # before the runs: one that begins now is not among them
-        alive = {run.run_id for run in self._journal.open_runs() if self._owners.lives(run)}
+        runs, intents = self._journal.unfinished()
+        alive = {run.run_id for run in runs if self._owners.lives(run)}
         ours = alive | {self._run_id}
         lasting = [i for i in intents if i.kind in TAKEN_OVER and i.run_id not in ours]
         for intent in lasting:

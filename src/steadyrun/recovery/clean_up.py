@@ -50,11 +50,7 @@ def recover(
     Raises:
         JournalUnwritableError: The journal cannot be written.
     """
-    # Before the runs: an intent that is of none of them was fulfilled in between, while one that is read
-    # after them may be of a run that has begun since, whose owner nobody asked for.
-    intents = journal.open_intents()
-    runs = journal.open_runs()
-    intents = tuple(i for i in intents if any(run.run_id == i.run_id for run in runs))
+    runs, intents = journal.unfinished()
     if owners is None:
         alive = living(journal.directory, runs)
     else:

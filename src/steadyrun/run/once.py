@@ -293,7 +293,7 @@ class _Run:
         return journal
 
     def _recover(self, journal: Journal) -> None:
-        if not journal.open_runs() and not journal.open_intents():
+        if not journal.open_runs():  # also those with nothing but an intent
             return
         from steadyrun.recovery.clean_up import recover
 
