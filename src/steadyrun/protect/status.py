@@ -49,7 +49,7 @@ def status_of(record: Record, disk: Disk, facts: Facts, *, lives: Callable[[str]
         if isinstance(left, Seen) and left.content is not None:
             settings += _settings(path, left.content.decode(), disk, facts)
     files = tuple(
-        _GONE._replace(path=path) if path in gone else _file(path, left, disk)
+        _gone(path) if path in gone else _file(path, left, disk)
         for path, left in sorted(ours.items())
         if _is_worth(left)
     )
@@ -64,8 +64,9 @@ def status_when_settled(look: Callable[[], Status], *, seconds: float = SETTLE_S
     return found
 
 
-_GONE = FileStanding("", State.ABSENT, "it is gone, with its process")
-"""Another process may have its number by now, after a boot above all."""
+def _gone(path: str) -> FileStanding:
+    """Return the standing of a value whose process is gone; its number may be another one's by now."""
+    return FileStanding(path, State.ABSENT, "it is gone, with its process")
 
 
 def _is_worth(left: Seen | str) -> bool:
@@ -76,7 +77,7 @@ def _file(path: str, left: Seen | str, disk: Disk) -> FileStanding:
     if isinstance(left, str):
         found = disk.value(path)
         if found is None:
-            return _GONE._replace(path=path)
+            return _gone(path)
         return FileStanding(path, State.YES if found == left else State.NO, found)
     try:
         there = disk.look(path)
