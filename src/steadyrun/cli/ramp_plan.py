@@ -197,8 +197,7 @@ def _how_long(plan: Plan) -> str:
         load, wall = phase.load, phase.limits.wall_time
         command = load.kind is LoadKind.COMMAND
         if not command:
-            copies = load.processes if load.kind is LoadKind.HOG else 1
-            lasts = load.hold + (load.memory or 0) * copies / FILL_RATE
+            lasts = load.hold + load.memory_in_all / FILL_RATE
             usual += USUAL_RECOVERY + (lasts if wall is None else min(lasts, wall))
         tries = plan.tries if command else 1
         longest = None if longest is None or wall is None else longest + (wall + RECOVERY_LIMIT) * tries

@@ -32,6 +32,11 @@ class LoadSpec(NamedTuple):
     ok_exits: tuple[int, ...] = (0,)
     """COMMAND: the exit codes that say its work is done; a test suite says 1 when a test failed."""
 
+    @property
+    def memory_in_all(self) -> Bytes:
+        """Of all processes of a built-in load together, bytes."""
+        return Bytes((self.memory or 0) * (self.processes if self.kind is LoadKind.HOG else 1))
+
 
 class Phase(NamedTuple):
     """One load under one set of limits, with what it is for, in words."""

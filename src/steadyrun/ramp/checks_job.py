@@ -9,12 +9,11 @@ from typing import assert_never
 
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.outcome import Ending, LoadOutcome
-from steadyrun.model.plan import LoadKind, LoadSpec, Phase
+from steadyrun.model.plan import LoadKind, Phase
 from steadyrun.model.record import Evidence
 from steadyrun.model.validity import STARVED, CpuShare, cpu_share
 from steadyrun.model.verdict import Answer, Check, Scope
-from steadyrun.ramp.loads.members import asked_bytes
-from steadyrun.units import Bytes, format_duration, format_size
+from steadyrun.units import format_duration, format_size
 
 EXIT = "exit status"
 MEMORY_LIMIT = "not killed at the memory limit"
@@ -143,18 +142,13 @@ def _work(phase: Phase, limits: Limits, evidence: Evidence, outcome: LoadOutcome
     why = "the built-in load reached what it was to reach"
     if evidence.work_done is None:
         return _check(WORK, Answer.UNKNOWN, found, why)
-    asked, peak = _all_of(phase.load), outcome.memory_peak
+    asked, peak = phase.load.memory_in_all, outcome.memory_peak
     # Without swap, and where the kernel itself keeps the peak, what was held at once is in it.
     if evidence.work_done and peak is not None and peak < asked and limits.swap_max == 0 and not weak:
         return _check(
             WORK, Answer.NO, found, f"{why}; never at once: peak {format_size(peak)} of {format_size(asked)}"
         )
     return _check(WORK, Answer.of(evidence.work_done), found, why)
-
-
-def _all_of(load: LoadSpec) -> Bytes:
-    """Return the bytes of all processes of a built-in load together."""
-    return Bytes(asked_bytes(load) * (load.processes if load.kind is LoadKind.HOG else 1))
 
 
 def _peak(outcome: LoadOutcome, limits: Limits, *, weak: bool) -> Check:

@@ -125,7 +125,7 @@ def _built_in(phase: Phase, where: str) -> None:
     load, limits = phase.load, phase.limits
     if not load.memory:
         raise PlanError(f"{where}.memory: expected at least one byte, found nothing")
-    asked = load.memory * (load.processes if load.kind is LoadKind.HOG else 1)
+    asked = load.memory_in_all
     if limits.memory_max is not None and limits.swap_max is not None:
         room = Bytes(limits.memory_max + limits.swap_max)
         if asked >= room:

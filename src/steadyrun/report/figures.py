@@ -193,8 +193,8 @@ def load_words(load_spec: LoadSpec) -> str:
     held = f"held for {lasted(load_spec.hold)}"
     if load_spec.kind is LoadKind.HOG:
         each = "" if load_spec.processes == 1 else " each"
-        total = None if load_spec.memory is None else load_spec.memory * load_spec.processes
-        in_all = "" if load_spec.processes == 1 or total is None else f" ({load_size(total)} in all)"
+        several = load_spec.processes > 1 and load_spec.memory is not None
+        in_all = f" ({load_size(load_spec.memory_in_all)} in all)" if several else ""
         return f"{processes(load_spec.processes)}, {load_size(load_spec.memory)}{each}{in_all}, {held}"
     return (
         f"built-in storm: {plural(load_spec.processes, 'runnable process', 'runnable processes')} and memory "
