@@ -28,6 +28,7 @@ from steadyrun.model.record import (
     State,
     Worst,
 )
+from steadyrun.model.run import Down
 from steadyrun.model.sample import CgroupSample, Frames, HostSample, Psi, Reading
 from steadyrun.model.verdict import Answer, Check, Scope, Verdict
 from steadyrun.units import GIB, MIB
@@ -530,6 +531,65 @@ def crashed_and_finished() -> RunRecord:
     )
 
 
+def booted_between_and_finished() -> RunRecord:
+    """A boot ended after phase 2, while nothing ran; what went on after it passed every phase."""
+    done = passed()
+    second = done.attempts[1]
+    assert second.ended_wall is not None and done.end is not None
+    later = START + 400
+
+    def after_the_boot(attempt: Attempt) -> Attempt:
+        seen = attempt.evidence
+        assert seen is not None and attempt.started_wall is not None and attempt.ended_wall is not None
+        before, after = (
+            o._replace(
+                host=o.host._replace(wall=o.host.wall + later - START),
+                desktop=desktop(o.desktop.wall + later - START, "c1/800/3000"),
+                boot_id=NEXT_BOOT,
+            )
+            for o in (seen.before, seen.after)
+        )
+        during = tuple(desktop(v.wall + later - START, "c1/800/3000") for v in seen.during)
+        return attempt._replace(
+            boot_id=NEXT_BOOT,
+            started_wall=attempt.started_wall + later - START,
+            ended_wall=attempt.ended_wall + later - START,
+            evidence=seen._replace(before=before, after=after, during=during),
+        )
+
+    attempts = (*done.attempts[:2], *map(after_the_boot, done.attempts[2:]))
+    down = Down(done.header.run_id, BOOT, second.label, second.ended_wall, START + 330)
+    head = done.header._replace(
+        boot_id=NEXT_BOOT,
+        started_wall=START + 340,
+        resumed_from=done.header.run_id,
+        run_id="20251107-155500-99bb",
+        downs=(down,),
+    )
+    words = machine_words(fate_of(attempts, (down,)))
+    return done._replace(
+        header=head,
+        baseline=baseline(desktop(START + 345, "c1/800/3000"))._replace(
+            started_wall=START + 345, ended_wall=START + 355, uptime=60.0
+        ),
+        attempts=attempts,
+        findings=(
+            *done.findings,
+            Finding(
+                "crash-log-unknown",
+                Severity.NOTE,
+                "What the kernel said before the machine went down is not known",
+                "systemd's journal: it has no line of the kernel of that boot that this user may read; "
+                "pstore: /sys/fs/pstore: Permission denied",
+                "as root: journalctl -k -b boota",
+            ),
+        ),
+        end=done.end._replace(
+            wall=done.end.wall + later - START, reason=f"all 5 phases passed, {words}"
+        ),
+    )  # fmt: skip
+
+
 def ends_with_a_hog() -> RunRecord:
     """A plan of somebody's own whose last load is a built-in hog, no storm and no command."""
     done = passed(())
@@ -713,6 +773,7 @@ ALL = {
     "just-begun": just_begun,
     "crashed-and-resumed": crashed_and_resumed,
     "crashed-and-finished": crashed_and_finished,
+    "booted-between": booted_between_and_finished,
     "ends-with-a-hog": ends_with_a_hog,
     "headless": headless_machine,
     "killed-at-limit": killed_at_limit,

@@ -131,5 +131,5 @@ def test_a_plain_ramp_asks_also_where_the_machine_went_down_before_any_phase(mac
     machine_went_down(folder, unit, 1)
     with opened(folder, boot_id="boot-2") as journal:
         recover(journal)
-        with pytest.raises(DecisionNeededError, match="took the machine down"):
+        with pytest.raises(DecisionNeededError, match="went down, or was booted, while no phase"):
             ramp._want_decision(journal)

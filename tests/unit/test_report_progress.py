@@ -190,7 +190,7 @@ CLAIMS_OF_A_MACHINE_THAT_NEVER_WENT_DOWN = (
 )
 
 
-@pytest.mark.parametrize("name", ["crashed-and-resumed", "crashed-and-finished"])
+@pytest.mark.parametrize("name", ["crashed-and-resumed", "crashed-and-finished", "booted-between"])
 def test_after_a_crash_no_sentence_says_that_there_was_none(name):
     page = render_progress(records.ALL[name]())
     for claim in CLAIMS_OF_A_MACHINE_THAT_NEVER_WENT_DOWN:
@@ -217,6 +217,22 @@ def test_after_a_crash_every_summary_tells_it():
     assert "- Desktop restarts: 0 (and lost with the machine once)" in final
     closing = final.split("ACHIEVED ✅\n\n")[1].splitlines()[0]
     assert "the machine went down once on the way, and apart from that the desktop stayed" in closing
+
+
+def test_a_boot_that_ended_between_two_phases_is_told_where_it_happened_and_in_every_summary():
+    page = render_progress(records.booted_between_and_finished())
+    words = "went down or was booted once while no phase was running"
+    assert f"SUCCESS ✅ (after the machine {words})" in page
+    assert "- System crashes: ⚠️ 0 in a phase; 1 more, or boots by somebody" in page
+    assert "- Reboots: 1\n" in page
+    heading = "### After Phase 2 - THE MACHINE WENT DOWN OR WAS BOOTED"
+    assert page.index("### Phase 2: Conservative (Single Process, 1GB) - ") < page.index(heading)
+    assert page.index(heading) < page.index("### Phase 3: Moderate (4 Processes, 2GB total) - ")
+    assert "UNKNOWN - a crash of the machine, or somebody's boot" in page
+    assert "After Phase 2: THE MACHINE WENT DOWN OR WAS BOOTED" in page.split("### Issues Found")[0]
+    for name in ("Memory", "Desktop", "SSH", "**Desktop session**", "**System behavior**"):
+        line = next(line for line in page.splitlines() if line.startswith(f"- {name}:") and words in line)
+        assert "❌" in line or "⚠️" in line or "System behavior" in name, line
 
 
 def test_what_passed_with_less_than_planned_is_not_told_as_planned():

@@ -40,6 +40,7 @@ from steadyrun.journal.write import Journal, open_journal
 from steadyrun.kernel.reader import boot_id
 from steadyrun.model.change import BootUnit
 from steadyrun.model.containment import BackendName, Choice
+from steadyrun.model.fate import went_down_between
 from steadyrun.model.machine import MachineFacts
 from steadyrun.model.plan import Plan, RunAs
 from steadyrun.model.record import RunKind, RunRecord
@@ -253,9 +254,15 @@ def _want_decision(journal: Journal) -> None:
         DecisionNeededError: The newest ramp did.
     """
     latest = journal.latest(RunKind.RAMP)
-    if latest is not None and took_machine_down(journal.record(latest)):
+    record = None if latest is None else journal.record(latest)
+    if record is not None and took_machine_down(record):
+        between = (
+            f"the machine went down, or was booted, while no phase of the last ramp ({latest}) was running"
+        )
         raise DecisionNeededError(
-            f"the last ramp ({latest}) took the machine down; a new one would do the same",
+            between
+            if went_down_between(record)
+            else f"the last ramp ({latest}) took the machine down; a new one would do the same",
             hint="`steadyrun ramp --resume` goes on, below what crashed; "
             f"`steadyrun report {latest}` shows it; `steadyrun ramp --anew` begins from the start",
         )

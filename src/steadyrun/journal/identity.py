@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from steadyrun.model.limits import Limits
     from steadyrun.model.machine import MachineFacts, Reserve
     from steadyrun.model.plan import Plan
-    from steadyrun.model.run import RunHeader, RunKind
+    from steadyrun.model.run import Down, RunHeader, RunKind
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without i, l, o, 0, 1: read aloud and typed from a screen."""
@@ -47,6 +47,7 @@ def run_header(
     goal: str | None = None,
     resumed_from: str | None = None,
     env_names: tuple[str, ...] = (),
+    downs: tuple[Down, ...] = (),
 ) -> RunHeader:
     """Return the header of a run that begins now and that this process owns."""
     from steadyrun.model.run import RunHeader  # not before `run` needs it
@@ -74,4 +75,5 @@ def run_header(
         goal=goal,
         resumed_from=resumed_from,
         env_names=env_names,
+        downs=downs,
     )

@@ -27,14 +27,12 @@ from steadyrun.model.codec import decode
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.crash import Crash
 from steadyrun.model.finding import Finding, Severity
-from steadyrun.model.run import RunKind, State
+from steadyrun.model.run import WENT_DOWN, RunKind, State
 from steadyrun.named import NamedTuple
 
 CRASHED, INTERRUPTED = "machine-crashed", "run-interrupted"
 RESUMABLE = frozenset({CRASHED, INTERRUPTED})
 """Codes of the findings whose remedy is to go on with `ramp --resume`."""
-WENT_DOWN = "Crashed (machine)"
-"""How the status of a run begins that the machine went down in."""
 EXIT_INTERRUPTED = 130
 """128 + SIGINT: what a shell reports for an interrupted command. The true signal is not known."""
 
@@ -254,7 +252,7 @@ def _finding(run: RunRow, attempt: OpenAttempt | None, boot_id: str) -> Finding:
         return Finding(
             code=CRASHED,
             severity=Severity.PROBLEM,
-            title=f"The machine went down while {doing} was going on.",
+            title=f"The machine went down{'' if attempt else ', or was booted,'} while {doing} was going on.",
             evidence=f"it ran in boot {theirs}, this is boot {boot_id}; its end was never written",
             remedy=_after_crash(run, attempt),
         )

@@ -23,6 +23,25 @@ class RunKind(Enum):
     DOCTOR = "doctor"
 
 
+WENT_DOWN = "Crashed (machine)"
+"""How the status of a run begins that the machine went down in; a phase that was running stands behind it."""
+
+
+class Down(NamedTuple):
+    """A boot that ended between two phases of a ramp: by itself or by somebody, it is not known which."""
+
+    run_id: str
+    """That was going on."""
+    boot_id: str
+    """Of the boot that ended."""
+    after: str
+    """Label of the last try before; empty: there was none."""
+    seen_wall: Seconds
+    """When something was last written of that run."""
+    found_wall: Seconds
+    """When the next start found it."""
+
+
 class RunHeader(NamedTuple):
     """What is known when a run begins."""
 
@@ -56,6 +75,8 @@ class RunHeader(NamedTuple):
     """The run this one goes on from."""
     env_names: tuple[str, ...] = ()
     """Of the variables that the loads of a ramp get, never what they hold; empty: not known."""
+    downs: tuple[Down, ...] = ()
+    """In the runs that this one goes on from, oldest first."""
 
 
 class State(Enum):

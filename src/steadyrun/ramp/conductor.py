@@ -109,6 +109,7 @@ class Conductor:
                 ceiling=ceiling,
                 effective_ram=self._effective_ram,
                 carried=self._ledger.carried,
+                downs=self._ledger.record.header.downs,
             )
             if isinstance(step, Finish):
                 return self._finish(step)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from steadyrun.errors import EXIT_HOST_FAILED
-from steadyrun.journal.recover import WENT_DOWN
 from steadyrun.model.record import RunRecord, State
+from steadyrun.model.run import WENT_DOWN
 
 FRUITLESS_MOST = 2
 """Boots in a row that may end without headway: one may have been a power cut."""

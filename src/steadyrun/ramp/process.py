@@ -20,9 +20,11 @@ from steadyrun.journal.recover import RESUMABLE
 from steadyrun.journal.write import Journal, open_journal
 from steadyrun.kernel.reader import boot_id
 from steadyrun.model.codec import decode
+from steadyrun.model.fate import downs_of
 from steadyrun.model.finding import Finding
 from steadyrun.model.machine import reserve_for
 from steadyrun.model.record import Attempt, RunEnd, RunHeader, RunKind
+from steadyrun.model.run import Down
 from steadyrun.ramp.bug import bug_finding, bug_reason, where_raised
 from steadyrun.ramp.conductor import Conductor
 from steadyrun.ramp.environment import environment_changed
@@ -32,6 +34,7 @@ from steadyrun.ramp.ledger import Ledger
 from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.outlive import Outliving
 from steadyrun.ramp.stopping import StopRequests
+from steadyrun.recovery.crashes import findings_between
 from steadyrun.units import Seconds
 
 
@@ -83,8 +86,12 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
     ):
         owners.own(order.run_id)
         carried = _carried(journal, order.resumed_from)
-        ledger = Ledger(_header(order), journal=journal, feed=feed, owner=order.owner(), carried=carried)
+        downs = _downs(journal, order.resumed_from)
+        header = _header(order, downs)
+        ledger = Ledger(header, journal=journal, feed=feed, owner=order.owner(), carried=carried)
         ledger.finding(*journal.findings)
+        if downs and downs[-1].run_id == order.resumed_from:
+            ledger.finding(*findings_between(downs[-1], header.boot_id))
         changed = environment_changed(_names_before(journal, order.resumed_from), order.env)
         ledger.finding(*((changed,) if changed else ()))
         outliving = Outliving(order.run_id, journal, owners, ledger.finding, boot_unit=order.boot_unit)
@@ -142,6 +149,11 @@ def _carried(journal: Journal, run_id: str | None) -> tuple[Attempt, ...]:
     )
 
 
+def _downs(journal: Journal, run_id: str | None) -> tuple[Down, ...]:
+    """Return the boots that ended in the runs that are gone on from, while no phase was running."""
+    return () if run_id is None else downs_of(journal.record(run_id))
+
+
 def _names_before(journal: Journal, run_id: str | None) -> set[str]:
     """Return the names of the variables that loads of the runs before had, as far as those are known."""
     names: set[str] = set()
@@ -159,7 +171,7 @@ def _followed(finding: Finding) -> Finding:
     return finding._replace(remedy="") if finding.code in RESUMABLE else finding
 
 
-def _header(order: RampOrder) -> RunHeader:
+def _header(order: RampOrder, downs: tuple[Down, ...]) -> RunHeader:
     machine = order.machine
     return run_header(
         order.run_id,
@@ -177,4 +189,5 @@ def _header(order: RampOrder) -> RunHeader:
         goal=order.plan.goal,
         resumed_from=order.resumed_from,
         env_names=tuple(sorted(order.env)),
+        downs=downs,
     )

@@ -15,6 +15,7 @@ from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import LoadKind, Phase, Plan
 from steadyrun.model.record import Attempt, State
+from steadyrun.model.run import Down
 from steadyrun.model.validity import why_void
 from steadyrun.model.verdict import Answer, Verdict
 from steadyrun.ramp.advice import end_of_tries
@@ -105,6 +106,7 @@ def next_step(
     ceiling: Bytes,
     effective_ram: Bytes,
     carried: tuple[Attempt, ...] = (),
+    downs: tuple[Down, ...] = (),
 ) -> Step:
     """Decide what comes next.
 
@@ -114,6 +116,7 @@ def next_step(
         ceiling: The most memory a load may be given, bytes (`room_of`).
         effective_ram: Bytes; the steps of the user's command are a share of it.
         carried: The tries of the runs that this one goes on from, oldest first.
+        downs: Boots that ended in those runs while no phase was running.
     """
     bounds = _bounds(plan, (*carried, *attempts), ceiling, effective_ram)
     for phase in plan.phases:
@@ -125,7 +128,7 @@ def next_step(
             return _first_try(phase, earlier, bounds)
     count = len(plan.phases)
     reason = f"all {count} phases passed" if count > 1 else "the phase passed"
-    words = machine_words(fate_of((*carried, *attempts)))
+    words = machine_words(fate_of((*carried, *attempts), downs))
     return Finish(errors.EXIT_OK, f"{reason}, {words}", bounds.held, "All phases passed")
 
 

@@ -1,4 +1,4 @@
-"""Reads what is left of a boot that ended in the middle of an attempt. Judges nothing, changes nothing.
+"""Reads what is left of a boot that ended in the middle of a ramp. Judges nothing, changes nothing.
 
 Three places: our own journal (the last readings), systemd's journal where it is persistent, and
 pstore, in which some firmware keeps the kernel's last words over a reset (kernel,
@@ -21,6 +21,8 @@ from steadyrun.journal.write import Journal
 from steadyrun.kernel.pastlog import last_wall, one_line, parse_journal, parse_record, telling
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.crash import Crash, LogLine, PastLog
+from steadyrun.model.finding import Finding
+from steadyrun.model.run import Down
 from steadyrun.units import Seconds
 
 JOURNALCTL = ("/usr/bin/journalctl", "/bin/journalctl")
@@ -62,6 +64,25 @@ def with_evidence(mark: AttemptMark, journal: Journal, boot_id: str) -> AttemptM
     return mark._replace(crash=crash, more=crash_findings(crash, as_root=os.geteuid() == 0))
 
 
+def findings_between(down: Down, boot_id: str) -> tuple[Finding, ...]:
+    """Return what the kernel said before a boot that ended between two phases. Never raises.
+
+    Args:
+        down: That boot.
+        boot_id: Of this boot.
+    """
+    since = down.seen_wall
+    crash = Crash(
+        boot_id=down.boot_id,
+        found_boot_id=boot_id,
+        found_wall=down.found_wall,
+        booted_wall=booted_wall(),
+        last=None,
+        logs=(read_systemds_journal(down.boot_id, since=since), read_pstore(since=since)),
+    )
+    return crash_findings(crash, as_root=os.geteuid() == 0)
+
+
 def _began(journal: Journal, mark: AttemptMark) -> Seconds | None:
     attempts = journal.record(mark.run_id).attempts
     return next((a.started_wall for a in attempts if a.serial == mark.serial), None)
@@ -84,9 +105,7 @@ def read_systemds_journal(
         lines, why = (), error.message
     until = last_wall(lines)
     if lines and since is not None and (until is None or until < since):
-        why = (
-            "it has no line of the kernel since the phase began: there was none, or it did not reach the disk"
-        )
+        why = "it has no line of the kernel of that time: there was none, or it did not reach the disk"
     elif lines:
         why = ""
     return PastLog("systemd's journal", not why, why, until, telling(lines, since=since))

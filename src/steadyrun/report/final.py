@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from steadyrun.errors import EXIT_DECISION_NEEDED
-from steadyrun.model.fate import machine_words, times
+from steadyrun.model.fate import down_words, machine_words, times
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import LoadKind, Phase
 from steadyrun.model.record import RunKind, RunRecord, State
@@ -66,13 +66,13 @@ def final_results(record: RunRecord) -> Final | None:
 
 
 def _headline(got: Totals, success: bool) -> str:
-    if success and got.crashes:
-        return f"CONSERVATIVE APPROACH SUCCESS ✅ (after the machine went down {times(got.crashes)})"
+    down = down_words(got.fate)
     if success:
-        return "CONSERVATIVE APPROACH SUCCESS ✅"
+        return "CONSERVATIVE APPROACH SUCCESS ✅" + (f" (after the machine {down})" if down else "")
+    passed = f"{got.passed} of {plural(got.phases, 'phase')} passed"
     if got.crashes:
-        return f"THE MACHINE WENT DOWN ❌ ({got.passed} of {plural(got.phases, 'phase')} passed)"
-    return f"CONSERVATIVE APPROACH NOT FINISHED ⚠️ ({got.passed} of {plural(got.phases, 'phase')} passed)"
+        return f"THE MACHINE WENT DOWN ❌ ({passed})"
+    return f"CONSERVATIVE APPROACH NOT FINISHED ⚠️ ({passed}{f'; the machine {down}' if down else ''})"
 
 
 def _result_lines(record: RunRecord, got: Totals, success: bool) -> tuple[str, ...]:
@@ -92,18 +92,29 @@ def _result_lines(record: RunRecord, got: Totals, success: bool) -> tuple[str, .
         f" (could not be told at {plural(seen.unknown, 'look')})" if seen.applicable and seen.unknown else ""
     )
     changed = f"; {words}" if (words := _changed_words(record)) else ""
-    lost = f" (and lost with the machine {times(got.crashes)})" if seen.applicable and got.crashes else ""
+    lost = f" (and lost with the machine {times(got.lost)})" if seen.applicable and got.lost else ""
     return (
         weakened(f"{'All phases completed: ' if success else ''}{done}{changed}", record),
         f"{ended}: {end.reason or 'no reason recorded'}",
         f"Desktop restarts: {restarts}{unsure}{lost}",
-        f"System crashes: {got.crashes}",
+        f"System crashes: {_crash_words(got)}",
         f"Reboots: {got.reboots}",
         f"Highest load average: {load(got.load1_highest)} (1 minute, {cores})",
         f"Memory: {memory_words(record, got)}",
         f"Most memory of one load: {memory_size(got.peak_highest)}",
         f"Desktop: {desktop_words(got)}",
         f"SSH: {_ssh_words(got)}",
+    )
+
+
+def _crash_words(got: Totals) -> str:
+    """Return how many there were; whether a boot that ended between two phases was one is not known."""
+    between = got.fate.between
+    if not between:
+        return str(got.crashes)
+    return (
+        f"⚠️ {got.crashes} in a phase; {between} more, or boots by somebody, while no phase was running: "
+        "which of the two is not known"
     )
 
 
@@ -123,8 +134,8 @@ def _ssh_words(got: Totals) -> str:
     if seen.restarts or seen.unknown:
         looks = plural(seen.looks, "look")
         return f"⚠️ lost or another one at {seen.restarts}, not told at {seen.unknown} of {looks}"
-    if got.crashes:
-        down = f"lost with the machine, which went down {times(got.crashes)}"
+    if got.lost:
+        down = f"lost with the machine, which {down_words(got.fate)}"
         return f"⚠️ {down}; it answered at all {plural(seen.looks, 'look')}"
     return f"answered throughout ({plural(seen.looks, 'look')})"
 
@@ -165,7 +176,7 @@ def final_words(record: RunRecord) -> str:
 
 
 def _behaviour_words(got: Totals) -> str:
-    down = f"went down {times(got.crashes)}; apart from that, " if got.crashes else ""
+    down = f"{down_words(got.fate)}; apart from that, " if got.lost else ""
     if got.load1_highest is None and got.gap_worst_ms is None:
         return f"{down}unknown"
     word = words.frames_word(got.gap_worst_ms)
@@ -227,7 +238,7 @@ def _closing(record: RunRecord, got: Totals, success: bool) -> str:
     if not got.fate.held_throughout:
         text += f"; {machine_words(got.fate)}"
     if got.desktop.applicable and not got.desktop.restarts and not got.desktop.unknown:
-        apart = " apart from that" if got.crashes else ""
+        apart = " apart from that" if got.lost else ""
         text += f", and{apart} the desktop stayed: {desktop_figure(got)}"
     elif got.desktop.applicable is False:
         text += "; there is no desktop on it whose responsiveness could be judged"

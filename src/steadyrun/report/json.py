@@ -62,6 +62,7 @@ def summary_of(record: RunRecord) -> dict[str, Any]:
         "desktop_restarts": got.desktop.restarts if got.desktop.applicable else None,
         "desktop_looks_unknown": got.desktop.unknown if got.desktop.applicable else None,
         "crashes": got.crashes,
+        "boots_ended_between_phases": got.fate.between,
         "reboots": got.reboots,
         "load1_highest": got.load1_highest,
         "mem_available_lowest_bytes": got.mem_available_lowest,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from steadyrun.model.record import RunRecord
 from steadyrun.report import attempt, final, opening, summary
+from steadyrun.report.down import down_section, downs_after
 from steadyrun.report.escape import Md, fill
 from steadyrun.report.lines import TO_BE_FILLED, WEAK, clock_of, finding_lines
 from steadyrun.report.page import fill_page
@@ -40,7 +41,7 @@ def render_progress(record: RunRecord) -> str:
         no_solutions="none" if ended else TO_BE_FILLED,
         strategy=opening.strategy(phases_of(record)),
         status=record.status or "unknown",
-        early=_sections(record, early),
+        early=(*_downs(record, ""), *_sections(record, early)),
         summary=summary.progress_summary(record),
         late=_sections(record, late),
         final=final.final_results(record),
@@ -72,5 +73,13 @@ def _sections(record: RunRecord, phases: tuple[Phase, ...]) -> tuple[attempt.Sec
     sections: list[attempt.Section] = []
     for phase in phases:
         tries = attempts_of(record, phase)
-        sections += [attempt.section(record, a) for a in tries] or [attempt.untried(record, phase)]
+        for each in tries:
+            sections += [attempt.section(record, each), *_downs(record, each.label)]
+        if not tries:
+            sections.append(attempt.untried(record, phase))
     return tuple(sections)
+
+
+def _downs(record: RunRecord, label: str) -> tuple[attempt.Section, ...]:
+    """Return the sections of the boots that ended right after a try."""
+    return tuple(down_section(record, down) for down in downs_after(record, label))

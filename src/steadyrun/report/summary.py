@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from steadyrun.model.action import Action
-from steadyrun.model.fate import times
+from steadyrun.model.fate import down_words
 from steadyrun.model.plan import Phase
 from steadyrun.model.record import Attempt, RunRecord, State
 from steadyrun.report import words
 from steadyrun.report.attempt import OPEN, end_words, went_on
+from steadyrun.report.down import down_line, downs_after
 from steadyrun.report.escape import Md, fill, prose
 from steadyrun.report.figures import chain, lasted, load, memory_size, millis, plural
 from steadyrun.report.judged import state_heading
@@ -34,8 +35,12 @@ def split(record: RunRecord) -> tuple[tuple[Phase, ...], tuple[Phase, ...]]:
 
 
 def testing_results(record: RunRecord) -> tuple[str, ...]:
-    """Return one line for each attempt."""
-    return tuple(weakened(_attempt_line(record, a), record) for a in record.attempts)
+    """Return one line for each attempt, and for each boot that ended between two."""
+    lines = [down_line(record, down) for down in downs_after(record, "")]
+    for each in record.attempts:
+        lines.append(weakened(_attempt_line(record, each), record))
+        lines += [down_line(record, down) for down in downs_after(record, each.label)]
+    return tuple(lines)
 
 
 def _attempt_line(record: RunRecord, attempt: Attempt) -> str:
@@ -139,8 +144,8 @@ def desktop_words(got: Totals) -> str:
     if not seen.applicable:
         return f"no desktop on this machine: not applicable (canary: {felt})"
     figure = desktop_figure(got)
-    if got.crashes:
-        return f"❌ Lost with the machine, which went down {times(got.crashes)} (apart from that {figure})"
+    if got.lost:
+        return f"❌ Lost with the machine, which {down_words(got.fate)} (apart from that {figure})"
     if seen.restarts:
         return f"❌ Interrupted ({figure})"
     if seen.unknown:
@@ -164,12 +169,12 @@ def memory_words(record: RunRecord, got: Totals) -> str:
     reserve = record.header.reserve.reserve if record.header.reserve else None
     low = words.reserve_word(got.mem_available_lowest, reserve)
     figure = f"recovered after {got.recovered} of {plural(got.recovered + got.unrecovered, 'test')}, {low}"
-    if not got.crashes and not got.recovered + got.unrecovered:
+    if not got.lost and not got.recovered + got.unrecovered:
         return f"⚠️ Not proven ({figure})"
     if got.unrecovered or (got.oom_kills_outside or 0) > 0:
         return f"❌ Not good enough ({figure}, {got.oom_kills_outside or 0} OOM kills outside the loads)"
-    if got.crashes:
-        return f"⚠️ Not always: the machine went down {times(got.crashes)} ({figure})"
+    if got.lost:
+        return f"⚠️ Not always: the machine {down_words(got.fate)} ({figure})"
     if got.mem_available_lowest is None or reserve is None or got.mem_available_lowest < reserve:
         return f"⚠️ Recovered, with too little left or unknown ({figure})"
     return f"Excellent ({figure})"

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from steadyrun.model.desktop import DesktopView, Probe, ProbeName, Seen
-from steadyrun.model.fate import Fate, fate_of
+from steadyrun.model.fate import Fate, downs_of, fate_of
 from steadyrun.model.plan import LoadKind, Phase
 from steadyrun.model.record import Attempt, Evidence, RunRecord, State
 from steadyrun.model.verdict import Answer
@@ -65,6 +65,11 @@ class Totals(NamedTuple):
         """Attempts that took the machine down."""
         return self.fate.crashes
 
+    @property
+    def lost(self) -> int:
+        """Boots that ended while the ramp was going on."""
+        return self.fate.lost
+
 
 def phases_of(record: RunRecord) -> tuple[Phase, ...]:
     """Return the phases of the plan, or those that were attempted where there is no plan."""
@@ -109,7 +114,7 @@ def totals(record: RunRecord, phases: Sequence[Phase] | None = None) -> Totals:
     last = tuple(a.crash.last for a in attempts if a.crash is not None and a.crash.last is not None)
     outcomes = tuple(e.outcome for e in seen if e.outcome is not None)
     views = tuple(_views(record, attempts))
-    fate = fate_of(attempts)
+    fate = fate_of(attempts, downs_of(record))
     known_survivors = [o.survivors for o in outcomes]
     outside = [e.oom_kills_outside for e in seen]
     return Totals(
@@ -119,7 +124,7 @@ def totals(record: RunRecord, phases: Sequence[Phase] | None = None) -> Totals:
         desktop=watched(views, _DESKTOP),
         ssh=watched(views, (ProbeName.SSH,)),
         fate=fate,
-        reboots=max(fate.crashes, _boot_changes(record, attempts)),
+        reboots=max(fate.lost, _boot_changes(record, attempts)),
         load1_before=seen[0].before.host.load1 if seen else None,
         load1_highest=highest((*(v for e in seen for v in _loads(e)), *(c.load1 for c in last))),
         load1_after=seen[-1].after.host.load1 if seen else None,
