@@ -535,12 +535,15 @@ def booted_between_and_finished() -> RunRecord:
     """A boot ended after phase 2, while nothing ran; what went on after it passed every phase."""
     done = passed()
     second = done.attempts[1]
-    assert second.ended_wall is not None and done.end is not None
+    assert second.ended_wall is not None
+    assert done.end is not None
     later = START + 400
 
     def after_the_boot(attempt: Attempt) -> Attempt:
         seen = attempt.evidence
-        assert seen is not None and attempt.started_wall is not None and attempt.ended_wall is not None
+        assert seen is not None
+        assert attempt.started_wall is not None
+        assert attempt.ended_wall is not None
         before, after = (
             o._replace(
                 host=o.host._replace(wall=o.host.wall + later - START),

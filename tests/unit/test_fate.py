@@ -38,7 +38,8 @@ def test_each_try_counts_once_by_the_worst_it_did():
         ),
         (
             Fate(1, 0, 0, 0, between=2),
-            "the machine went down once and went down or was booted twice while no phase was running on the way",
+            "the machine went down once and went down or was booted twice while no phase was running "
+            "on the way",
         ),
         (Fate(0, 0, 0, 1), "the machine could not be judged in 1 try on the way"),
     ],

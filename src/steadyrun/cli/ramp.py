@@ -256,11 +256,9 @@ def _want_decision(journal: Journal) -> None:
     latest = journal.latest(RunKind.RAMP)
     record = None if latest is None else journal.record(latest)
     if record is not None and took_machine_down(record):
-        between = (
-            f"the machine went down, or was booted, while no phase of the last ramp ({latest}) was running"
-        )
+        between = f"while no phase of the last ramp ({latest}) was running"
         raise DecisionNeededError(
-            between
+            f"the machine went down, or was booted, {between}"
             if went_down_between(record)
             else f"the last ramp ({latest}) took the machine down; a new one would do the same",
             hint="`steadyrun ramp --resume` goes on, below what crashed; "

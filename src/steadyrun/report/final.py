@@ -98,7 +98,7 @@ def _result_lines(record: RunRecord, got: Totals, success: bool) -> tuple[str, .
         f"{ended}: {end.reason or 'no reason recorded'}",
         f"Desktop restarts: {restarts}{unsure}{lost}",
         f"System crashes: {_crash_words(got)}",
-        f"Reboots: {got.reboots}",
+        f"Reboots: {_reboot_words(got)}",
         f"Highest load average: {load(got.load1_highest)} (1 minute, {cores})",
         f"Memory: {memory_words(record, got)}",
         f"Most memory of one load: {memory_size(got.peak_highest)}",
@@ -116,6 +116,11 @@ def _crash_words(got: Totals) -> str:
         f"⚠️ {got.crashes} in a phase; {between} more, or boots by somebody, while no phase was running: "
         "which of the two is not known"
     )
+
+
+def _reboot_words(got: Totals) -> str:
+    apart = got.reboots - got.lost
+    return f"{got.reboots}{f', {apart} of them while no ramp was going on' if apart else ''}"
 
 
 def _changed_words(record: RunRecord) -> str:
