@@ -90,3 +90,10 @@ def test_the_boots_that_ended_between_two_tries_are_those_of_all_runs_of_the_sto
 )
 def test_what_did_not_end_between_two_tries_of_a_ramp_is_none_of_them(record):
     assert downs_of(record) == ()
+
+
+def test_a_try_that_was_only_ready_is_not_what_the_boot_ended_after():
+    record = went_down("Crashed (machine)")
+    ready = record.attempts[-1]._replace(label="9", state=State.READY, started_wall=None, ended_wall=None)
+    (own,) = downs_of(record._replace(attempts=(*record.attempts, ready)))
+    assert own.after == "2"

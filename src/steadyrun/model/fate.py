@@ -66,7 +66,8 @@ def downs_of(record: RunRecord) -> tuple[Down, ...]:
     walls = [header.started_wall]
     walls += [] if record.baseline is None else [record.baseline.ended_wall]
     walls += [a.ended_wall for a in record.attempts if a.ended_wall is not None]
-    after = record.attempts[-1].label if record.attempts else ""
+    begun = [a.label for a in record.attempts if a.started_wall is not None]
+    after = begun[-1] if begun else ""
     return (*header.downs, Down(header.run_id, header.boot_id, after, max(walls), end.wall))
 
 

@@ -4,7 +4,7 @@ from enum import Enum
 
 from steadyrun.model.others import OtherGuard
 from steadyrun.named import NamedTuple
-from steadyrun.units import GIB, Bytes, Seconds
+from steadyrun.units import GIB, MIB, Bytes, Seconds
 
 SLACK = 16
 """One part of so many stays free where others use the machine: what they need goes up and down."""
@@ -82,6 +82,8 @@ def reserve_of(effective_ram: Bytes) -> Reserve:
 def room_of(effective_ram: Bytes, available: Bytes | None, reserve: Reserve) -> Bytes:
     """Return the most memory a load may be given, so that the reserve stays available while it has all of it.
 
+    Whole MiB: it is shown, and typed again in the command for daily work.
+
     Args:
         effective_ram: What there would be if nothing else ran.
         available: What others leave now (MemAvailable less promises); `None`: not known, all of it.
@@ -90,7 +92,7 @@ def room_of(effective_ram: Bytes, available: Bytes | None, reserve: Reserve) -> 
     room = effective_ram - reserve.reserve
     if available is not None:
         room = min(room, (available - reserve.reserve) * (SLACK - 1) // SLACK)
-    return Bytes(max(0, room))
+    return Bytes(max(0, room) // MIB * MIB)
 
 
 def beside(reserve: Reserve, others_from: Bytes | None, effective_ram: Bytes) -> Reserve:

@@ -132,6 +132,8 @@ def _test_words(record: RunRecord, attempt: Attempt) -> str:
 
 def _results(record: RunRecord, attempt: Attempt) -> Line:
     if attempt.evidence is None:
+        if attempt.state is State.READY and (record.end is not None or attempt is not record.attempts[-1]):
+            return Line("Results", "none: nothing was started")
         if attempt.state in OPEN:
             return Line("Results", TO_BE_FILLED)
         if attempt.crash is not None:
