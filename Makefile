@@ -37,8 +37,8 @@ test-packages: ## the Debian package the real tests use (dbus-daemon): root gets
 	  apt-get install -y -q --no-install-recommends dbus-daemon >/dev/null 2>&1; } || \
 	  echo "make test: no dbus-daemon here, its tests are skipped (apt-get install dbus-daemon)"
 
-test: test-packages install-dev wheel lint types imports ## lint, types, import rules and every test that runs here
-	$(BIN)/python tools/run_tests.py
+test: test-packages install-dev wheel lint types imports ## lint, types, import rules and every test that runs here; ALL=1 the long ones, too
+	$(if $(ALL),STEADYRUN_TESTS_ALL=1) $(BIN)/python tools/run_tests.py
 
 lint: install-dev ## ruff
 	$(BIN)/ruff check .
@@ -82,7 +82,7 @@ vm-packages: $(VENV)/bin/python
 	@$(TESTBED) packages
 
 test-vm: install-dev wheel vm-packages ## the tests in a virtual machine with a desktop (as root it installs QEMU and such); ALL=1 the long ones, too
-	$(if $(SUITE),STEADYRUN_TESTBED_SUITE=$(SUITE)) $(if $(ALL),STEADYRUN_TESTBED_ALL=1) $(BIN)/python tools/run_tests.py vm
+	$(if $(SUITE),STEADYRUN_TESTBED_SUITE=$(SUITE)) $(if $(ALL),STEADYRUN_TESTS_ALL=1) $(BIN)/python tools/run_tests.py vm
 
 test-vm-protect: install-dev wheel vm-packages ## the same for `steadyrun protect` alone, an hour
 	$(BIN)/python tools/run_tests.py vm/protect

@@ -29,6 +29,8 @@ from steadyrun.units import Seconds
 MIB = 2**20
 PYTHON = (sys.executable, "-I", "-S")
 TOKEN = "STEADYRUN_TEST_TOKEN"
+ALL = "STEADYRUN_TESTS_ALL"
+"""Set: those that are marked `long` run, too (`make test ALL=1`, `make test-vm ALL=1`)."""
 
 
 # A shell starts its background jobs with INT and QUIT ignored, nohup what it starts with HUP, and children
@@ -41,6 +43,17 @@ for ignored in (signal.SIGQUIT, signal.SIGHUP):
 # How long one example takes says how busy the machine is, and nothing about the code.
 hypothesis.settings.register_profile("steadyrun", deadline=None)
 hypothesis.settings.load_profile("steadyrun")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: says little that others do not say, and takes its time")
+
+
+def pytest_collection_modifyitems(config, items):
+    left_out = [] if os.environ.get(ALL) else [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def until(holds, seconds=5.0, every=0.005):

@@ -26,8 +26,8 @@ AGAIN = {"vm": 3}
 """Levels on an emulated machine, whose time is the host's: up to so many tests that failed get one second
 try, and it is told which. What fails twice is a failure, and so is what fails among more."""
 COMMAND = ROOT / ".venv-wheel" / "bin" / "steadyrun"
-OURS, TESTBED = "STEADYRUN_", "STEADYRUN_TESTBED_"
-"""Of the environment's settings only the testbed's reach the tests."""
+OURS, TESTS = "STEADYRUN_", ("STEADYRUN_TESTBED_", "STEADYRUN_TESTS_")
+"""Of the environment's settings only those of tests reach the tests."""
 SLOWEST = ("--durations=15", "--durations-min=2")
 """Who makes a level slow is seen in each run."""
 NOTHING_COLLECTED = 5
@@ -77,7 +77,7 @@ def run(name: str, *, live: bool = False) -> Level:
     """
     head = f"\n== tests/{name}"
     print(head if live else f"{head} ...", flush=True)
-    environment = {k: v for k, v in os.environ.items() if k.startswith(TESTBED) or not k.startswith(OURS)}
+    environment = {k: v for k, v in os.environ.items() if k.startswith(TESTS) or not k.startswith(OURS)}
     environment["STEADYRUN_COMMAND"] = str(COMMAND)
     began = monotonic()
     words = [f"tests/{name}", *([f"--ignore=tests/{INSIDE[name]}"] if name in INSIDE else [])]

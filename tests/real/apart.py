@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from program import executable, of_this_test, our_cgroups
-from test_ramp import PLAN
+from test_ramp import ALONE
 
 from conftest import until
 
@@ -16,7 +16,7 @@ from conftest import until
 @pytest.fixture
 def apart(steadyrun):
     """Run the command in a mount namespace of its own, prepared by a line of shell."""
-    (steadyrun.cwd / "plan.toml").write_text(PLAN)
+    (steadyrun.cwd / "plan.toml").write_text(ALONE)
     allowed = shutil.which("unshare") and subprocess.run(
         ["unshare", "-m", "mount", "-t", "tmpfs", "none", str(steadyrun.cwd)],
         capture_output=True,

@@ -18,10 +18,11 @@ from steadyrun.ramp.baseline import CPU_IDLE_LEAST
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_left", "alone")]
 
-PLAN = """
+_HEAD = """
 name = "small"
 baseline = "0.6s"
-
+"""
+_HOGS = """
 [[phase]]
 number = 1
 name = "Tiny"
@@ -47,9 +48,10 @@ processes = 2
 memory = "32MB"
 hold = "0.3s"
 memory_max = "128M"
-
+"""
+_COMMAND = """
 [[phase]]
-number = 3
+number = {number}
 name = "Real"
 summary = "the command"
 goal = "the command"
@@ -59,6 +61,9 @@ load = "command"
 command = ["true"]
 memory_max = "256M"
 """
+PLAN = _HEAD + _HOGS + _COMMAND.format(number=3)
+ALONE = _HEAD + _COMMAND.format(number=1)
+"""For what is the same after one phase as after three: each takes two seconds with its settling."""
 RAMP = ("ramp", "plan.toml", "--yes", "--progress", "text", "--report", "report", "--force")
 RESUME = ("ramp", "--resume", *RAMP[2:])
 
@@ -72,6 +77,13 @@ def alone(tmp_path):
 @pytest.fixture
 def ramp(steadyrun):
     (steadyrun.cwd / "plan.toml").write_text(PLAN)
+    return steadyrun
+
+
+@pytest.fixture
+def short(steadyrun):
+    """Give a ramp of the command's phase alone."""
+    (steadyrun.cwd / "plan.toml").write_text(ALONE)
     return steadyrun
 
 
@@ -169,9 +181,9 @@ def test_a_small_ramp_passes_every_phase_and_ends_with_tomorrows_command(ramp):
     assert "phase 1 Tiny: passed" in done.stdout
 
 
-def test_what_a_ramp_proved_is_what_run_uses_from_then_on(ramp):
-    assert undisturbed(ramp, *RAMP).returncode == 0
-    done = ramp("run", "--", "true")
+def test_what_a_ramp_proved_is_what_run_uses_from_then_on(short):
+    assert undisturbed(short, *RAMP).returncode == 0
+    done = short("run", "--", "true")
     assert "256 MiB of memory, proven by ramp" in done.stderr
 
 
@@ -186,19 +198,19 @@ def test_a_command_killed_at_its_limit_is_tried_again_with_more_until_it_fits(ra
     assert re.search(r"steadyrun run --memory 384M .*-- python3", page)
 
 
-def test_a_command_that_fails_by_itself_is_exit_one_and_no_fault_of_the_host(ramp):
-    done = undisturbed(ramp, *RAMP, "--", "sh", "-c", "echo some words; exit 7")
+def test_a_command_that_fails_by_itself_is_exit_one_and_no_fault_of_the_host(short):
+    done = undisturbed(short, *RAMP, "--", "sh", "-c", "echo some words; exit 7")
     assert done.returncode == 1, done.stdout + done.stderr
-    _, data = report(ramp)
+    _, data = report(short)
     attempt = data["attempts"][-1]
     assert (attempt["host"]["answer"], attempt["job"]["answer"]) == ("yes", "no")
-    assert (ramp.cwd / "report/latest/phase-3.log").read_text() == "some words\n"
+    assert (short.cwd / "report/latest/phase-1.log").read_text() == "some words\n"
 
 
-def test_an_exit_code_that_was_said_to_be_a_success_passes_the_ramp(ramp):
-    done = undisturbed(ramp, *RAMP, "--ok-exit", "7", "--", "sh", "-c", "exit 7")
+def test_an_exit_code_that_was_said_to_be_a_success_passes_the_ramp(short):
+    done = undisturbed(short, *RAMP, "--ok-exit", "7", "--", "sh", "-c", "exit 7")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Tomorrow" in report(ramp)[0]
+    assert "Tomorrow" in report(short)[0]
 
 
 def test_the_dry_run_shows_the_plan_and_starts_nothing(ramp):
@@ -228,79 +240,80 @@ def test_the_conductor_killed_leaves_nothing_and_resume_goes_on_after_the_last_p
     ]  # fmt: skip
 
 
-def test_a_ramp_that_goes_on_without_a_variable_names_it_and_never_what_it_held(ramp):
-    ramp(*RAMP, "--", "false", env={"MY_TOKEN": "hush-hush"})
-    ramp(*RESUME, "--", "true")
-    page, data = report(ramp)
+def test_a_ramp_that_goes_on_without_a_variable_names_it_and_never_what_it_held(short):
+    short(*RAMP, "--", "false", env={"MY_TOKEN": "hush-hush"})
+    short(*RESUME, "--", "true")
+    page, data = report(short)
     (finding,) = [each for each in data["findings"] if each["code"] == "environment-changed"]
     assert finding["evidence"] == "not set any more: MY_TOKEN"
     assert "not set any more: MY_TOKEN" in page
     assert "hush-hush" not in page + json.dumps(data)
 
 
-def test_the_guard_killed_is_a_host_that_is_not_known_to_have_held(ramp):
-    run = start_with_a_long_command(ramp, 60)
+def test_the_guard_killed_is_a_host_that_is_not_known_to_have_held(short):
+    run = start_with_a_long_command(short, 60)
     os.kill(process_of(run, "steadyrun.guard.process"), signal.SIGKILL)
     out, _ = run.communicate(timeout=60)
     assert run.returncode == 5, out
-    assert report(ramp)[1]["attempts"][-1]["state"] == "UNKNOWN"
+    assert report(short)[1]["attempts"][-1]["state"] == "UNKNOWN"
 
 
-def test_a_guard_that_is_stopped_holds_up_the_ramp_for_seconds_only(ramp):
-    run = start_with_a_long_command(ramp, 300)
+@pytest.mark.long
+def test_a_guard_that_is_stopped_holds_up_the_ramp_for_seconds_only(short):
+    run = start_with_a_long_command(short, 300)
     os.kill(process_of(run, "steadyrun.guard.process"), signal.SIGSTOP)
     out, err = run.communicate(timeout=60)
     assert run.returncode == 5, out + err
-    page, data = report(ramp)
+    page, data = report(short)
     assert data["attempts"][-1]["state"] == "UNKNOWN"
     assert "The guard fell silent and was killed" in page
     assert "its state was T" in page
 
 
-def test_the_keeper_killed_is_replaced_and_said(ramp):
-    run = start_with_a_long_command(ramp)
+def test_the_keeper_killed_is_replaced_and_said(short):
+    run = start_with_a_long_command(short, 3)
     os.kill(process_of(run, "guard/keeper.py"), signal.SIGKILL)
     out, _ = run.communicate(timeout=60)
     assert run.returncode == 0, out
-    assert "The keeper died" in report(ramp)[0]
+    assert "The keeper died" in report(short)[0]
 
 
-def test_the_canary_killed_is_started_again_and_not_held_against_the_machine(ramp):
-    run = start_with_a_long_command(ramp)
+def test_the_canary_killed_is_started_again_and_not_held_against_the_machine(short):
+    run = start_with_a_long_command(short, 3)
     os.kill(process_of(run, "guard/canary.py"), signal.SIGKILL)
     out, _ = run.communicate(timeout=60)
     assert run.returncode == 0, out
-    assert "canary died and was started again" in report(ramp)[0]
+    assert "canary died and was started again" in report(short)[0]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_request_to_stop_ends_the_load_and_is_in_the_record(ramp, number, code):
-    run = start_with_a_long_command(ramp, 60)
+def test_a_request_to_stop_ends_the_load_and_is_in_the_record(short, number, code):
+    run = start_with_a_long_command(short, 60)
     os.kill(process_of(run, "steadyrun.ramp.process"), number)
     out, _ = run.communicate(timeout=60)
     assert run.returncode in (code, 130), out
-    assert report(ramp)[1]["attempts"][-1]["state"] == "STOPPED"
+    assert report(short)[1]["attempts"][-1]["state"] == "STOPPED"
 
 
-def test_stop_from_another_terminal_ends_a_ramp(ramp):
-    run = start_with_a_long_command(ramp, 60)
-    assert ramp("stop", timeout=60).returncode == 0
+def test_stop_from_another_terminal_ends_a_ramp(short):
+    run = start_with_a_long_command(short, 60)
+    assert short("stop", timeout=60).returncode == 0
     run.communicate(timeout=60)
     assert run.returncode in (143, 130)
 
 
-def test_the_client_killed_does_not_end_the_ramp(ramp):
-    run = start_with_a_long_command(ramp, 2)
+def test_the_client_killed_does_not_end_the_ramp(short):
+    run = start_with_a_long_command(short, 1.5)
     conductor = process_of(run, "steadyrun.ramp.process")
     run.kill()
     run.communicate()
     assert until(lambda: has_ended(conductor), 60)
-    assert report(ramp)[1]["end"]["exit_code"] == 0
+    assert report(short)[1]["end"]["exit_code"] == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_the_client_ended_from_outside_says_that_the_ramp_goes_on(ramp, number):
-    run = start_with_a_long_command(ramp, 2)
+def test_the_client_ended_from_outside_says_that_the_ramp_goes_on(short, number):
+    run = start_with_a_long_command(short, 1.5)
     conductor = process_of(run, "steadyrun.ramp.process")
     run.send_signal(number)
     _, err = run.communicate(timeout=30)
@@ -309,21 +322,21 @@ def test_the_client_ended_from_outside_says_that_the_ramp_goes_on(ramp, number):
     assert "steadyrun watch" in err
     assert not has_ended(conductor)
     assert until(lambda: has_ended(conductor), 60)
-    assert report(ramp)[1]["end"]["reason"] != "it was asked to stop"
+    assert report(short)[1]["end"]["reason"] != "it was asked to stop"
 
 
-def test_a_second_ramp_is_busy_and_changes_nothing(ramp):
-    run = start_with_a_long_command(ramp, 60)
-    second = ramp(*RAMP)
+def test_a_second_ramp_is_busy_and_changes_nothing(short):
+    run = start_with_a_long_command(short, 60)
+    second = short(*RAMP)
     assert second.returncode == 75
     assert "another ramp runs" in second.stderr
-    ramp("stop", "--now")
+    short("stop", "--now")
     run.communicate(timeout=60)
 
 
-def test_a_watcher_sees_the_ramp_and_leaves_it_alone(ramp):
-    run = start_with_a_long_command(ramp, 3)
-    watch = ramp.start("watch", "--progress", "text")
+def test_a_watcher_sees_the_ramp_and_leaves_it_alone(short):
+    run = start_with_a_long_command(short, 1.5)
+    watch = short.start("watch", "--progress", "text")
     assert watch.stdout.readline()
     watch.send_signal(signal.SIGINT)
     watch.communicate(timeout=20)
@@ -413,27 +426,27 @@ def test_an_unwritable_state_directory_is_exit_74(ramp):
     ramp.state.unlink()
 
 
-def test_a_terminal_that_hangs_up_does_not_end_the_ramp(ramp):
-    run = start_with_a_long_command(ramp, 2)
+def test_a_terminal_that_hangs_up_does_not_end_the_ramp(short):
+    run = start_with_a_long_command(short, 1.5)
     conductor = process_of(run, "steadyrun.ramp.process")
     run.send_signal(signal.SIGHUP)
     os.kill(conductor, signal.SIGHUP)
     run.communicate(timeout=30)
     assert until(lambda: has_ended(conductor), 60)
-    assert report(ramp)[1]["end"]["exit_code"] == 0
+    assert report(short)[1]["end"]["exit_code"] == 0
 
 
-def test_output_beyond_its_cap_is_counted_and_dropped(ramp):
-    (ramp.cwd / "plan.toml").write_text(PLAN + 'output_max = "10K"\n')
-    done = undisturbed(ramp, *RAMP, "--", "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x")
+def test_output_beyond_its_cap_is_counted_and_dropped(short):
+    (short.cwd / "plan.toml").write_text(ALONE + 'output_max = "10K"\n')
+    done = undisturbed(short, *RAMP, "--", "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x")
     assert done.returncode == 0, done.stdout
-    assert (ramp.cwd / "report/latest/phase-3.log").stat().st_size == 10 * 1024
-    evidence = report(ramp)[1]["attempts"][-1]["evidence"]
+    assert (short.cwd / "report/latest/phase-1.log").stat().st_size == 10 * 1024
+    evidence = report(short)[1]["attempts"][-1]["evidence"]
     assert evidence["output_bytes"] == 3_000_000
 
 
 def test_the_page_is_the_truth_at_every_moment_while_it_runs(ramp):
-    run = start_with_a_long_command(ramp, 3)
+    run = start_with_a_long_command(ramp, 1)
     folder = ramp.cwd / "report/latest"
     assert until(lambda: "Phase 3 is running" in (folder / "PROGRESS.md").read_text(), 3)
     page = (folder / "PROGRESS.md").read_text()
@@ -489,15 +502,15 @@ def test_a_disk_that_is_full_stops_a_ramp_with_the_reason_and_not_a_run(ramp):
 
 
 @pytest.mark.skipif(KernelLog().new_kills() is None, reason="the kernel's log cannot be read here")
-def test_a_kill_at_somebody_elses_limit_is_not_held_against_the_machine(ramp):
+def test_a_kill_at_somebody_elses_limit_is_not_held_against_the_machine(short):
     """Two runs of `steadyrun run` die at their own limit while the ramp's command runs."""
     other = f"{executable()} run -q --memory 32M -- python3 -c 'b = bytearray(200 << 20)'; true"
-    run = start_with_a_long_command(ramp, 4)
+    run = start_with_a_long_command(short, 4)
     for _ in range(2):
-        subprocess.run(["sh", "-c", other], env=ramp.env, capture_output=True, check=True, timeout=30)
+        subprocess.run(["sh", "-c", other], env=short.env, capture_output=True, check=True, timeout=30)
     out, _ = run.communicate(timeout=60)
     assert "no OOM kill outside" not in out
-    evidence = report(ramp)[1]["attempts"][-1]["evidence"]
+    evidence = report(short)[1]["attempts"][-1]["evidence"]
     assert evidence["oom_kills_outside"] == 0
     assert evidence["oom_kills_elsewhere"] == 2
-    assert "Something else on the machine was killed at a memory limit of its own" in report(ramp)[0]
+    assert "Something else on the machine was killed at a memory limit of its own" in report(short)[0]

@@ -487,6 +487,7 @@ def test_a_guard_killed_with_minus_nine_leaves_nobody(steadyrun, when):
     assert until(lambda: not steadyrun("recover").stdout.startswith("ended"), 1)
 
 
+@pytest.mark.long
 def test_a_guard_that_somebody_stopped_is_not_dead_and_its_load_waits_for_it(steadyrun):
     """A batch system suspends a job by SIGSTOP to its process group: nothing of it may be lost."""
     script = "echo $$; i=0; while :; do i=$((i+1)); echo $i > count; sleep 0.05; done"

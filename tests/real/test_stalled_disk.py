@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from program import a_ramp_runs, executable, has_ended, of_this_test, our_cgroups
-from test_ramp import PLAN, RAMP, process_of, report
+from test_ramp import ALONE, RAMP, process_of, report
 
 from conftest import until
 from steadyrun.ramp.feed import listen
@@ -78,7 +78,7 @@ def stalling(steadyrun, tmp_path):
     assert until(lambda: not a_ramp_runs(), 120, every=0.2)
     if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "mkfs.ext4"))):
         pytest.skip("needs root, unshare, nsenter and mkfs.ext4")
-    (steadyrun.cwd / "plan.toml").write_text(PLAN)
+    (steadyrun.cwd / "plan.toml").write_text(ALONE)
     steadyrun.state.mkdir()
     disk = tmp_path / "disk.ext4"
     with open(disk, "wb") as file:

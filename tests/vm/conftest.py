@@ -5,7 +5,6 @@ Where the host's programs are missing the whole level is skipped with the comman
 """
 
 import contextlib
-import os
 import signal
 import time
 
@@ -27,13 +26,10 @@ DEADLINE_S = 300
 """Of a test that does not say another: `@pytest.mark.deadline(seconds)`."""
 TIMES = pytest.StashKey()
 MACHINES = pytest.StashKey()
-ALL = "STEADYRUN_TESTBED_ALL"
-"""Set: those that are marked `long` run, too (`make test-vm ALL=1`)."""
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "deadline(seconds): the test is ended after this time")
-    config.addinivalue_line("markers", "long: says little that others do not say, and takes minutes")
     config.stash[TIMES] = []
     EVIDENCE.mkdir(parents=True, exist_ok=True)
     TIMES_FILE.unlink(missing_ok=True)
@@ -42,10 +38,6 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    left_out = [] if os.environ.get(ALL) else [item for item in items if item.get_closest_marker("long")]
-    if left_out:
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
     if lacking := hosttools.missing():
         reason = f"apt-get install --no-install-recommends {' '.join(lacking)}"
         for item in items:
