@@ -266,6 +266,17 @@ def test_an_interrupt_that_the_command_sends_to_its_own_group_is_its_own_once(st
     assert run.returncode == 0
 
 
+def test_the_outcome_lands_in_the_folder_that_was_named_whatever_the_load_makes_of_the_path(steadyrun):
+    """Where root runs a user's load, the path leads through a folder of the user's."""
+    for name in ("out", "elsewhere"):
+        (steadyrun.cwd / name).mkdir()
+    bend = "mv out moved && ln -s elsewhere out"
+    done = steadyrun("run", "--json", "out/end.json", "--", "sh", "-c", bend)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (steadyrun.cwd / "moved").iterdir()] == ["end.json"]
+    assert list((steadyrun.cwd / "elsewhere").iterdir()) == []
+
+
 def test_ctrl_z_stops_the_load_too_and_fg_goes_on(steadyrun):
     """A load that left the process group is stopped as well: its containment is frozen."""
     ticks = steadyrun.cwd / "ticks"

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import sys
 
 import pytest
 
@@ -120,3 +121,25 @@ def test_a_python_that_needs_its_library_path_gets_it(made, monkeypatch, tmp_pat
     keep.dismiss()
     assert "LD_LIBRARY_PATH=/some/where" in seen.read_text().splitlines()
     assert "PYTHONHOME" not in seen.read_text()
+
+
+def test_a_tree_nested_deeper_than_calls_may_is_seen_deepest_last_and_removed(tmp_path):
+    """As a load makes it that may make cgroups; the keeper has nobody who would catch a RecursionError."""
+    from steadyrun.guard import keeper
+
+    deep = sys.getrecursionlimit() + 100
+    top = tmp_path / "t"
+    nest(top, deep)
+    found = keeper._tree(str(top))
+    assert (len(found), found[0]) == (deep + 1, str(top))
+    assert keeper._remove(str(top))
+    assert not top.exists()
+
+
+def nest(top, deep):
+    """Make folders within each other; os.makedirs calls itself for each."""
+    path = str(top)
+    os.mkdir(path)
+    for _ in range(deep):
+        path += "/d"
+        os.mkdir(path)

@@ -458,3 +458,45 @@ def test_an_older_versions_file_is_replaced_or_removed_and_its_place_is_empty_af
     assert not os.path.exists(tree.root + "/etc/tmpfiles.d/steadyrun-old.conf")
     protection(tree).undo()
     assert tree.everything() == before
+
+
+class Interrupted(Protection):
+    """The managers take their time, and somebody presses Ctrl-C."""
+
+    def __init__(self, tree, *, patient):
+        super().__init__(STATE, FragileDisk(tree.root), root=tree.root)
+        self.patient, self.reloads = patient, 0
+
+    def _reload(self, euid, *, undone=False):
+        self.reloads += 1
+        if not self.patient:
+            raise KeyboardInterrupt
+        return ()
+
+
+def test_an_apply_that_was_interrupted_in_its_reload_is_reloaded_by_the_next(tree):
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(tree, patient=False).apply(planned(tree))
+    again = Interrupted(tree, patient=True)
+    assert again.apply(planned(tree)).changes == ()
+    assert again.reloads == 1
+
+
+def test_an_undo_that_was_interrupted_in_its_reload_is_done_again_with_it(tree):
+    before = tree.everything()
+    protection(tree).apply(planned(tree))
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(tree, patient=False).undo()
+    again = Interrupted(tree, patient=True)
+    assert again.record().undoing()
+    assert again.undo().paths != ()
+    assert again.reloads == 1
+    assert tree.everything() == before
+
+
+def test_the_score_of_a_process_whose_number_is_anothers_by_now_is_not_set(tree):
+    made = planned(tree)
+    tree.process(200, "other", ticks=99)
+    score = tree.text("/proc/200/oom_score_adj")
+    protection(tree).apply(made)
+    assert tree.text("/proc/200/oom_score_adj") == score

@@ -210,7 +210,7 @@ def status_closing(status: Status, record: Record, facts: Facts) -> str:
         return f"Applied with profile {begun.profile} by steadyrun {begun.version}, and in force."
     return (
         f"Applied with profile {begun.profile} by steadyrun {begun.version}, and not all of it is in"
-        " force: see above."
+        " force: see above. `steadyrun protect --apply` sets it again."
     )
 
 

@@ -61,8 +61,7 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
     from steadyrun.cli.settings import settings_here
     from steadyrun.run.front import die_like
 
-    if args.json:
-        _check_place(args.json)
+    place = _open_place(args.json) if args.json else -1
     settings, user = settings_here(), run_as(args.user)
     asked = limits_of(args, settings)
     request = Request(
@@ -80,7 +79,7 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
         die_like(ended.signal)
         raise
     if args.json:
-        _write_outcome(args.json, finished)
+        _write_outcome(place, args.json, finished)
     for line in _explain(finished, args.argv):
         _say(line)
     if args.verbose:
@@ -144,8 +143,10 @@ def _figures(outcome: LoadOutcome) -> str:
     )
 
 
-def _check_place(path: str) -> None:
-    """See before the start that a file can be written there.
+def _open_place(path: str) -> int:
+    """See before the start that a file can be written there, and hold on to its folder.
+
+    What root is to write for a user must not land where the user's load has bent the path to meanwhile.
 
     Raises:
         UsageError: There is no such folder, or it may not be written.
@@ -155,13 +156,16 @@ def _check_place(path: str) -> None:
         raise UsageError(f"--json {path}: there is no folder {folder}", hint=f"mkdir -p {folder}")
     if not os.access(folder, os.W_OK):
         raise UsageError(f"--json {path}: no permission to write into {folder}")
+    from steadyrun.report.files import open_folder
+
+    return open_folder(path)
 
 
-def _write_outcome(path: str, finished: Finished) -> None:
+def _write_outcome(directory: int, path: str, finished: Finished) -> None:
     import json
 
     from steadyrun.model.codec import encode
-    from steadyrun.report.files import write_atomic
+    from steadyrun.report.files import write_into
     from steadyrun.report.single_json import SCHEMA, outcome_object
 
     value = {
@@ -174,6 +178,6 @@ def _write_outcome(path: str, finished: Finished) -> None:
         "keeper_pid": finished.keeper_pid,
     }
     try:
-        write_atomic(os.path.abspath(path), json.dumps(value, indent=2) + "\n", durable=False)
+        write_into(directory, path, json.dumps(value, indent=2) + "\n", durable=False)
     except SteadyrunError as error:
         _say(f"--json: {error.message}")

@@ -55,13 +55,16 @@ def execute(args: argparse.Namespace) -> int:
         for run in seen:
             _ask(run.pid, run.pid_started, run.kind, now=args.now)
         left = [run for run in seen if not _wait_for_end(run)]
-        for line in recover(journal).done:
-            sys.stdout.write(f"{line}\n")
+        recovered = recover(journal)
+    for line in recovered.done:
+        sys.stdout.write(f"{line}\n")
+    for line in recovered.failed:
+        sys.stderr.write(f"steadyrun: {line}; `steadyrun recover` tries again\n")
     for run in seen:
         sys.stdout.write(f"{run.run_id}: {'still there' if run in left else 'ended'}\n")
     for run in hidden:
         sys.stdout.write(f"{run.run_id}: its process is not seen from here (a container?); stop it there\n")
-    return EXIT_HOST_FAILED if left or hidden else 0
+    return EXIT_HOST_FAILED if left or hidden or recovered.failed else 0
 
 
 def _choose(runs: tuple[RunRow, ...], asked: str | None) -> tuple[RunRow, ...]:

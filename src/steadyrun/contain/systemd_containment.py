@@ -158,9 +158,10 @@ class SystemdContainment:
     def kill(self) -> set[int]:
         """Send SIGKILL to everything in the unit but its holder; return who was found. Does not wait."""
         found = set() if self._leaf is None else self._leaf.kill()
-        for pid in (listed := self._listed()):
+        rest = self._listed() - found  # what left the leaf: few, and each look lists the whole unit
+        for pid in rest:
             signal_verified(pid, signal.SIGKILL, lambda pid: pid in self._listed())
-        return found | listed
+        return found | rest
 
     def gone(self) -> bool:
         """Tell whether somebody else stopped the unit: its holder ends at once, or the leaf is not there."""

@@ -165,13 +165,19 @@ def _kill_once(words: dict[str, list[str]], ours: list[str]) -> None:
 
 def _kill_tree(directory: str) -> None:
     """Kill what is in a cgroup and in those that the load itself made below it."""
-    _kill_all(_read(f"{directory}/cgroup.procs").split())
-    try:
-        below = [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        return
-    for path in below:
-        _kill_tree(path)
+    for path in _tree(directory):
+        _kill_all(_read(f"{path}/cgroup.procs").split())
+
+
+def _tree(directory: str) -> list[str]:
+    """Return a cgroup and those below it, each before its own; a load nests them deeper than Python calls."""
+    found = [directory]
+    for path in found:
+        try:
+            found += [entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            pass
+    return found
 
 
 def _below(path: str, ours: list[str]) -> bool:
@@ -201,16 +207,12 @@ def _marked(markers: list[str]) -> list[str]:
 
 def _remove(path: str) -> bool:
     """Remove a cgroup and the ones below it; True when it is gone."""
-    try:
-        for entry in os.scandir(path):
-            if entry.is_dir(follow_symlinks=False):
-                _remove(entry.path)
-        os.rmdir(path)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
+    for each in reversed(_tree(path)):
+        try:
+            os.rmdir(each)
+        except OSError:
+            pass
+    return not os.path.isdir(path)
 
 
 def _remove_parent(path: str) -> None:

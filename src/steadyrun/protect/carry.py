@@ -112,14 +112,18 @@ class Carrier:
                 self._rewind(before)
         return _half_done(error, rest) if rest else error
 
-    def _take_back(self, intents: tuple[Intent, ...]) -> tuple[Left, ...]:
+    def _take_back(self, intents: tuple[Intent, ...], reload: Callable[[], None]) -> tuple[Left, ...]:
         """Undo changes, the newest first; return what had to be left.
+
+        They are forgotten last: who interrupts the reload can have it done again.
 
         Raises:
             CannotContainError: Some could not be undone, all others are.
             JournalUnwritableError: All is undone, and the record cannot be told: that can be done again.
         """
         back = self._deeds.put_back(intents)
+        if intents:
+            reload()
         try:
             self._forget(back.done)
         except JournalUnwritableError:
@@ -133,8 +137,11 @@ class Carrier:
             )
         return back.left
 
-    def undo(self) -> tuple[Left, ...]:
+    def undo(self, reload: Callable[[], None] = lambda: None) -> tuple[Left, ...]:
         """Undo everything that stands, and forget it; return what had to be left, which stays in the record.
+
+        Args:
+            reload: Has the managers read the files that are put back; called where anything stood.
 
         Raises:
             SteadyrunError: Something could not be undone; it can be tried again.
@@ -142,24 +149,27 @@ class Carrier:
         if self._record.standing() and not self._record.undoing():
             with suppress(JournalUnwritableError):  # a full disk: taking back makes room
                 self._note(Undoing())
-        return self._take_back(self._record.standing())
+        return self._take_back(self._record.standing(), reload)
 
-    def mend(self) -> tuple[Left, ...] | None:
+    def mend(self, reload: Callable[[], None] = lambda: None) -> tuple[Left, ...] | None:
         """Take back what a crash left half done; return what had to be left, `None`: nothing was half done.
 
         An undo that was interrupted is finished; of an apply that was interrupted its own changes are taken
         back, and what an earlier one did stays.
 
+        Args:
+            reload: As `undo` has it.
+
         Raises:
             SteadyrunError: It could not be done.
         """
         if self._record.undoing():
-            return self.undo()
+            return self.undo(reload)
         half = self._record.unfinished()
         if not half:
             self._forget(())
             return None
-        return self._take_back(half)
+        return self._take_back(half, reload)
 
     def _note(self, step: Step) -> None:
         """Write a step down; what a crash cut short at the end goes before it."""

@@ -47,14 +47,15 @@ class Deeds:
         self._started = started
 
     def make(self, change: Change) -> None:
-        """Make a change.
+        """Make a change; a process that is not there any more needs none, and its number may be another's.
 
         Raises:
             OSError: The disk or the kernel did not take it.
         """
         match change.after:
             case str(text):
-                self._set(change, text)
+                if not change.process or self.lives(change.process):
+                    self._set(change, text)
             case None:
                 self._disk.remove(change.path)
             case Seen(content=None):

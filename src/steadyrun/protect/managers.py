@@ -12,7 +12,7 @@ from steadyrun.bus.address import Bus
 from steadyrun.bus.connection import within
 from steadyrun.bus.units import Manager
 from steadyrun.desktop.processes import process, processes_named
-from steadyrun.errors import BusError
+from steadyrun.errors import BusError, CannotContainError
 from steadyrun.kernel.reader import read_text
 from steadyrun.protect.change import FileChange
 from steadyrun.protect.disk import Disk
@@ -102,6 +102,9 @@ def complaints(files: Iterable[FileChange], *, programs: tuple[str, ...] = ANALY
 
     Empty where there is no systemd-analyze. Complaints about other files of the machine are not ours to
     tell. Scopes and user.conf cannot be asked about: those keys stand on the table of versions alone.
+
+    Raises:
+        CannotContainError: There is no room for that folder.
     """
     program = next((name for name in programs if os.access(name, os.X_OK)), None)
     if program is None:
@@ -119,23 +122,35 @@ def complaints(files: Iterable[FileChange], *, programs: tuple[str, ...] = ANALY
 
 
 def _verify(program: str, files: list[FileChange], *, system: bool) -> list[str]:
-    with tempfile.TemporaryDirectory(prefix="steadyrun-verify-") as stage:
-        for each in files:
-            folder = f"{stage}/{each.unit}.d"
-            os.makedirs(folder, exist_ok=True)
-            with open(f"{folder}/{os.path.basename(each.path)}", "w", encoding="utf-8") as file:
-                file.write(each.text)
-        names = [_loadable(each.unit) for each in files]
-        words = [program, *(() if system else ("--user",)), "verify", "--man=no", *names]
-        env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-        env |= {"SYSTEMD_UNIT_PATH": f"{stage}:", "XDG_RUNTIME_DIR": stage, "HOME": stage}
-        try:
-            done = subprocess.run(
-                words, env=env, capture_output=True, text=True, timeout=VERIFY_WITHIN_S, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return []
-        return [line.replace(f"{stage}/", "") for line in done.stderr.splitlines() if stage in line]
+    try:
+        with tempfile.TemporaryDirectory(prefix="steadyrun-verify-") as stage:
+            return _verified(program, files, stage, system=system)
+    except OSError as error:
+        where = error.filename or "TMPDIR"
+        raise CannotContainError(
+            f"{where}: expected room to try the drop-ins before anything is changed,"
+            f" found: {os.strerror(error.errno or 0)}",
+            hint="TMPDIR=DIRECTORY names another place",
+        ) from error
+
+
+def _verified(program: str, files: list[FileChange], stage: str, *, system: bool) -> list[str]:
+    for each in files:
+        folder = f"{stage}/{each.unit}.d"
+        os.makedirs(folder, exist_ok=True)
+        with open(f"{folder}/{os.path.basename(each.path)}", "w", encoding="utf-8") as file:
+            file.write(each.text)
+    names = [_loadable(each.unit) for each in files]
+    words = [program, *(() if system else ("--user",)), "verify", "--man=no", *names]
+    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+    env |= {"SYSTEMD_UNIT_PATH": f"{stage}:", "XDG_RUNTIME_DIR": stage, "HOME": stage}
+    try:
+        done = subprocess.run(
+            words, env=env, capture_output=True, text=True, timeout=VERIFY_WITHIN_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.replace(f"{stage}/", "") for line in done.stderr.splitlines() if stage in line]
 
 
 def _loadable(unit: str) -> str:

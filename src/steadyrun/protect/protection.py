@@ -111,10 +111,7 @@ class Protection:
             return None
         with self._alone() as made:
             made += self._carrier.read().made()
-            left = self._carrier.mend()
-            if left is not None:
-                self._reload(self._owner[0], undone=True)
-        return left
+            return self._carrier.mend(partial(self._reload_undone, []))
 
     def apply(self, plan: Plan) -> Applied:
         """Carry out a plan, all of it or nothing. Plans after `mend`, where a crash came in between.
@@ -126,14 +123,15 @@ class Protection:
         """
         with self._alone() as made:
             self._carrier.read()
-            self._carrier.mend()
+            self._carrier.mend(partial(self._reload_undone, []))
             changes = self.pending(plan)
             if changes:
                 self._expect_understood(plan)
                 begin = Begin(__version__, plan.profile.value, time.time(), tuple(made))
                 self._carrier.apply(changes, begin)
-            trouble = self._reload(plan.facts.euid) if changes else ()
             record = self.record()
+            # Also where nothing is left to change: one before may have been interrupted in its reload.
+            trouble = self._reload(plan.facts.euid) if record.standing() else ()
             if self._real and changes:
                 status = status_when_settled(partial(self._status, record, plan.facts))
             else:
@@ -154,9 +152,9 @@ class Protection:
             record = self._carrier.read()
             made += record.made()
             standing = record.standing()
-            left = self._carrier.undo()
-            trouble = self._reload(os.geteuid(), undone=True) if standing else ()
-        return Undone(tuple(each.change.path for each in standing), left, trouble)
+            trouble: list[str] = []
+            left = self._carrier.undo(partial(self._reload_undone, trouble))
+        return Undone(tuple(each.change.path for each in standing), left, tuple(trouble))
 
     def _expect_understood(self, plan: Plan) -> None:
         if not self._real:
@@ -167,6 +165,10 @@ class Protection:
                 f"systemd-analyze verify: expected no complaint, found: {said[0]}; nothing was changed",
                 hint="this is a fault of steadyrun with this version of systemd: please report it",
             )
+
+    def _reload_undone(self, trouble: list[str]) -> None:
+        """Have the managers read their files after an undo; what went wrong is added to `trouble`."""
+        trouble += self._reload(self._owner[0], undone=True)
 
     def _reload(self, euid: int, *, undone: bool = False) -> tuple[str, ...]:
         """Have the managers read their files, where there are any: a chroot has none, and a tree of tests."""

@@ -154,7 +154,8 @@ class AttemptRunner:
         self._ledger.status(f"The load of Phase {attempt.label} has ended")  # seen before the disk has it
         self._take_frames()
         how = end_containment(self._set.backend, plan, self._made, patience=KEEPER_PATIENCE)
-        self._journal.fulfil(intent, how)
+        if how is not None:  # else it is for the next start to end
+            self._journal.fulfil(intent, how)
         if guarded.refused is not None:
             raise CannotContainError(guarded.refused.message, hint=guarded.refused.hint)
         log.pump.finish(OUTPUT_PATIENCE_S)

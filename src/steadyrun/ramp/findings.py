@@ -250,7 +250,9 @@ def _of_guard(evidence: Evidence) -> Iterator[Finding]:
             "The guard killed the load",
             kills[0].cause,
             "",
-            "killed everything in the containment and removed it",
+            "killed everything in the containment and removed it"
+            if evidence.outcome is not None and evidence.outcome.removed
+            else "killed the containment; that all of it is gone was not seen",
         )
 
 

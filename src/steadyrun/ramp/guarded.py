@@ -236,5 +236,5 @@ def _silent(pid: int, silent: float, state: str) -> Finding:
         f"pid {pid} said nothing for {format_duration(silent)}; its state was {state} "
         "(T: stopped by a signal, D: waiting for a device)",
         "see whether something stops or debugs processes here; `steadyrun ramp --resume` goes on",
-        "killed the guard; its keeper ended the load",
+        "killed the guard, at which its keeper ends the load",
     )

@@ -109,7 +109,8 @@ def _contained(
         _empty(hold.containment)
         for pid in list(hold.members):
             hold.reap(pid)
-        done("removed" if hold.remove() else "still busy")
+        if hold.remove():  # else it is for the next start to end
+            done("removed")
 
 
 def _limits_read_back(backend: Backend, readback: tuple[ReadBack, ...]) -> Proof:

@@ -12,7 +12,7 @@ from typing import assert_never
 from steadyrun.contain.base import Containment
 from steadyrun.contain.facts import clean_up, read_facts
 from steadyrun.contain.open import open_backend
-from steadyrun.errors import SteadyrunError
+from steadyrun.errors import JournalUnwritableError, SteadyrunError
 from steadyrun.journal.owners import Owners, living
 from steadyrun.journal.recover import AttemptMark, Undo, UndoKind, plan_recovery
 from steadyrun.journal.rows import IntentKind
@@ -48,7 +48,7 @@ def recover(
         owners: The caller's; what it owns itself is looked at all the same.
 
     Raises:
-        JournalUnwritableError: The journal cannot be written.
+        JournalUnwritableError: The journal cannot be written; everything is ended all the same.
     """
     runs, intents = journal.unfinished()
     if owners is None:
@@ -59,15 +59,21 @@ def recover(
     plan = plan_recovery(runs, intents, boot_id=here, alive=alive, keep=keep)
     done: list[str] = []
     failed: list[str] = []
+    unwritten: JournalUnwritableError | None = None
     for undo in plan.undo:
         try:
             found = _undo(undo)
         except SteadyrunError as error:
             failed.append(f"{undo.run_id}: {error.message}")
             continue
-        journal.fulfil(undo.intent_id, undo.how)
+        try:
+            journal.fulfil(undo.intent_id, undo.how)
+        except JournalUnwritableError as error:  # a full disk is no reason to let the others run
+            unwritten = unwritten or error
         if found:
             done.append(f"{undo.run_id}: {found}")
+    if unwritten is not None:
+        raise unwritten
     for mark in plan.marks:
         journal.mark(_with_evidence(mark, journal, here) if isinstance(mark, AttemptMark) else mark)
     probes = clean_up(now=Seconds(time.time()))

@@ -19,16 +19,16 @@ LOOK_EVERY_S = 0.02
 
 def end_containment(
     backend: Backend, plan: ContainmentPlan, made: ContainmentMade | None, *, patience: Seconds
-) -> str:
+) -> str | None:
     """Wait for the containment to be gone; after `patience` kill and remove it ourselves.
 
     Returns:
-        What became of it, in words for the journal.
+        What became of it, in words for the journal; `None`: it is still there, and so its intent stays open.
     """
     until = time.monotonic() + patience
     while (left := _reopen(backend, plan, made)) is not None:
         if time.monotonic() >= until:
-            return "ended by steadyrun" if kill_and_remove(left) else "still busy"
+            return "ended by steadyrun" if kill_and_remove(left) else None
         left.close()
         time.sleep(LOOK_EVERY_S)
     return "removed"

@@ -28,6 +28,34 @@ class ReportUnwritableError(SteadyrunError):
     exit_code = 74  # EX_IOERR of sysexits(3)
 
 
+def open_folder(path: str) -> int:
+    """Take hold of the folder that a file will be written into later; return its descriptor.
+
+    What somebody puts in the folder's place meanwhile is then not what is written into.
+
+    Raises:
+        ReportUnwritableError: There is no such folder.
+    """
+    try:
+        return os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def write_into(directory: int, path: str, text: str, *, durable: bool) -> None:
+    """Replace a file in a folder that was opened before (`open_folder`), as `write_atomic` does.
+
+    Raises:
+        ReportUnwritableError: It could not be written; no part is left.
+    """
+    try:
+        _replace(directory, os.path.basename(path), text.encode("utf-8", "backslashreplace"))
+        if durable:
+            os.fsync(directory)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def write_atomic(path: str, text: str, *, durable: bool) -> None:
     """Replace a file by one with this text, or leave it as it was.
 
@@ -43,17 +71,9 @@ def write_atomic(path: str, text: str, *, durable: bool) -> None:
     Raises:
         ReportUnwritableError: It could not be written (ENOSPC, EIO, EACCES, ...); no part is left.
     """
-    folder, name = os.path.split(os.path.abspath(path))
+    directory = open_folder(path)
     try:
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        _replace(directory, name, text.encode("utf-8", "backslashreplace"))
-        if durable:
-            os.fsync(directory)
-    except OSError as error:
-        raise _unwritable(path, error) from error
+        write_into(directory, path, text, durable=durable)
     finally:
         os.close(directory)
 
