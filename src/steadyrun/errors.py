@@ -17,6 +17,8 @@ EXIT_DECISION_NEEDED = 6
 EXIT_BUG = 70
 EXIT_JOURNAL = 74
 EXIT_BUSY = 75
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT: what a shell reports for a command that was interrupted."""
 
 # `steadyrun run` alone: what coreutils' `timeout` and POSIX shells use for the same things.
 EXIT_RUN_TIMEOUT = 124

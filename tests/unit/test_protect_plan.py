@@ -5,7 +5,7 @@ from protect_tree import GIB, Desktop
 
 from steadyrun.model.machine import CgroupMode
 from steadyrun.protect.facts import Layout, Whose
-from steadyrun.protect.plan import MIN_TTL, TMPFILES, plan
+from steadyrun.protect.plan import MIN_TTL, TMPFILES, TTL_MS, plan, usual_profile
 from steadyrun.protect.read import read_facts
 from steadyrun.protect.shares import Profile, shares_of
 
@@ -295,3 +295,17 @@ def test_every_line_says_why_and_where_it_is_described(tree):
             assert line.source
             words = " ".join(each.text.replace("\n# ", " ").split())
             assert f"{line.why} [{line.source}]" in words, "the same words are in the file"
+
+
+def test_a_desktop_that_no_display_manager_started_is_one(tree):
+    facts = read_facts(root=tree.root, env={}, euid=0)
+    assert facts.desktops
+    assert usual_profile(facts._replace(display_manager=None)) is Profile.DESKTOP
+    assert usual_profile(facts._replace(display_manager=None, desktops=())) is Profile.SERVER
+
+
+def test_a_kernel_value_that_is_right_already_is_not_written(tree):
+    facts = read_facts(root=tree.root, env={}, euid=0)
+    assert MIN_TTL in {each.path for each in plan(facts).values}
+    right = facts._replace(mglru=facts.mglru._replace(min_ttl_ms=TTL_MS))
+    assert MIN_TTL not in {each.path for each in plan(right).values}

@@ -39,6 +39,7 @@ def test_it_begins_with_phase_1_under_the_limits_of_the_plan():
         (plan(300, command=True, tries=1), 300),
         (plan(300, command=False, tries=4), 300),
         (plan(300, 20_000, tries=4), 22_118),
+        (plan(2000, 300, command=True, tries=1), 2000),
     ],
 )
 def test_the_most_memory_of_any_try_is_known_before_the_first(of, most_mib):
@@ -421,3 +422,15 @@ def test_labels_count_on_from_the_run_that_it_goes_on_from():
 def test_the_first_try_after_a_crash_says_where_its_limit_comes_from():
     found = step(carried=(*PASSED[:3], CRASH)).announcement
     assert found.endswith("down at 4000 MiB; 1400 MiB now, 70 % of the 2000 MiB that held before")
+
+
+def test_after_a_second_crash_it_is_what_held_between_the_two_that_counts():
+    between = attempt(FOUR, memory_mib=1400)
+    again = attempt(FIVE, State.CRASHED, memory_mib=2100)
+    assert memory_mib(step(carried=(*PASSED[:3], CRASH, between, again))) == 980
+
+
+def test_an_interrupted_try_is_called_that_whatever_its_figures_say():
+    end = outcome(Ending.WALL_TIME, wall=60.0, cpu=1.7, psi_cpu_some=58.0)
+    again = step(PASSED[0], attempt(TWO, State.INTERRUPTED, end=end))
+    assert "(interrupted)" in again.announcement

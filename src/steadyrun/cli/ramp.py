@@ -39,7 +39,7 @@ from steadyrun.journal.rows import IntentKind
 from steadyrun.journal.write import Journal, open_journal
 from steadyrun.kernel.reader import boot_id
 from steadyrun.model.change import BootUnit
-from steadyrun.model.containment import BackendName, Choice
+from steadyrun.model.containment import Choice
 from steadyrun.model.fate import went_down_between
 from steadyrun.model.machine import MachineFacts
 from steadyrun.model.plan import Plan, RunAs
@@ -179,7 +179,7 @@ def _machine() -> MachineFacts:
 
 
 def _refuse_weak(choice: Choice, accepted: bool) -> None:
-    if choice.backend is not BackendName.POLL:
+    if not choice.backend.is_weak:
         return
     if not accepted:
         raise CannotContainError(
@@ -287,7 +287,7 @@ def _order(decided: _Decided, *, folder: tuple[str, str], state: str, force: boo
         report_dir=report_dir,
         state_dir=state,
         backend=decided.choice.backend,
-        weak=decided.choice.backend is BackendName.POLL,
+        weak=decided.choice.backend.is_weak,
         force=force,
         run_as=user,
         machine=decided.machine,

@@ -13,7 +13,7 @@ from steadyrun.contain.open import open_backend
 from steadyrun.contain.promises import left_by_others
 from steadyrun.errors import SteadyrunError, UsageError
 from steadyrun.kernel.reader import available_memory
-from steadyrun.model.containment import BackendName, Choice
+from steadyrun.model.containment import Choice
 from steadyrun.model.machine import MachineFacts, Reserve, reserve_for
 from steadyrun.model.plan import LoadKind, Phase, Plan, RunAs
 from steadyrun.model.record import Attempt
@@ -149,7 +149,7 @@ def describe(
         "Ctrl-C stops it, or `steadyrun stop` from elsewhere.",
         *lasts,
     ]
-    if choice.backend is BackendName.POLL:
+    if choice.backend.is_weak:
         lines.append(
             "CONTAINMENT NOT GUARANTEED: no cgroup is to be had here, limits are polled, not enforced."
         )

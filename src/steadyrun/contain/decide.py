@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import ask_again, read_facts
 from steadyrun.errors import CannotContainError
-from steadyrun.model.containment import BackendName, Choice, ContainmentFacts
+from steadyrun.model.containment import Choice, ContainmentFacts
 from steadyrun.units import Seconds, format_duration
 
 if TYPE_CHECKING:
@@ -54,4 +54,4 @@ def reasons(choice: Choice) -> str:
 
 def _only_silent(facts: ContainmentFacts, choice: Choice) -> bool:
     silent = facts.manager is not None and facts.manager.silent
-    return silent and choice.backend is BackendName.POLL
+    return silent and choice.backend.is_weak

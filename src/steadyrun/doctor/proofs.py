@@ -19,7 +19,7 @@ from steadyrun.doctor.facts import DoctorFacts
 from steadyrun.doctor.judge import can_contain, unsafe_to_prove
 from steadyrun.doctor.rung import Level, Rung
 from steadyrun.doctor.sight import look_at
-from steadyrun.errors import EXIT_CANNOT_CONTAIN, EXIT_OK, SteadyrunError
+from steadyrun.errors import EXIT_CANNOT_CONTAIN, EXIT_INTERRUPTED, EXIT_OK, SteadyrunError
 from steadyrun.journal.identity import new_run_id, run_header
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.write import Journal
@@ -31,8 +31,6 @@ from steadyrun.ramp.conductor import intent_hook
 from steadyrun.ramp.proofs import IntentHook, prove
 from steadyrun.recovery.clean_up import recover
 from steadyrun.units import Seconds
-
-INTERRUPTED = 130
 
 
 class Proved(NamedTuple):
@@ -83,7 +81,7 @@ def exit_code(facts: DoctorFacts, proofs: tuple[Proof, ...]) -> int:
 
 def _recorded(facts: DoctorFacts, journal: Journal, owners: Owners) -> Proved:
     recovered = recover(journal)
-    run_id, code = new_run_id(), INTERRUPTED
+    run_id, code = new_run_id(), EXIT_INTERRUPTED
     proofs: tuple[Proof, ...] = ()
     means: Means | None = None
     backend = open_backend(facts.choice.backend, facts.containment)
@@ -95,7 +93,7 @@ def _recorded(facts: DoctorFacts, journal: Journal, owners: Owners) -> Proved:
             journal.add_proof(run_id, proof)
         code = exit_code(facts, proofs)
     finally:
-        reason = "interrupted" if code == INTERRUPTED else f"{len(proofs)} proofs carried out"
+        reason = "interrupted" if code == EXIT_INTERRUPTED else f"{len(proofs)} proofs carried out"
         journal.end_run(run_id, RunEnd(Seconds(time.time()), code, reason))
     return Proved(proofs, _journal_rung(journal.path, recovered.done, recovered.failed), code, means)
 

@@ -103,7 +103,7 @@ def remember(past: Past, reading: Reading, thresholds: Thresholds, usual: Usual)
     """Take one reading in; return the past from then on, and what is to be seen now."""
     now, mark = reading.host.at, _mark(reading)
     since = _reference(past.marks, now)
-    signs = _signs(past, since, mark, reading, thresholds)
+    signs = _signs(since, mark, reading)
     began = now if past.window_began is None else past.window_began
     windows = past.windows
     if now - began >= WINDOW:
@@ -156,7 +156,7 @@ def _kept(marks: tuple[Mark, ...], new: Mark) -> tuple[Mark, ...]:
     return (*(mark for mark in marks if new.at - mark.at <= WINDOW), new)
 
 
-def _signs(past: Past, since: Mark | None, now: Mark, reading: Reading, thresholds: Thresholds) -> Signs:
+def _signs(since: Mark | None, now: Mark, reading: Reading) -> Signs:
     frames = reading.frames
     late = None if frames is None or frames.p99_ms is None else Seconds(frames.p99_ms / 1000)
     if since is None or not now.at > since.at:

@@ -21,7 +21,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, assert_never
 
-from steadyrun.errors import EXIT_HOST_FAILED, FormatError
+from steadyrun.errors import EXIT_HOST_FAILED, EXIT_INTERRUPTED, FormatError
 from steadyrun.journal.rows import Intent, IntentKind, OpenAttempt, RunRow
 from steadyrun.model.codec import decode
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
@@ -33,8 +33,6 @@ from steadyrun.named import NamedTuple
 CRASHED, INTERRUPTED = "machine-crashed", "run-interrupted"
 RESUMABLE = frozenset({CRASHED, INTERRUPTED})
 """Codes of the findings whose remedy is to go on with `ramp --resume`."""
-EXIT_INTERRUPTED = 130
-"""128 + SIGINT: what a shell reports for an interrupted command. The true signal is not known."""
 
 
 class UndoKind(Enum):
@@ -225,6 +223,7 @@ def _mark_run(run: RunRow, boot_id: str) -> tuple[list[Mark], list[Finding]]:
         marks.append(
             RunMark(
                 run.run_id,
+                # The signal of an interrupted one is not known: the usual one.
                 EXIT_HOST_FAILED if crashed else EXIT_INTERRUPTED,
                 reason=ended.title,
                 status=_status(run, crashed=crashed),

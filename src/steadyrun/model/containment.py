@@ -14,6 +14,11 @@ class BackendName(Enum):
     CGROUP1 = "cgroup1"
     POLL = "poll"
 
+    @property
+    def is_weak(self) -> bool:
+        """Its limits are polled: it never declares `Capability.GUARANTEED`."""
+        return self is BackendName.POLL
+
 
 class Capability(Enum):
     """What a backend can promise on this machine, declared before it is used."""

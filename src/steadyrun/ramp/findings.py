@@ -327,7 +327,7 @@ def _of_starving(outcome: LoadOutcome, *, void: bool) -> Iterator[Finding]:
 def _of_own_exit(outcome: LoadOutcome, limits: Limits, load: LoadSpec) -> Iterator[Finding]:
     """Tell a command that failed for its own reasons from one that the limits failed."""
     code = outcome.exit_code
-    by_itself = outcome.ending is Ending.EXITED and not outcome.oom_kills and not outcome.forks_refused
+    by_itself = outcome.ending is Ending.EXITED and outcome.oom_kills == 0 and not outcome.forks_refused
     if load.kind is LoadKind.COMMAND and by_itself and code is not None and code not in load.ok_exits:
         yield Finding(
             "own-exit-code",

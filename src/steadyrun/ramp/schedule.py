@@ -37,8 +37,6 @@ VOTES = 2
 """Of three tries: so many degraded ones fail a phase, so many passed ones outvote a degraded one."""
 REPEATS = 2
 """How often a try that says nothing (suspend, clock jump, others on the CPUs, interruption) is made again."""
-EXIT_STOPPED = 130
-"""128 + SIGINT; a caller that was ended by another signal uses that one's number."""
 
 _SAYS_NOTHING = frozenset(
     {State.INVALID, State.INTERRUPTED, State.READY, State.RUNNING, State.RECOVERING},
@@ -249,7 +247,7 @@ def _again(plan: Plan, phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds
             crash = bounds.crash or _Crash(_memory(last.limits, bounds.ceiling), None, None)
             return _after_crash(phase, bounds, crash)
         case State.STOPPED:
-            return Finish(EXIT_STOPPED, f"stopped in phase {last.label}", bounds.held, "Stopped")
+            return Finish(errors.EXIT_INTERRUPTED, f"stopped in phase {last.label}", bounds.held, "Stopped")
         case State.FAILED | State.UNKNOWN:
             return _after_no(plan, phase, tries, bounds)
         case _:

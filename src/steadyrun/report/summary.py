@@ -13,7 +13,7 @@ from steadyrun.report import words
 from steadyrun.report.attempt import OPEN, end_words, went_on
 from steadyrun.report.down import down_line, downs_after
 from steadyrun.report.escape import Md, fill, prose
-from steadyrun.report.figures import chain, lasted, load, memory_size, millis, plural
+from steadyrun.report.figures import chain, count, lasted, load, memory_size, millis, plural
 from steadyrun.report.judged import state_heading
 from steadyrun.report.lines import TO_BE_FILLED, Line, weakened
 from steadyrun.report.totals import Totals, attempts_of, is_multiprocess, is_passed, phases_of, totals
@@ -172,11 +172,13 @@ def memory_words(record: RunRecord, got: Totals) -> str:
     if not got.lost and not got.recovered + got.unrecovered:
         return f"⚠️ Not proven ({figure})"
     if got.unrecovered or (got.oom_kills_outside or 0) > 0:
-        return f"❌ Not good enough ({figure}, {got.oom_kills_outside or 0} OOM kills outside the loads)"
+        return f"❌ Not good enough ({figure}, OOM kills outside the loads: {count(got.oom_kills_outside)})"
     if got.lost:
         return f"⚠️ Not always: the machine {down_words(got.fate)} ({figure})"
     if got.mem_available_lowest is None or reserve is None or got.mem_available_lowest < reserve:
         return f"⚠️ Recovered, with too little left or unknown ({figure})"
+    if got.oom_kills_outside is None:
+        return f"⚠️ Recovered; whether the kernel killed something outside the loads is unknown ({figure})"
     return f"Excellent ({figure})"
 
 

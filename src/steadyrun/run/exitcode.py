@@ -22,7 +22,9 @@ def exit_code(outcome: LoadOutcome) -> int:
     """Return the exit code for this outcome; a contained failure is never 0."""
     match outcome.ending:
         case Ending.EXITED:
-            return SIGNAL_BASE + outcome.signal if outcome.signal is not None else outcome.exit_code or 0
+            if outcome.signal is not None:
+                return SIGNAL_BASE + outcome.signal
+            return EXIT_RUN_OWN_FAILURE if outcome.exit_code is None else outcome.exit_code
         case Ending.WALL_TIME:
             return EXIT_RUN_TIMEOUT
         case Ending.MEMORY_LIMIT | Ending.HOST_MEMORY | Ending.HOST_PRESSURE:

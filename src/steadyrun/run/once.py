@@ -145,7 +145,7 @@ class _Run:
         facts, choice = decide(accept_weak=request.accept_weak, say=warn)
         self._first_move = FirstMove(facts)
         self.backend = open_backend(choice.backend, facts)
-        if choice.backend is BackendName.POLL:
+        if choice.backend.is_weak:
             warn(f"limits are polled, not enforced ({reasons(choice)}); `steadyrun doctor` says more")
         self._owners: Owners | None = None
         self._journal = self._open_journal()
@@ -363,7 +363,7 @@ class _Run:
             argv=self.request.argv,
             cwd=self.request.cwd,
             backend=self.backend.name,
-            weak=self.backend.name is BackendName.POLL,
+            weak=self.backend.name.is_weak,
             machine=quick_facts()._replace(others=self._others, others_from=self._others_from),
             reserve=self._reserve,
             limits=self.limits,
