@@ -249,6 +249,19 @@ def test_each_rung_stands_as_its_facts_say(name, changes, level, evidence, remed
 @pytest.mark.parametrize(
     ("remedy", "is_root", "has_sudo", "typed"),
     [
+        (AS_ROOT, False, True, AS_ROOT),
+        (
+            AS_ROOT,
+            False,
+            False,
+            "steadyrun ramp --user kim -- YOUR COMMAND   # as root: there is no sudo here",
+        ),
+        (
+            'echo "$USER - rtprio 1" | sudo tee /x',
+            False,
+            False,
+            'echo "kim - rtprio 1" | tee /x   # as root: there is no sudo here',
+        ),
         ("echo 1 | sudo tee /x   # until then", False, True, "echo 1 | sudo tee /x   # until then"),
         ("echo 1 | sudo tee /x   # until then", True, True, "echo 1 | tee /x   # until then"),
         ("sudo kill 7", True, False, "kill 7"),
@@ -258,7 +271,7 @@ def test_each_rung_stands_as_its_facts_say(name, changes, level, evidence, remed
     ],
 )
 def test_a_remedy_has_sudo_where_it_is_needed_and_there(remedy, is_root, has_sudo, typed):
-    assert typed_here(remedy, is_root=is_root, has_sudo=has_sudo) == typed
+    assert typed_here(remedy, is_root=is_root, has_sudo=has_sudo, user="kim") == typed
 
 
 def test_every_rung_is_in_the_table():
@@ -354,7 +367,7 @@ def test_no_escape_is_printed_without_colour_and_none_from_a_name_that_holds_one
         (found(journal=JOURNAL._replace(level=Level.MISSING)), "Mend the journal first"),
         (
             found(**POLLED),
-            "cannot contain a load: not as it must be: containment, limits, freeze and kill. Mend",
+            "cannot contain a load: what is missing is marked above (containment, limits, freeze and kill). Mend",
         ),
         (found(**(POLLED | contained(creatable=(), euid=1000))), f"runs the load as you. Type: {AS_ROOT}"),
         (found(proofs=(HELD[0]._replace(answer=Answer.NO),)), "cannot contain a load: limits: seen"),

@@ -48,8 +48,12 @@ def test_where_the_most_is_not_known_no_limit_is_suggested():
 
 @given(st.integers(1, 2**45), st.integers(0, 2**45))
 def test_a_suggestion_is_more_than_before_and_no_more_than_the_machine_gives(had, ceiling):
-    more = more_memory(Limits(memory_max=had), ceiling)
+    more = more_memory(Limits(memory_max=had), ceiling, None)
     assert more is None or had < more <= ceiling
+
+
+def test_a_suggestion_is_more_than_the_peak_where_a_polled_limit_was_passed():
+    assert more_memory(Limits(memory_max=60 * MIB), 8 * GIB, 137 * MIB) > 137 * MIB
 
 
 def test_wall_time_suggests_twice_as_long():

@@ -29,7 +29,7 @@ def test_the_word_for_a_load(before, peak, after, word):
     [
         (21 * GIB, 21 * GIB, 21 * GIB, "stable"),
         (21 * GIB, 21 * GIB, 19 * GIB, "recovered"),
-        (21 * GIB, 19 * GIB, 18 * GIB, "2 GiB not back when the phase ended"),
+        (21 * GIB, 19 * GIB, 18 * GIB, "2 GiB less than before"),
         (None, 19 * GIB, 18 * GIB, ""),
     ],
 )

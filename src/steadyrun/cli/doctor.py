@@ -217,7 +217,7 @@ def _why_not(found: Found) -> str:
     failed = [p for p in found.proved.proofs if p.answer is not Answer.YES]
     missing = [r.name for r in found.rungs if r.level is Level.MISSING and r.name != "journal"]
     if missing:
-        return f"not as it must be: {', '.join(missing)}"
+        return f"what is missing is marked above ({', '.join(missing)})"
     return "; ".join(f"{p.name}: {p.evidence}" for p in failed) or "nothing could be proved"
 
 

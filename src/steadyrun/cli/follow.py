@@ -153,6 +153,9 @@ class Follower:
         except ClientEndedError as ended:
             self._say_it_goes_on(ended.number)
             return SIGNAL_BASE + ended.number
+        except BrokenPipeError:  # `| head`: whoever read us is gone, and the ramp is not
+            self._say_it_goes_on(signal.SIGPIPE)
+            raise
 
     def _say_it_goes_on(self, number: int) -> None:
         run_id, log = self._launched.run_id, os.path.join(self._launched.report_dir, "PROGRESS.md")
@@ -211,14 +214,20 @@ class Follower:
             sys.stderr.write(f"  {log} may say why; `steadyrun recover` cleans up\n")
             return
         out = sys.stdout
-        out.write(f"\n{record.status}: {record.end.reason}\n")
+        if self._mode != "text":  # which has said so
+            reason = record.end.reason
+            out.write(f"\n{reason[:1].upper()}{reason[1:]}\n")
         last = record.attempts[-1].findings if record.attempts else ()
         for finding in (*record.findings, *last):
             if finding.remedy and record.end.exit_code:
                 out.write(f"  {finding.title}: {finding.remedy}\n")
+        if record.attempts and record.end.exit_code:
+            output = os.path.join(folder, f"phase-{record.attempts[-1].label}.log")
+            if os.path.exists(output):
+                out.write(f"its output: {output}\n")
         out.write(f"log: {os.path.join(folder, 'PROGRESS.md')}\n")
         if may_go_on(record):
             out.write(f"to go on with it: steadyrun ramp --resume {record.header.run_id}\n")
-        if record.tomorrow:
+        if record.tomorrow and self._mode != "text":
             out.write(f"tomorrow: {record.tomorrow}\n")
         out.flush()

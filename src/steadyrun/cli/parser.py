@@ -39,6 +39,7 @@ class Parser(argparse.ArgumentParser):
             words, command = _split(words)
         args = self.parse_args(_with_negatives(words))
         args.argv = tuple(command)
+        args.has_dashes = self._dashes
         return args
 
 

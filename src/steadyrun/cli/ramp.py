@@ -27,7 +27,7 @@ from steadyrun.cli.ramp_lasting import (
     session_words,
     wait_until_settled,
 )
-from steadyrun.cli.ramp_plan import describe, plan_for
+from steadyrun.cli.ramp_plan import describe, goes_on_words, plan_for
 from steadyrun.cli.records import find_run, journal_here, rewrite_reports
 from steadyrun.cli.settings import Settings, settings_here
 from steadyrun.contain.decide import decide, reasons
@@ -107,6 +107,12 @@ def configure(parser: Parser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Carry out a ramp and return its exit code."""
+    if args.has_dashes and not args.argv:
+        raise UsageError(
+            "expected a command after --, found none", hint="without -- the last phase is a built-in storm"
+        )
+    if args.anew and args.resume is not None:
+        raise UsageError("expected --resume or --anew, found both", hint="--anew begins from the start")
     settings = settings_here()
     machine = _machine()
     user = run_as(args.user)
@@ -123,7 +129,7 @@ def execute(args: argparse.Namespace) -> int:
     lock = None if args.dry_run else _lock()
     if not args.quiet:
         carried = () if earlier is None else earlier.attempts
-        lasts = (*session_words(), *boot_words(unit))
+        lasts = (*goes_on_words(plan, machine, earlier), *session_words(), *boot_words(unit))
         sys.stdout.write(describe(plan, machine, choice, user, lasts=lasts, carried=carried))
         sys.stdout.flush()
     if lock is None:

@@ -11,17 +11,17 @@ from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.contain.promises import left_by_others
-from steadyrun.errors import SteadyrunError, UsageError
+from steadyrun.errors import EXIT_OK, SteadyrunError, UsageError
 from steadyrun.kernel.reader import available_memory
 from steadyrun.model.containment import Choice
 from steadyrun.model.machine import MachineFacts, Reserve, reserve_for
 from steadyrun.model.plan import LoadKind, Phase, Plan, RunAs
-from steadyrun.model.record import Attempt
+from steadyrun.model.record import Attempt, RunRecord
 from steadyrun.ramp.default_plan import default_plan
 from steadyrun.ramp.plancheck import check_plan, with_command, with_ok_exits
 from steadyrun.ramp.planfile import read_plan
 from steadyrun.ramp.recovery import RECOVERY_LIMIT
-from steadyrun.ramp.schedule import most_memory
+from steadyrun.ramp.schedule import RunPhase, most_memory, next_step
 from steadyrun.report.others import other_lines
 from steadyrun.report.rights import rights_of
 from steadyrun.units import Bytes, Seconds, format_duration, format_size, parse_count, parse_exit_codes
@@ -163,6 +163,21 @@ def describe(
     for phase in plan.phases:
         lines += ["", *_phase(phase)]
     return "\n".join(lines) + "\n\n"
+
+
+def goes_on_words(plan: Plan, machine: MachineFacts, earlier: RunRecord | None) -> tuple[str, ...]:
+    """Say where a ramp that goes on begins; nothing of one that begins."""
+    if earlier is None:
+        return ()
+    ram = machine.effective_ram or Bytes(0)
+    ceiling = Bytes(ram - reserve_for(machine, ram).reserve)
+    step = next_step(plan, (), ceiling=ceiling, effective_ram=ram, carried=earlier.attempts)
+    after = f"It goes on from run {earlier.header.run_id}"
+    if isinstance(step, RunPhase):
+        return (f"{after} at phase {step.label} ({step.phase.name}); what passed is not done again.",)
+    if step.exit_code == EXIT_OK:
+        return (f"{after}, where every phase passed: only the baseline and the proofs are done again.",)
+    return (f"{after}, and comes no further: {step.reason}",)
 
 
 def _phase(phase: Phase) -> list[str]:

@@ -38,6 +38,10 @@ def configure(parser: Parser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Stop the run and wait until nothing of it is left."""
+    if args.run == "":
+        raise UsageError("expected the id of a run, found '' (an unset variable?)", hint="steadyrun history")
+    if args.all and args.run is not None:
+        raise UsageError(f"expected a run or --all, found both: {args.run} --all", hint="leave one out")
     if not journal_answers():
         owners = owners_here()
         if owners:
@@ -62,6 +66,8 @@ def execute(args: argparse.Namespace) -> int:
         sys.stderr.write(f"steadyrun: {line}; `steadyrun recover` tries again\n")
     for run in seen:
         sys.stdout.write(f"{run.run_id}: {'still there' if run in left else 'ended'}\n")
+    if args.all and not chosen:
+        sys.stdout.write("nothing of yours runs\n")
     for run in hidden:
         sys.stdout.write(f"{run.run_id}: its process is not seen from here (a container?); stop it there\n")
     return EXIT_HOST_FAILED if left or hidden or recovered.failed else 0

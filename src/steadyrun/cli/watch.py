@@ -29,7 +29,9 @@ def execute(args: argparse.Namespace) -> int:
     found = [run for run in ramps if args.run is None or run.startswith(args.run)]
     if not found:
         raise UsageError(
-            "expected a running ramp to watch, found none", hint="`steadyrun history` lists the runs"
+            "expected a running ramp to watch, found none",
+            hint=f"`steadyrun report {args.run or ''}".rstrip() + "` shows one that is over; "
+            "`steadyrun history` lists the runs",
         )
     show = Show(progress_mode(args, settings_here()), "Ctrl-C leaves; `steadyrun stop` ends the ramp")
     try:

@@ -106,8 +106,19 @@ class DoctorFacts(NamedTuple):
     is_container: bool = True
     """In one, what is lacking was taken by whoever started it."""
     has_sudo: bool = True
+    user: str = "$USER"
+    """Name of this user; its number where it has none."""
     swap_now: Swap = Swap(None, None)
     effective_ram: Bytes | None = None
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def read_doctor_facts(state_directory: str | None, cwd: str | None, *, root: str = "/") -> DoctorFacts:
@@ -136,6 +147,7 @@ def read_doctor_facts(state_directory: str | None, cwd: str | None, *, root: str
         guards=find_others(root),
         is_container=in_container(root),
         has_sudo=shutil.which("sudo") is not None,
+        user=_user_name(containment.euid),
         swap_now=read_swap(root),
         vm=_vm(before),
         python=sys.version_info[:3],

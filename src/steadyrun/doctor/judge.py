@@ -76,7 +76,8 @@ def judge_all(facts: DoctorFacts) -> tuple[Rung, ...]:
 
 def as_typed(facts: DoctorFacts, remedy: str) -> str:
     """Return a remedy as this user can type it on this machine."""
-    return typed_here(remedy, is_root=facts.containment.euid == 0, has_sudo=facts.has_sudo)
+    is_root = facts.containment.euid == 0
+    return typed_here(remedy, is_root=is_root, has_sudo=facts.has_sudo, user=facts.user)
 
 
 def can_contain(facts: DoctorFacts) -> bool:

@@ -7,6 +7,7 @@ and nothing gets what the machine keeps for itself.
 from __future__ import annotations
 
 import math
+import shlex
 
 from steadyrun.errors import PlanError
 from steadyrun.model.limits import Limits
@@ -58,10 +59,15 @@ def with_command(plan: Plan, argv: tuple[str, ...], *, source: str = "plan") -> 
             hint=_HINT,
         )
     empty = [n for n in commands if not plan.phases[n].load.argv] or commands[-1:]
-    phases = tuple(
-        p._replace(load=p.load._replace(argv=argv)) if n in empty else p for n, p in enumerate(plan.phases)
-    )
+    phases = tuple(_running(p, argv) if n in empty else p for n, p in enumerate(plan.phases))
     return plan._replace(phases=phases)
+
+
+def _running(phase: Phase, argv: tuple[str, ...]) -> Phase:
+    """Return a phase with another command, also in the words that name the one before."""
+    before = shlex.join(phase.load.argv)
+    method = phase.method.replace(before, shlex.join(argv)) if before else phase.method
+    return phase._replace(load=phase.load._replace(argv=argv), method=method)
 
 
 def with_ok_exits(plan: Plan, codes: tuple[int, ...]) -> Plan:
@@ -74,7 +80,7 @@ def with_ok_exits(plan: Plan, codes: tuple[int, ...]) -> Plan:
     return plan._replace(phases=phases)
 
 
-_HINT = "steadyrun ramp --print-plan"
+_HINT = "`steadyrun ramp --print-plan` writes one to begin with"
 
 
 def _numbers(phases: tuple[Phase, ...], source: str) -> None:

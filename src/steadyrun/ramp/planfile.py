@@ -105,7 +105,7 @@ def read_plan(text: str, *, source: str) -> Plan:
     return Plan(file.name, baseline, phases, file.problem, file.goal, file.tries)
 
 
-_HINT = "steadyrun ramp --print-plan"
+_HINT = "`steadyrun ramp --print-plan` writes one to begin with"
 """Prints a plan that is right."""
 
 

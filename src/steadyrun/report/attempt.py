@@ -71,6 +71,8 @@ class Section(NamedTuple):
     verdicts: tuple[VerdictView, ...]
     output: Md | None
     instead: str
+    log: str = ""
+    """Name of the file that has all of its output."""
 
 
 def untried(record: RunRecord, phase: Phase) -> Section:
@@ -91,6 +93,7 @@ def section(record: RunRecord, attempt: Attempt) -> Section:
         ),
         _output(attempt),
         "",
+        f"phase-{attempt.label}.log",
     )
 
 

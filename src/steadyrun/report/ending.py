@@ -93,22 +93,23 @@ def _ending(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...], ceiling
 
 
 def _after_memory_kill(outcome: LoadOutcome, limits: Limits, ceiling: Bytes | None) -> str:
-    more = more_memory(limits, ceiling)
+    more = more_memory(limits, ceiling, outcome.memory_peak)
     if more is None:
         least = "" if ceiling is None else f"a load may have {format_size(ceiling)} here at most: "
         return least + what_would_fit(outcome)
     return f"try --memory {size_argument(more)}, or fewer workers"
 
 
-def more_memory(limits: Limits, ceiling: Bytes | None) -> Bytes | None:
+def more_memory(limits: Limits, ceiling: Bytes | None, peak: Bytes | None) -> Bytes | None:
     """Return a memory limit worth trying after a kill at this one, bytes.
 
     Half as much again, in whole 100 MiB (GiB from 4 GiB on), and never over the ceiling. `None`:
-    it has all that the machine gives, or how much that is is not known.
+    it has all that the machine gives, or how much that is is not known. A polled limit may have been
+    passed by then: its peak is what counts.
     """
-    had = limits.memory_max
-    if had is None or ceiling is None:
+    if limits.memory_max is None or ceiling is None:
         return None
+    had = max(limits.memory_max, peak or 0)
     step = GIB if had >= 4 * GIB else 100 * MIB
     more = min(-(-int(had * 1.5) // step) * step, ceiling // MIB * MIB)
     return Bytes(more) if more > had else None

@@ -272,7 +272,16 @@ def go_on_words(record: RunRecord) -> Md:
             code("steadyrun ramp --anew my.toml"),
             code("steadyrun ramp --anew"),
         )
+    usual = _usual_result(record)
     return fill(
-        "There is none yet: it is proven by a ramp that passes. To go on from the last phase that passed: {}",
+        "There is none yet: it is proven by a ramp that passes. To go on from the last phase that passed: "
+        "{}{}",
         code("steadyrun ramp --resume"),
+        fill("; {}", usual) if usual else Md(""),
     )
+
+
+def _usual_result(record: RunRecord) -> str:
+    """Return how to go on where the command's own exit code is its usual one; empty: it is not that."""
+    last = record.attempts[-1].findings if record.attempts else ()
+    return next((finding.remedy for finding in last if finding.code == "own-exit-code"), "")

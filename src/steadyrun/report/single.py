@@ -180,7 +180,7 @@ def next_step(record: RunRecord) -> Next:
                 f"{said or 'The same again, under the same limits'}:", run_command(header.argv, limits)
             )
         case Ending.MEMORY_LIMIT:
-            more = more_memory(limits, ceiling_of(record))
+            more = more_memory(limits, ceiling_of(record), outcome.memory_peak)
             if more is None:
                 return Next(said)
             return Next(f"{said}:", run_command(header.argv, limits._replace(memory_max=more)))

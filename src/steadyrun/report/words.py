@@ -70,7 +70,7 @@ def memory_word(before: int | None, after: int | None, lowest: int | None, effec
         return ""
     slack = max(MEMORY_STABLE * (effective or 0), MEMORY_STABLE_BYTES)
     if before - after > slack:
-        return f"{format_size(before - after)} not back when the phase ended"
+        return f"{format_size(before - after)} less than before"
     return "recovered" if lowest is not None and before - lowest > slack else "stable"
 
 

@@ -249,6 +249,8 @@ class _Run:
         if asked is not None and asked > cores:
             there = "there is 1 core" if cores == 1 else f"there are {cores} cores"
             self._say(f"limits: --cpus {asked:g} limits nothing here: {there}")
+        if self.request.asked.swap_max and sample.swap_total == 0:
+            self._say("limits: --swap gives nothing here: there is no swap")
         return chosen.limits
 
     def _beside_others(self, reserve: Reserve, sample: HostSample) -> Reserve:
