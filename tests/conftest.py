@@ -19,7 +19,7 @@ from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
 from steadyrun.contain.spawn import marker_environment, spawn_member
-from steadyrun.contain.unified_facts import unified_memory
+from steadyrun.contain.unified_placement import unified_memory
 from steadyrun.errors import CannotContainError
 from steadyrun.model.containment import BackendName, UnifiedLevel
 from steadyrun.model.limits import Limits

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from steadyrun.contain.cgroup1_memory import apply_memory
 from steadyrun.contain.disks import whole_disks
 from steadyrun.contain.hierarchy import ancestors
-from steadyrun.contain.quota import is_held, quota_of
+from steadyrun.contain.quota import cores_words, is_held, quota_of
 from steadyrun.contain.readback import (
     CPU_LIMITS,
     IO_LIMITS,
@@ -80,7 +80,7 @@ class LegacyLimits:
             above = ancestors(directory.path, self._tops["cpu"])
             own = _quota(directory.path)
             effective = min((q for q in map(_quota, above) if q is not None), default=None)
-            text = describe(_cores(own), _cores(effective), trouble)
+            text = describe(cores_words(own), cores_words(effective), trouble)
             held = is_held(limits.cpu_max, effective)
             found.append(ReadBack("cpu_max", f"{limits.cpu_max:.4g}", text, "cpu.cfs_quota_us", held))
         weight = limits.cpu_weight
@@ -154,10 +154,6 @@ def _quota(directory: str) -> float | None:
         return None if quota is None or period is None or int(quota) < 0 else int(quota) / int(period)
     except (ValueError, ZeroDivisionError):
         return None
-
-
-def _cores(cores: float | None) -> str | None:
-    return None if cores is None else f"{cores:.4g}"
 
 
 def _write_weight(directory: CgroupDirectory, weight: int | None) -> None:

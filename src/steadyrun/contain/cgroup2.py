@@ -14,8 +14,7 @@ from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.disks import disks_that_weigh, whole_disks
 from steadyrun.contain.hierarchy import PARENT, expect_plain, is_ours
 from steadyrun.contain.leaf import Leaf
-from steadyrun.contain.unified_facts import unified_memory
-from steadyrun.contain.unified_placement import emptying, given_by, place
+from steadyrun.contain.unified_placement import emptying, given_by, place, unified_memory
 from steadyrun.contain.unified_promises import Kernel, promises
 from steadyrun.contain.unified_tree import enable, make, reopen
 from steadyrun.errors import CannotContainError, ContainmentFailedError

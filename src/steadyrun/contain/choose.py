@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from steadyrun.contain.unified_placement import place
+from steadyrun.contain.unified_placement import place, unified_memory
 from steadyrun.contain.unified_promises import FREEZER_SINCE
 from steadyrun.errors import CannotContainError
 from steadyrun.model.containment import (
@@ -84,7 +84,7 @@ def _systemd(facts: ContainmentFacts) -> Obstacle | str | None:
 
 
 def _cgroup2(facts: ContainmentFacts) -> Obstacle | str | None:
-    if not _memory_is_unified(facts):
+    if not unified_memory(facts):
         return NOT_HERE
     where = place(facts)
     if isinstance(where, Obstacle):
@@ -116,7 +116,7 @@ def delegate_command(manager: ManagerFacts) -> str:
 
 def _cgroup1(facts: ContainmentFacts) -> Obstacle | str | None:
     """A hard memory limit and a kill that nobody escapes by forking are the least."""
-    if _memory_is_unified(facts):
+    if unified_memory(facts):
         return NOT_HERE
     memory = _hierarchy(facts, "memory")
     if memory is None:
@@ -158,10 +158,6 @@ def can_kill(facts: ContainmentFacts) -> bool:
         return True
     made = (_hierarchy(facts, controller) for controller in ("freezer", "pids"))
     return any(mount is not None and mount.path in facts.creatable for mount in made)
-
-
-def _memory_is_unified(facts: ContainmentFacts) -> bool:
-    return any(m.unified and "memory" in m.controllers for m in facts.mounts)
 
 
 def _hierarchy(facts: ContainmentFacts, controller: str) -> CgroupMount | None:

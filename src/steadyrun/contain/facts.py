@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 
 from steadyrun.contain.hierarchy import UNIFIED, ancestors, visible
-from steadyrun.contain.unified_facts import remove_old_probes, unified_memory, with_child, with_levels
+from steadyrun.contain.unified_facts import remove_old_probes, with_child, with_levels
+from steadyrun.contain.unified_placement import unified_memory
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
 from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts

@@ -16,6 +16,7 @@ import os
 from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
+from steadyrun.contain.counters import as_bytes
 from steadyrun.contain.poll_walk import Process, Walk
 from steadyrun.contain.processes import signal_verified
 from steadyrun.errors import ContainmentFailedError
@@ -23,7 +24,7 @@ from steadyrun.kernel.processes import stat_of
 from steadyrun.model.containment import BackendName, Capability, ContainmentMade, ContainmentPlan
 from steadyrun.model.limits import CPU_WEIGHT_DEFAULT, Limits, ReadBack
 from steadyrun.model.sample import CgroupSample
-from steadyrun.units import Bytes, Microseconds, Seconds
+from steadyrun.units import Microseconds, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -191,8 +192,8 @@ class PollContainment:
         self._tasks_peak = _larger(self._tasks_peak, tasks)
         return CgroupSample(
             at=at, identity=None,
-            memory=_as_bytes(memory), memory_peak=_as_bytes(self._memory_peak), working_set=_as_bytes(memory),
-            swap=_as_bytes(_total(self._walk.swapped(p) for p in members)),
+            memory=as_bytes(memory), memory_peak=as_bytes(self._memory_peak), working_set=as_bytes(memory),
+            swap=as_bytes(_total(self._walk.swapped(p) for p in members)),
             cpu_time=self._cpu_time(members), cpu_throttled=None,
             tasks=tasks, tasks_peak=self._tasks_peak,
             oom_kills=None, io_read=None, io_write=None, psi_memory=None, psi_io=None, psi_cpu=None,
@@ -273,7 +274,3 @@ def _total(values: Iterable[int | None]) -> int | None:
 
 def _larger(a: int | None, b: int | None) -> int | None:
     return max((v for v in (a, b) if v is not None), default=None)
-
-
-def _as_bytes(value: int | None) -> Bytes | None:
-    return None if value is None else Bytes(value)

@@ -21,3 +21,8 @@ def is_held(cores: float, effective: float | None) -> bool:
     """Tell whether the quota that takes effect is not above what was asked, or is the kernel's least."""
     least = LEAST_QUOTA_US / LONG_PERIOD_US
     return effective is not None and effective <= max(cores, least) + _ROUNDING
+
+
+def cores_words(cores: float | None) -> str | None:
+    """Return a number of cores as a read-back says it; `None`: none was asked for, or found."""
+    return None if cores is None else f"{cores:.4g}"

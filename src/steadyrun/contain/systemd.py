@@ -34,8 +34,7 @@ from steadyrun.contain.systemd_unit import (
     start_properties,
     unit_name,
 )
-from steadyrun.contain.unified_facts import unified_memory
-from steadyrun.contain.unified_placement import USED
+from steadyrun.contain.unified_placement import USED, unified_memory
 from steadyrun.contain.unified_promises import Kernel, promises
 from steadyrun.contain.unified_tree import enable, make, reopen
 from steadyrun.errors import BusError, CannotContainError, ContainmentFailedError

@@ -11,7 +11,7 @@ import signal
 from typing import TYPE_CHECKING, TypeVar
 
 from steadyrun.contain.hierarchy import UNIFIED, ancestors, visible
-from steadyrun.contain.unified_placement import place
+from steadyrun.contain.unified_placement import place, unified_memory
 from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_cpu_max, parse_limit
 from steadyrun.kernel.kept import parsed, read_text
@@ -35,11 +35,6 @@ _XATTRS = ("user.delegate", "trusted.delegate")
 """What systemd marks a cgroup with that it gave away, "1" (Control Group APIs and Delegation,
 "Delegation"; the first since 251, the second readable by root alone). A user manager marks nothing
 (seen with 247, 252 and 257): it is asked."""
-
-
-def unified_memory(facts: ContainmentFacts) -> CgroupMount | None:
-    """Return the unified mount where the memory controller is its own, `None` elsewhere."""
-    return next((m for m in facts.mounts if m.unified and "memory" in m.controllers), None)
 
 
 def read_levels(mount: CgroupMount, own: str, *, given: str = "", root: str = "") -> tuple[UnifiedLevel, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from steadyrun.contain.disks import disks_that_weigh, whole_disks
 from steadyrun.contain.hierarchy import ancestors
-from steadyrun.contain.quota import is_held, quota_of
+from steadyrun.contain.quota import cores_words, is_held, quota_of
 from steadyrun.contain.readback import (
     CPU_LIMITS,
     IO_LIMITS,
@@ -124,7 +124,7 @@ class UnifiedLimits:
             return []
         own = quota_at(self._dir.path)
         effective = min((q for q in map(quota_at, self._above) if q is not None), default=None)
-        text = describe(_cores(own), _cores(effective), trouble)
+        text = describe(cores_words(own), cores_words(effective), trouble)
         return [ReadBack("cpu_max", f"{cores:.4g}", text, "cpu.max", is_held(cores, effective))]
 
     # Tasks
@@ -249,7 +249,3 @@ def bfq_weight(weight: int) -> int:
     if weight <= default:
         return weight
     return default + (weight - default) * (bfq_most - default) // (most - default)
-
-
-def _cores(cores: float | None) -> str | None:
-    return None if cores is None else f"{cores:.4g}"

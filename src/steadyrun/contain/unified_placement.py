@@ -23,12 +23,17 @@ from typing import TYPE_CHECKING
 from steadyrun.model.containment import AS_ROOT, BackendName, Obstacle
 
 if TYPE_CHECKING:
-    from steadyrun.model.containment import ContainmentFacts, UnifiedLevel
+    from steadyrun.model.containment import CgroupMount, ContainmentFacts, UnifiedLevel
 
 USED = ("memory", "pids", "cpu", "io")
 """Controllers that hold or count something for us."""
 _UNITS = (".service", ".scope", ".slice", ".mount", ".socket", ".swap")
 """Names of cgroups that a systemd manager makes (systemd.unit(5))."""
+
+
+def unified_memory(facts: ContainmentFacts) -> CgroupMount | None:
+    """Return the unified mount where the memory controller is its own, `None` elsewhere."""
+    return next((m for m in facts.mounts if m.unified and "memory" in m.controllers), None)
 
 
 def place(facts: ContainmentFacts) -> UnifiedLevel | Obstacle:

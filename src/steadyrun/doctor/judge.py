@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 from steadyrun.contain.choose import delegate_command
-from steadyrun.contain.unified_facts import unified_memory
-from steadyrun.contain.unified_placement import given_by, place
+from steadyrun.contain.unified_placement import given_by, place, unified_memory
 from steadyrun.doctor.facts import DoctorFacts
 from steadyrun.doctor.host import judge_host
 from steadyrun.doctor.rung import Level, Rung, boot_option, typed_here

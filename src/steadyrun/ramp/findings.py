@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from steadyrun.model.action import Action
 from steadyrun.model.desktop import ProbeName
+from steadyrun.model.fate import times
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.outcome import Ending, LoadOutcome
@@ -231,7 +232,7 @@ def _of_guard(evidence: Evidence) -> Iterator[Finding]:
             "The guard gave the load less, for the desktop's sake",
             tightened[0].cause,
             "give it fewer CPUs from the start, for example: steadyrun run --cpus 1 -- COMMAND",
-            f"tightened it {_times(len(tightened))}, loosened it {_times(loosened)}",
+            f"tightened it {times(len(tightened))}, loosened it {times(loosened)}",
         )
     if freezes:
         frozen = None if evidence.outcome is None else evidence.outcome.frozen
@@ -241,7 +242,7 @@ def _of_guard(evidence: Evidence) -> Iterator[Finding]:
             "The guard had to hold the load to keep the machine well",
             freezes[0].cause,
             "lower memory_max, or give the machine more room",
-            f"froze the load {_times(len(freezes))}, {format_duration(frozen)} in all",
+            f"froze the load {times(len(freezes))}, {format_duration(frozen)} in all",
         )
     if kills and not (evidence.outcome and evidence.outcome.ending in TOLD_OTHERWISE):
         yield Finding(
@@ -254,10 +255,6 @@ def _of_guard(evidence: Evidence) -> Iterator[Finding]:
             if evidence.outcome is not None and evidence.outcome.removed
             else "killed the containment; that all of it is gone was not seen",
         )
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
 
 
 def _of_load(outcome: LoadOutcome, evidence: Evidence, limits: Limits) -> Iterator[Finding]:
