@@ -82,7 +82,7 @@ def resume(desk):
     return done
 
 
-@pytest.mark.parametrize("crash", [panic, pull_the_plug])
+@pytest.mark.parametrize("crash", [pytest.param(panic, marks=pytest.mark.long), pull_the_plug])
 def test_the_next_start_goes_on_more_carefully_and_finishes(start_machine, crash):
     machine = start_machine(volatile=True)
     begin(machine)
