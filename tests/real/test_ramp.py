@@ -514,3 +514,10 @@ def test_a_kill_at_somebody_elses_limit_is_not_held_against_the_machine(short):
     assert evidence["oom_kills_outside"] == 0
     assert evidence["oom_kills_elsewhere"] == 2
     assert "Something else on the machine was killed at a memory limit of its own" in report(short)[0]
+
+
+@pytest.mark.parametrize("words", [["ramp", "--"], ["ramp", "--resume", "--anew"], ["stop", ""]])
+def test_words_that_lack_their_half_are_refused_before_anything_runs(ramp, words):
+    done = ramp(*words)
+    assert (done.returncode, done.stdout, ramp.run_ids()) == (2, "", [])
+    assert "expected" in done.stderr

@@ -61,7 +61,9 @@ def read_plain(configure: Callable[[Any], None], words: list[str]) -> SimpleName
     configure(options)
     at = words.index("--") if "--" in words and options.takes_command else len(words)
     found = _values(options, words[:at]) if options.is_plain else None
-    return None if found is None else SimpleNamespace(**found, argv=tuple(words[at + 1 :]))
+    if found is None:
+        return None
+    return SimpleNamespace(**found, argv=tuple(words[at + 1 :]), has_dashes="--" in words)
 
 
 def _values(options: Options, words: list[str]) -> dict[str, Any] | None:
