@@ -222,7 +222,7 @@ class Follower:
             if finding.remedy and record.end.exit_code:
                 out.write(f"  {finding.title}: {finding.remedy}\n")
         if record.attempts and record.end.exit_code:
-            output = os.path.join(folder, f"phase-{record.attempts[-1].label}.log")
+            output = os.path.join(folder, record.attempts[-1].log_name)
             if os.path.exists(output):
                 out.write(f"its output: {output}\n")
         out.write(f"log: {os.path.join(folder, 'PROGRESS.md')}\n")

@@ -166,6 +166,11 @@ class Attempt(NamedTuple):
     crash: Crash | None = None
     """Of a CRASHED one, what the next start found; `None` also where an older version marked it."""
 
+    @property
+    def log_name(self) -> str:
+        """Return the name of the file beside the report that has all of its load's output."""
+        return f"phase-{self.label}.log"
+
 
 class RunRecord(NamedTuple):
     """Everything."""

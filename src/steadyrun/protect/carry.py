@@ -112,7 +112,7 @@ class Carrier:
                 self._rewind(before)
         return _half_done(error, rest) if rest else error
 
-    def _take_back(self, intents: tuple[Intent, ...], reload: Callable[[], None]) -> tuple[Left, ...]:
+    def _take_back(self, intents: tuple[Intent, ...], reload: Callable[[], object]) -> tuple[Left, ...]:
         """Undo changes, the newest first; return what had to be left.
 
         They are forgotten last: who interrupts the reload can have it done again.
@@ -137,7 +137,7 @@ class Carrier:
             )
         return back.left
 
-    def undo(self, reload: Callable[[], None] = lambda: None) -> tuple[Left, ...]:
+    def undo(self, reload: Callable[[], object] = lambda: None) -> tuple[Left, ...]:
         """Undo everything that stands, and forget it; return what had to be left, which stays in the record.
 
         Args:
@@ -151,7 +151,7 @@ class Carrier:
                 self._note(Undoing())
         return self._take_back(self._record.standing(), reload)
 
-    def mend(self, reload: Callable[[], None] = lambda: None) -> tuple[Left, ...] | None:
+    def mend(self, reload: Callable[[], object] = lambda: None) -> tuple[Left, ...] | None:
         """Take back what a crash left half done; return what had to be left, `None`: nothing was half done.
 
         An undo that was interrupted is finished; of an apply that was interrupted its own changes are taken

@@ -111,7 +111,7 @@ class Protection:
             return None
         with self._alone() as made:
             made += self._carrier.read().made()
-            return self._carrier.mend(partial(self._reload_undone, []))
+            return self._carrier.mend(self._reload_undone)
 
     def apply(self, plan: Plan) -> Applied:
         """Carry out a plan, all of it or nothing. Plans after `mend`, where a crash came in between.
@@ -123,7 +123,7 @@ class Protection:
         """
         with self._alone() as made:
             self._carrier.read()
-            self._carrier.mend(partial(self._reload_undone, []))
+            self._carrier.mend(self._reload_undone)
             changes = self.pending(plan)
             if changes:
                 self._expect_understood(plan)
@@ -153,7 +153,7 @@ class Protection:
             made += record.made()
             standing = record.standing()
             trouble: list[str] = []
-            left = self._carrier.undo(partial(self._reload_undone, trouble))
+            left = self._carrier.undo(lambda: trouble.extend(self._reload_undone()))
         return Undone(tuple(each.change.path for each in standing), left, tuple(trouble))
 
     def _expect_understood(self, plan: Plan) -> None:
@@ -166,9 +166,9 @@ class Protection:
                 hint="this is a fault of steadyrun with this version of systemd: please report it",
             )
 
-    def _reload_undone(self, trouble: list[str]) -> None:
-        """Have the managers read their files after an undo; what went wrong is added to `trouble`."""
-        trouble += self._reload(self._owner[0], undone=True)
+    def _reload_undone(self) -> tuple[str, ...]:
+        """Have the managers read their files after an undo; return what went wrong."""
+        return self._reload(self._owner[0], undone=True)
 
     def _reload(self, euid: int, *, undone: bool = False) -> tuple[str, ...]:
         """Have the managers read their files, where there are any: a chroot has none, and a tree of tests."""

@@ -162,7 +162,7 @@ class AttemptRunner:
         return guarded, log.pump
 
     def _open_log(self, attempt: Attempt) -> _Log:
-        path = os.path.join(self._set.order.report_dir, f"phase-{attempt.label}.log")
+        path = os.path.join(self._set.order.report_dir, attempt.log_name)
         with rights_of(_owner(self._set.order)):
             try:
                 file = os.open(

@@ -16,6 +16,8 @@ from steadyrun.model.plan import LoadKind, Phase, Plan
 from steadyrun.ramp.default_plan import fit_load
 from steadyrun.units import MIB, Bytes, format_duration, format_size, size_argument
 
+HINT = "`steadyrun ramp --print-plan` writes one to begin with"
+"""Of every error of a plan that has no better one."""
 SMALLEST_LIMIT = Bytes(4 * MIB)
 """No interpreter starts below this: the kernel would kill it before its first instruction is through."""
 
@@ -33,7 +35,7 @@ def check_plan(plan: Plan, *, effective_ram: Bytes, reserve: Reserve, source: st
         PlanError: With the path of the first key that is wrong, and what is allowed there.
     """
     if not plan.phases:
-        raise PlanError(f"{source}: phase: expected at least one [[phase]] table, found none", hint=_HINT)
+        raise PlanError(f"{source}: phase: expected at least one [[phase]] table, found none", hint=HINT)
     _numbers(plan.phases, source)
     ceiling = Bytes(effective_ram - reserve.reserve)
     for position, phase in enumerate(plan.phases, 1):
@@ -56,7 +58,7 @@ def with_command(plan: Plan, argv: tuple[str, ...], *, source: str = "plan") -> 
     if not commands:
         raise PlanError(
             f"{source}: phase: expected one with load = 'command' to run {argv[0]!r} in, found none",
-            hint=_HINT,
+            hint=HINT,
         )
     empty = [n for n in commands if not plan.phases[n].load.argv] or commands[-1:]
     phases = tuple(_running(p, argv) if n in empty else p for n, p in enumerate(plan.phases))
@@ -78,9 +80,6 @@ def with_ok_exits(plan: Plan, codes: tuple[int, ...]) -> Plan:
         for p in plan.phases
     )
     return plan._replace(phases=phases)
-
-
-_HINT = "`steadyrun ramp --print-plan` writes one to begin with"
 
 
 def _numbers(phases: tuple[Phase, ...], source: str) -> None:

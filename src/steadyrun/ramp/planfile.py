@@ -19,7 +19,7 @@ from steadyrun.errors import PlanError, UsageError
 from steadyrun.model.limits import Limits
 from steadyrun.model.plan import LoadKind, LoadSpec, Phase, Plan
 from steadyrun.ramp.default_plan import HOG_HOLD, STORM_HOLD, STORM_PROCESSES
-from steadyrun.ramp.plancheck import check_plan, with_command
+from steadyrun.ramp.plancheck import HINT, check_plan, with_command
 from steadyrun.ramp.planprint import UNLIMITED, print_plan
 from steadyrun.units import Bytes, Seconds, parse_cores, parse_duration, parse_size
 
@@ -97,16 +97,12 @@ def read_plan(text: str, *, source: str) -> Plan:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise PlanError(f"{source}: expected TOML, found an error: {error}", hint=_HINT) from None
+        raise PlanError(f"{source}: expected TOML, found an error: {error}", hint=HINT) from None
     top = _Where(source)
     file = _convert(data, _PlanFile, top)
     phases = tuple(_phase(table, n, source) for n, table in enumerate(file.phase, 1))
     baseline = _quantity(parse_duration, file.baseline, top.key("baseline"))
     return Plan(file.name, baseline, phases, file.problem, file.goal, file.tries)
-
-
-_HINT = "`steadyrun ramp --print-plan` writes one to begin with"
-"""Prints a plan that is right."""
 
 
 def _convert(data: Mapping[str, Any], cls: type[T], where: _Where) -> T:
@@ -115,12 +111,12 @@ def _convert(data: Mapping[str, Any], cls: type[T], where: _Where) -> T:
     allowed = [field.name for field in fields]
     for key in data:
         if key not in allowed:
-            raise PlanError(f"{where.key(key)}: expected {_one_of(allowed, key)}", hint=_HINT)
+            raise PlanError(f"{where.key(key)}: expected {_one_of(allowed, key)}", hint=HINT)
     for field in fields:
         if field.required and field.name not in data:
             raise PlanError(
                 f"{where.key(field.name)}: expected {_allowed(field.name, field.type)}, found nothing",
-                hint=_HINT,
+                hint=HINT,
             )
     try:
         return msgspec.convert(data, cls, strict=True)
@@ -138,11 +134,11 @@ def _wrong_value(message: str, data: Mapping[str, Any], types: dict[str, Any], w
     # msgspec: "Expected `int`, got `str` - at `$.processes`", with [...] for a place in a list.
     match = re.search(r"at `\$\.(\w+)", message)
     if match is None:
-        return PlanError(f"{where.source}: {message}", hint=_HINT)
+        return PlanError(f"{where.source}: {message}", hint=HINT)
     name = match[1]
     return PlanError(
         f"{where.key(name)}: expected {_allowed(name, types[name])}, found {_shortened(data[name])}",
-        hint=_HINT,
+        hint=HINT,
     )
 
 
@@ -233,7 +229,7 @@ def _load(file: _PhaseFile, where: _Where) -> LoadSpec:
         ok_exits = tuple(file.ok_exit) if file.ok_exit else (0,)
         return LoadSpec(LoadKind.COMMAND, argv=tuple(file.command or ()), ok_exits=ok_exits)
     if file.memory is None:
-        raise PlanError(f"{where.key('memory')}: expected a size such as '500MB', found nothing", hint=_HINT)
+        raise PlanError(f"{where.key('memory')}: expected a size such as '500MB', found nothing", hint=HINT)
     memory = _size(file.memory, where.key("memory"))
     hold = _time(file.hold, where.key("hold"))
     storm = file.load is LoadKind.STORM

@@ -23,7 +23,7 @@ from steadyrun.model.codec import decode
 from steadyrun.model.fate import downs_of
 from steadyrun.model.finding import Finding
 from steadyrun.model.machine import reserve_for
-from steadyrun.model.record import Attempt, RunEnd, RunHeader, RunKind
+from steadyrun.model.record import Attempt, RunEnd, RunHeader, RunKind, RunRecord
 from steadyrun.model.run import Down
 from steadyrun.ramp.bug import bug_finding, bug_reason, where_raised
 from steadyrun.ramp.conductor import Conductor
@@ -85,8 +85,9 @@ def _conduct(order: RampOrder, stop: StopRequests, feed: Feed) -> int:
         open_journal(order.state_dir, boot_id=boot_id()) as journal,
     ):
         owners.own(order.run_id)
-        carried = _carried(journal, order.resumed_from)
-        downs = _downs(journal, order.resumed_from)
+        before = None if order.resumed_from is None else journal.record(order.resumed_from)
+        carried = () if before is None else _carried(before)
+        downs = () if before is None else downs_of(before)
         header = _header(order, downs)
         ledger = Ledger(header, journal=journal, feed=feed, owner=order.owner(), carried=carried)
         ledger.finding(*journal.findings)
@@ -140,18 +141,9 @@ def _traceback(error: Exception) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def _carried(journal: Journal, run_id: str | None) -> tuple[Attempt, ...]:
+def _carried(before: RunRecord) -> tuple[Attempt, ...]:
     """Return the attempts of the run that is gone on from; what their findings advise is being done."""
-    if run_id is None:
-        return ()
-    return tuple(
-        a._replace(findings=tuple(_followed(f) for f in a.findings)) for a in journal.record(run_id).attempts
-    )
-
-
-def _downs(journal: Journal, run_id: str | None) -> tuple[Down, ...]:
-    """Return the boots that ended in the runs that are gone on from, while no phase was running."""
-    return () if run_id is None else downs_of(journal.record(run_id))
+    return tuple(a._replace(findings=tuple(_followed(f) for f in a.findings)) for a in before.attempts)
 
 
 def _names_before(journal: Journal, run_id: str | None) -> set[str]:

@@ -20,7 +20,7 @@ from steadyrun.journal.recover import AttemptMark
 from steadyrun.journal.write import Journal
 from steadyrun.kernel.pastlog import last_wall, one_line, parse_journal, parse_record, telling
 from steadyrun.kernel.reader import read_text
-from steadyrun.model.crash import Crash, LogLine, PastLog
+from steadyrun.model.crash import Crash, LastSeen, LogLine, PastLog
 from steadyrun.model.finding import Finding
 from steadyrun.model.run import Down
 from steadyrun.units import Seconds
@@ -53,15 +53,8 @@ def with_evidence(mark: AttemptMark, journal: Journal, boot_id: str) -> AttemptM
         rows = journal.last_samples(mark.run_id, mark.serial, ROWS_MOST)
     except SteadyrunError:  # the mark matters more than what stands beside it
         began, rows = None, ()
-    crash = Crash(
-        boot_id=mark.boot_id,
-        found_boot_id=boot_id,
-        found_wall=Seconds(time.time()),
-        booted_wall=booted_wall(),
-        last=last_seen(rows),
-        logs=(read_systemds_journal(mark.boot_id, since=began), read_pstore(since=began)),
-    )
-    return mark._replace(crash=crash, more=crash_findings(crash, as_root=os.geteuid() == 0))
+    crash = _crash(mark.boot_id, boot_id, found=Seconds(time.time()), last=last_seen(rows), since=began)
+    return mark._replace(crash=crash, more=_findings(crash))
 
 
 def findings_between(down: Down, boot_id: str) -> tuple[Finding, ...]:
@@ -71,15 +64,22 @@ def findings_between(down: Down, boot_id: str) -> tuple[Finding, ...]:
         down: That boot.
         boot_id: Of this boot.
     """
-    since = down.seen_wall
-    crash = Crash(
-        boot_id=down.boot_id,
-        found_boot_id=boot_id,
-        found_wall=down.found_wall,
+    return _findings(_crash(down.boot_id, boot_id, found=down.found_wall, last=None, since=down.seen_wall))
+
+
+def _crash(theirs: str, ours: str, *, found: Seconds, last: LastSeen | None, since: Seconds | None) -> Crash:
+    """Ask both logs for what they have of a boot that ended."""
+    return Crash(
+        boot_id=theirs,
+        found_boot_id=ours,
+        found_wall=found,
         booted_wall=booted_wall(),
-        last=None,
-        logs=(read_systemds_journal(down.boot_id, since=since), read_pstore(since=since)),
+        last=last,
+        logs=(read_systemds_journal(theirs, since=since), read_pstore(since=since)),
     )
+
+
+def _findings(crash: Crash) -> tuple[Finding, ...]:
     return crash_findings(crash, as_root=os.geteuid() == 0)
 
 

@@ -93,7 +93,7 @@ def section(record: RunRecord, attempt: Attempt) -> Section:
         ),
         _output(attempt),
         "",
-        f"phase-{attempt.label}.log",
+        attempt.log_name,
     )
 
 

@@ -277,7 +277,7 @@ def go_on_words(record: RunRecord) -> Md:
         "There is none yet: it is proven by a ramp that passes. To go on from the last phase that passed: "
         "{}{}",
         code("steadyrun ramp --resume"),
-        fill("; {}", usual) if usual else Md(""),
+        f"; {usual}" if usual else "",
     )
 
 
