@@ -180,6 +180,29 @@ def test_ctrl_c_at_any_moment_of_a_ramp_stops_it_and_leaves_nothing(steadyrun, n
         assert data["end"]["exit_code"] == 130
 
 
+IN_A_CALLBACK = """
+import os, signal, sys, weakref
+
+class AtAnImport:
+    def find_spec(name, path=None, target=None):
+        if name == "steadyrun.cli.settings":
+            lock = AtAnImport()
+            watched = weakref.ref(lock, lambda _: os.kill(os.getpid(), signal.SIGINT))
+            del lock
+
+sys.meta_path.insert(0, AtAnImport)
+"""
+
+
+@pytest.mark.parametrize("words", [("ramp", "--yes", "--", "touch", "ran"), ("run", "--", "touch", "ran")])
+def test_ctrl_c_in_a_callback_of_the_import_system_is_not_lost(steadyrun, nothing_left, words):
+    """As in that of `_get_module_lock`, whose KeyboardInterrupt Python prints and forgets."""
+    (steadyrun.cwd / "sitecustomize.py").write_text(IN_A_CALLBACK)
+    done = steadyrun(*words, env={"PYTHONPATH": str(steadyrun.cwd)})
+    assert (done.returncode, done.stderr) == (130, "")
+    assert not (steadyrun.cwd / "ran").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("after", [0.01, 0.03, 0.05, 0.07, 0.09, 0.12, 0.15, 0.2])
 def test_a_signal_at_any_moment_of_a_run_leaves_nothing(steadyrun, nothing_left, number, after):

@@ -86,7 +86,7 @@ def may_go_on(record: RunRecord) -> bool:
     return record.end.exit_code > SIGNAL_BASE or bool(record.attempts)
 
 
-class ClientEndedError(Exception):
+class ClientEndedError(KeyboardInterrupt):
     """TERM or HUP came: this client ends, the ramp goes on."""
 
     def __init__(self, number: int) -> None:

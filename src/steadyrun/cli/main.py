@@ -11,6 +11,7 @@ import os
 import sys
 
 from steadyrun import __version__
+from steadyrun.cli.unheard import hear_what_is_lost
 from steadyrun.errors import EXIT_BUG, EXIT_RUN_OWN_FAILURE, EXIT_USAGE, SteadyrunError
 
 TYPE_CHECKING = False  # without `typing`, whose import is most of what would come before `entry`
@@ -41,6 +42,7 @@ collector of cycles (it makes none), and over without the interpreter's own fare
 def entry() -> int:
     """Be the console script: `main`, but a `run` leaves at once when all is written."""
     try:
+        hear_what_is_lost()
         if sys.argv[1:2] != [QUICK]:
             return main()
         import gc
