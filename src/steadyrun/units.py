@@ -81,7 +81,7 @@ def parse_duration(text: str, *, source: str) -> Seconds:
         total += float(match["number"]) * _DURATION_UNIT_S[(match["unit"] or "s").lower()]
         position = match.end()
     if total <= 0:
-        raise UsageError(f"{source}: expected {_DURATION_EXAMPLES}, found {_shown(text)}")
+        raise UsageError(f"{source}: expected {_DURATION_EXAMPLES}, more than 0, found {_shown(text)}")
     return Seconds(total)
 
 
@@ -107,7 +107,8 @@ def parse_count(text: str, *, source: str) -> int:
         UsageError: The text is not such a number.
     """
     if re.fullmatch(r"\s*[0-9]{1,18}\s*", text) is None or int(text) < 1:
-        raise UsageError(f"{source}: expected a whole number of at least 1, found {_shown(text)}")
+        most = " and of 18 digits at most" if re.fullmatch(r"[0-9]{19,}", text.strip()) else ""
+        raise UsageError(f"{source}: expected a whole number of at least 1{most}, found {_shown(text)}")
     return int(text)
 
 

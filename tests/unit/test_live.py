@@ -137,6 +137,15 @@ def test_a_bar(part, drawn):
     assert bar(part, width=4, ascii_only=True) == drawn
 
 
+def test_the_last_line_says_how_to_stop_then_that_it_was_asked_then_nothing():
+    shown = view(records.halfway())
+    shown.say("asking the ramp to stop")
+    text = picture(shown, 80, color_system=None)
+    assert text.splitlines()[-1].strip() == "Asking the ramp to stop"
+    assert "To stop" not in text
+    assert "To stop" not in picture(view(records.passed()), 80, color_system=None)
+
+
 def test_stalled_time_is_a_share_of_the_interval_and_a_counter_that_fell_is_unknown():
     assert stalled(records.psi(0), records.psi(500_000), 1.0) == 0.5
     assert stalled(records.psi(5), records.psi(0), 1.0) is None
@@ -159,6 +168,17 @@ def test_a_ramp_reads_as_a_story_in_plain_lines():
         "15:52:11 PST ended, exit code 0: all phases passed",
         "tomorrow: steadyrun run --memory 8000M -- python3 chat.py --test",
     ]
+
+
+def test_a_ramp_that_goes_on_tells_in_one_line_what_the_one_before_came_to():
+    resumed = records.crashed_and_resumed()
+    lines = line_for(None, resumed)
+    assert [line for line in lines if "CRASHED" in line] == [lines[1]]
+    assert lines[1].startswith(
+        f"it goes on from run {resumed.header.resumed_from}: phase 1 Ultra-Conservative passed"
+    )
+    own = line_for(resumed._replace(attempts=()), resumed)
+    assert any("phase 4 Progressive: CRASHED" in line for line in own)
 
 
 def test_no_change_is_no_line():

@@ -39,6 +39,11 @@ def progress_mode(args: argparse.Namespace, settings: Settings) -> str:
     return "text" if dumb or not sys.stdout.isatty() else "bar"
 
 
+def answer(words: str) -> None:
+    """Say something beside what is shown."""
+    sys.stderr.write(f"\nsteadyrun: {words}\n")
+
+
 class Show:
     """Shows records and readings as they come, in one of the three ways."""
 
@@ -73,6 +78,13 @@ class Show:
                 sys.stdout.write(line + "\n")
             sys.stdout.flush()
 
+    def say(self, words: str) -> None:
+        """Answer whoever sits at the terminal."""
+        if self._view is not None:
+            self._view.say(words)
+        else:
+            answer(words)
+
     def close(self) -> None:
         """Leave the terminal as a terminal."""
         if self._view is not None:
@@ -101,6 +113,8 @@ class Interrupts:
         self._asked = 0
         self._ended_by = 0
         self._send: Callable[[], None] | None = None
+        self.say: Callable[[str], None] = answer
+        """Tells the terminal what a Ctrl-C does."""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -134,7 +148,7 @@ class Interrupts:
     def _heard(self, _number: int, _frame: Any) -> None:
         self._asked += 1
         words = "asking the ramp to stop (Ctrl-C again insists)" if self._asked == 1 else "insisting"
-        sys.stderr.write(f"\nsteadyrun: {words}\n")
+        self.say(words)
         if self._send is not None:
             self._send()
 
@@ -176,11 +190,13 @@ class Follower:
 
     def _follow(self) -> int:
         show = Show(self._mode, "Ctrl-C asks to stop, twice insists")
+        self._interrupts.say = show.say
         try:
             for message in self._messages():
                 if message is not None:
                     show.hear(message)
         finally:
+            self._interrupts.say = answer
             show.close()
         code = self._launched.conductor.wait()
         self._closing_words(show, code)

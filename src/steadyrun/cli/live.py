@@ -101,14 +101,14 @@ class LiveView:
 
     Args:
         ascii_only: Draw with ASCII alone; `None`: as the console's encoding says.
-        stop_hint: How to stop, said in the last line.
+        stop_hint: How to stop, said in the last line until it is over.
     """
 
     def __init__(
         self, *, ascii_only: bool | None = None, stop_hint: str = "Ctrl-C asks to stop, twice insists"
     ) -> None:
         self._ascii = ascii_only
-        self._stop_hint = stop_hint
+        self._last_line = f"To stop: {stop_hint}"
         self._record: RunRecord | None = None
         self._reading: Reading | None = None
         self._limits = Limits()
@@ -123,6 +123,10 @@ class LiveView:
         self._events.extend(line_for(self._record, record))
         self._record = record
         return self
+
+    def say(self, words: str) -> None:
+        """Show these words in the last line, from the next picture on: printed they would tear this one."""
+        self._last_line = words[:1].upper() + words[1:]
 
     def sample(self, reading: Reading, limits: Limits) -> LiveView:
         """Take one reading of the guard, and the limits its load has now."""
@@ -185,7 +189,8 @@ class LiveView:
         lines += [self._phase_line(p, width, ascii_only) for p in phases_of(self._record)]
         lines += self._gauges(width, ascii_only)
         lines += [Text(e, style="dim") for e in self._event_lines(width, ascii_only)]
-        lines.append(Text(_fit(f"To stop: {self._stop_hint}", width, ascii_only), style="bold"))
+        if self._record.end is None:
+            lines.append(Text(_fit(self._last_line, width, ascii_only), style="bold"))
         for line in lines:
             line.no_wrap, line.overflow = True, "crop"
         return Group(*lines)

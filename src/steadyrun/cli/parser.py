@@ -43,6 +43,17 @@ class Parser(argparse.ArgumentParser):
         return args
 
 
+def run_id(text: str) -> str:
+    """Take the id of a run, or its beginning; what an unset variable leaves of it would be that of any run.
+
+    Raises:
+        argparse.ArgumentTypeError: It is empty.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("expected the id of a run, found '' (an unset variable?)")
+    return text
+
+
 def _with_negatives(words: list[str]) -> list[str]:
     """Join `--memory -5G`, which argparse takes for two options: ours say what they expect instead."""
     joined: list[str] = []

@@ -11,6 +11,7 @@ from steadyrun.report.escape import one_line, visible
 from steadyrun.report.figures import Clock, lasted, load, memory_size, millis, plural
 from steadyrun.report.judged import ending_words, peak_words
 from steadyrun.report.lines import WEAK, clock_of
+from steadyrun.report.totals import is_carried
 from steadyrun.units import format_size
 
 _STATE_WORDS = {
@@ -41,7 +42,7 @@ def line_for(before: RunRecord | None, after: RunRecord) -> list[str]:
         Their times are those in the record, in the zone of the machine.
     """
     clock = clock_of(after)
-    lines = [] if before is not None else _opening(after, clock)
+    lines = [] if before is not None else [*_opening(after, clock), *_gone_on_from(after)]
     lines += _baseline(before, after, clock)
     lines += [
         f"{clock.time(None if after.baseline is None else after.baseline.ended_wall, zoned=False)} "
@@ -50,6 +51,8 @@ def line_for(before: RunRecord | None, after: RunRecord) -> list[str]:
     ]
     known = {a.serial: a for a in before.attempts} if before else {}
     for attempt in after.attempts:
+        if before is None and is_carried(attempt, after):
+            continue  # the ramp it is of has told it
         lines += _attempt(known.get(attempt.serial), attempt, after, clock)
     lines += [_finding(f, "run") for f in after.findings[len(before.findings) if before else 0 :]]
     return lines + _end(before, after, clock)
@@ -64,6 +67,19 @@ def _opening(record: RunRecord, clock: Clock) -> list[str]:
         f"contained by {header.backend.value}{weak}, {plural(header.machine.cores, 'core')}, "
         f"{format_size(header.machine.effective_ram)} effective RAM"
     ]
+
+
+def _gone_on_from(record: RunRecord) -> list[str]:
+    """Say what came of the ramp that this one goes on from; nothing where it goes on from none."""
+    header = record.header
+    if header.resumed_from is None:
+        return []
+    told = [
+        f"phase {one_line(attempt.label)} {one_line(attempt.phase.name)} {_STATE_WORDS[attempt.state]}"
+        for attempt in record.attempts
+        if is_carried(attempt, record)
+    ]
+    return [f"it goes on from run {one_line(header.resumed_from)}: {', '.join(told) or 'nothing had begun'}"]
 
 
 def _baseline(before: RunRecord | None, after: RunRecord, clock: Clock) -> list[str]:

@@ -19,7 +19,7 @@ from steadyrun.cli.follow import Follower, Interrupts, progress_mode
 from steadyrun.cli.guard_settings import changes
 from steadyrun.cli.identity import environment_of, run_as
 from steadyrun.cli.options import add_options
-from steadyrun.cli.parser import Parser
+from steadyrun.cli.parser import Parser, run_id
 from steadyrun.cli.ramp_lasting import (
     boot_unit_for,
     boot_words,
@@ -69,6 +69,9 @@ examples:
   steadyrun ramp --print-plan > my.toml       a plan to edit; then: steadyrun ramp my.toml
 """
 
+NEWEST = object()
+"""What `--resume` without an id means."""
+
 
 def configure(parser: Parser) -> None:
     """Say which options there are."""
@@ -80,7 +83,12 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, then stop")
     parser.add_argument("--print-plan", action="store_true", help="write the plan as TOML, then stop")
     parser.add_argument(
-        "--resume", nargs="?", const="", metavar="RUN", help="go on from the last phase that passed"
+        "--resume",
+        nargs="?",
+        type=run_id,
+        const=NEWEST,
+        metavar="RUN",
+        help="go on from the last phase that passed",
     )
     parser.add_argument(
         "--anew", action="store_true", help="begin anew although the last ramp took the machine down"
@@ -224,7 +232,9 @@ def _earlier(args: argparse.Namespace) -> tuple[RunRecord, Owners | None]:
     with journal_here() as journal:
         owners = hold_lasting(journal) if args.resume_on_boot else None
         _recover(journal, keep=_taken_over(args), owners=owners)
-        record = journal.record(find_run(journal, args.resume or None, kind=RunKind.RAMP))
+        record = journal.record(
+            find_run(journal, None if args.resume is NEWEST else args.resume, kind=RunKind.RAMP)
+        )
         if owners is not None and fruitless_boots(_and_before(journal, record)) >= FRUITLESS_MOST:
             owners.close()
             _recover(journal)  # also what a ramp that goes on would have taken over: the unit, lingering

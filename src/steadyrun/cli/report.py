@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from steadyrun.cli.parser import Parser
+from steadyrun.cli.parser import Parser, run_id
 from steadyrun.cli.records import find_run, journal_here
 from steadyrun.model.record import RunKind
 from steadyrun.report.files import write_atomic
@@ -16,7 +16,11 @@ from steadyrun.report.formats import FORMATS
 def configure(parser: Parser) -> None:
     """Say which options there are."""
     parser.add_argument(
-        "run", nargs="?", metavar="RUN", help="its id, or the start of it; default: the last ramp"
+        "run",
+        nargs="?",
+        type=run_id,
+        metavar="RUN",
+        help="its id, or the start of it; default: the last ramp",
     )
     usual, *others = (each.words for each in FORMATS.values())
     words = " or ".join((f"{usual} (default)", *others))

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from steadyrun.cli.parser import Parser
+from steadyrun.cli.parser import Parser, run_id
 from steadyrun.cli.records import is_seen, journal_here, running
 from steadyrun.cli.stop_stalled import Owner, journal_answers, owners_here, stop_stalled
 from steadyrun.errors import EXIT_HOST_FAILED, UsageError
@@ -30,7 +30,7 @@ LOOK_EVERY_S = 0.05
 def configure(parser: Parser) -> None:
     """Say which options there are."""
     parser.add_argument(
-        "run", nargs="?", metavar="RUN", help="its id, or the start of it; default: the only one"
+        "run", nargs="?", type=run_id, metavar="RUN", help="its id, or the start of it; default: the only one"
     )
     parser.add_argument("--all", action="store_true", help="every run of yours")
     parser.add_argument("--now", action="store_true", help="kill at once, without a grace")
@@ -38,8 +38,6 @@ def configure(parser: Parser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Stop the run and wait until nothing of it is left."""
-    if args.run == "":
-        raise UsageError("expected the id of a run, found '' (an unset variable?)", hint="steadyrun history")
     if args.all and args.run is not None:
         raise UsageError(f"expected a run or --all, found both: {args.run} --all", hint="leave one out")
     if not journal_answers():

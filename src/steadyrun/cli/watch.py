@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from steadyrun.cli.follow import Show, progress_mode
-from steadyrun.cli.parser import Parser
+from steadyrun.cli.parser import Parser, run_id
 from steadyrun.cli.records import journal_here, running
 from steadyrun.cli.settings import settings_here
 from steadyrun.errors import UsageError
@@ -16,7 +16,11 @@ from steadyrun.ramp.feed import listen
 def configure(parser: Parser) -> None:
     """Say which options there are."""
     parser.add_argument(
-        "run", nargs="?", metavar="RUN", help="its id, or the start of it; default: the one that runs"
+        "run",
+        nargs="?",
+        type=run_id,
+        metavar="RUN",
+        help="its id, or the start of it; default: the one that runs",
     )
     parser.add_argument("--progress", choices=["auto", "bar", "text"], help="live view or lines")
 

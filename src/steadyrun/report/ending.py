@@ -85,7 +85,7 @@ def _ending(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...], ceiling
         case Ending.STOPPED:
             return f"stopped: {outcome.cause}"
         case Ending.NOT_STARTED:
-            return f"{argv[0]}: {outcome.start_error}"
+            return f"{argv[0] or repr('')}: {outcome.start_error}"
         case Ending.CONTAINMENT_GONE | Ending.CONDUCTOR_GONE | Ending.GUARD_GONE | Ending.UNKNOWN:
             return f"ended without being asked: {outcome.cause or 'reason unknown'}"
         case _:

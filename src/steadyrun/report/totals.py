@@ -160,17 +160,21 @@ def _available(evidence: Evidence) -> tuple[int | None, ...]:
     return evidence.worst.mem_available, evidence.after.host.mem_available
 
 
+def is_carried(attempt: Attempt, record: RunRecord) -> bool:
+    """Tell whether an attempt is one of the ramp that this one goes on from."""
+    return attempt.started_wall is not None and attempt.started_wall < record.header.started_wall
+
+
 def _views(record: RunRecord, attempts: Sequence[Attempt]) -> Iterator[tuple[str, DesktopView]]:
     """Yield every look at the desktop with its boot, in the order they were taken.
 
     The baseline is this run's: what it goes on from was looked at before.
     """
-    base, began = record.baseline, record.header.started_wall
-    carried = [a for a in attempts if a.started_wall is not None and a.started_wall < began]
-    yield from _views_of(carried)
+    base = record.baseline
+    yield from _views_of([a for a in attempts if is_carried(a, record)])
     if base is not None:
         yield record.header.boot_id, base.desktop
-    yield from _views_of([a for a in attempts if a not in carried])
+    yield from _views_of([a for a in attempts if not is_carried(a, record)])
 
 
 def _views_of(attempts: Iterable[Attempt]) -> Iterator[tuple[str, DesktopView]]:
