@@ -297,7 +297,7 @@ def test_a_record_cut_at_any_byte_reads_as_a_prefix(data, size):
     steps = (
         Begin("0.1", "desktop", 1.5),
         Intent(1, Change("/etc/x", Seen(data, 0o640, 1, 2), Seen(b"new", 0o644, 0, 0))),
-        Intent(2, Change("/proc/1/oom_score_adj", "100", "-100", "1 2 boot")),
+        Intent(2, Change("/proc/1/oom_score_adj", "100", "-100", "1 2 boot", "boot")),
     )
     whole = b"".join(map(line_of, steps))
     found = read_record(whole[:size], source="x")

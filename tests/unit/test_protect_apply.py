@@ -115,6 +115,23 @@ def test_a_file_that_somebody_edited_is_left_by_undo_named_and_undone_once_it_is
     assert tree.everything() == before
 
 
+def test_a_value_that_somebody_sets_after_a_boot_is_theirs_and_undo_forgets_ours(tree):
+    protection(tree).apply(planned(tree))
+    tree.file(MIN_TTL.lstrip("/"), "3000\n")
+    assert [each.path for each in protection(tree).undo().left] == [MIN_TTL], "in the boot in which we set it"
+    tree.file("proc/sys/kernel/random/boot_id", "99999999-2222-3333-4444-555555555555\n")
+    assert protection(tree).undo().left == ()
+    assert tree.text(MIN_TTL) == "3000\n"
+    assert not os.path.exists(f"{tree.root}{STATE}/protect.changes")
+
+
+def test_a_value_that_our_file_gave_a_later_boot_is_put_back(tree):
+    protection(tree).apply(planned(tree))
+    tree.file("proc/sys/kernel/random/boot_id", "99999999-2222-3333-4444-555555555555\n")
+    assert protection(tree).undo().left == ()
+    assert tree.text(MIN_TTL) == "0\n"
+
+
 OURS, THEIRS = (Seen(text, 0o644, os.geteuid(), os.getegid()) for text in (b"ours", b"theirs"))
 
 

@@ -37,7 +37,7 @@ class Deeds:
 
     Args:
         disk: The files.
-        boot: The id of this boot: a process of another one is gone.
+        boot: The id of this boot: a process and a value of another one are gone.
         started: Gives the start of a process in clock ticks; `None`: there is none.
     """
 
@@ -118,7 +118,9 @@ class Deeds:
         if now is None or now == change.before:
             return ""
         if not chain.made(now):
-            return f"it is {now} now, which is not from us"
+            # A boot ended the value that we gave; what another one has since, somebody else wanted.
+            ended = change.boot not in ("", self._boot)
+            return "" if ended else f"it is {now} now, which is not from us"
         self._set(change, str(change.before))
         return ""
 

@@ -83,7 +83,7 @@ def _values(plan: Plan, disk: Disk, boot: str) -> list[Change]:
         now = disk.value(each.path)
         if now is not None and now != each.value:
             process = f"{each.process} {boot}" if each.process else ""
-            found.append(Change(each.path, now, each.value, process))
+            found.append(Change(each.path, now, each.value, process, boot))
     return found
 
 

@@ -29,6 +29,8 @@ class Change(NamedTuple):
     """`None`: it is removed."""
     process: str = ""
     """`PID STARTED BOOT` of whose value it is; empty: nobody's."""
+    boot: str = ""
+    """The boot in which the kernel was given a value; empty: a file, or an older version did not note it."""
 
 
 class Begin(NamedTuple):
@@ -167,6 +169,7 @@ def line_of(step: Step) -> bytes:
             "before": _packed(step.change.before),
             "after": _packed(step.change.after),
             "process": step.change.process,
+            "boot": step.change.boot,
         }
     text = json.dumps({"step": type(step).__name__, **fields}, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
@@ -232,7 +235,8 @@ def _packed(state: Seen | str | None) -> dict[str, Any] | str | None:
 
 
 def _change(fields: dict[str, Any]) -> Change:
-    return Change(fields["path"], _state(fields["before"]), _state(fields["after"]), fields["process"])
+    before, after = _state(fields["before"]), _state(fields["after"])
+    return Change(fields["path"], before, after, fields["process"], fields.get("boot", ""))
 
 
 def _state(packed: dict[str, Any] | str | None) -> Seen | str | None:
