@@ -79,6 +79,8 @@ def contained(**changes):
 
 SYSTEM = ManagerFacts(False, 252, "/sys/fs/cgroup", ("memory", "cpu", "pids", "io"), ("cgroup.kill",))
 USER_MANAGER = ManagerFacts(True, 252, "/sys/fs/cgroup/u", ("memory", "cpu", "pids"), ("cgroup.kill",))
+NAMED = CgroupMount("/sys/fs/cgroup/systemd", "/", (), False, True)
+GIVEN = UnifiedLevel("/sys/fs/cgroup/ours", ("memory", "pids"), (), False, False, True, False, True)
 TOP = UnifiedLevel("/sys/fs/cgroup", ("memory", "cpu", "pids", "io"), (), True, True, True, False, False)
 
 
@@ -155,7 +157,15 @@ TABLE = [
     ("delegation", by(SYSTEM), OK, "the system's manager (systemd 252) gives its units memory, cpu, pids, io", ""),
     ("delegation", by(USER_MANAGER), DEGRADED, "not io: the disk's bandwidth cannot", "/etc/systemd/system/user@.service.d"),
     ("delegation", below(TOP), OK, "a cgroup can be made in /sys/fs/cgroup, with memory, pids, cpu, io", ""),
-    ("delegation", below(TOP._replace(available=("memory", "pids"))), DEGRADED, "not cpu: CPU time", "echo +cpu +io | sudo tee"),
+    ("delegation", below(TOP._replace(available=("memory", "pids"))), DEGRADED, "not cpu: CPU time", ""),
+    ("delegation", below(GIVEN), DEGRADED, "not cpu: CPU time", "echo +cpu +io | sudo tee /sys/fs/cgroup/cgroup.subtree_control"),
+    ("delegation", below(GIVEN._replace(directory="/sys/fs/cgroup")), DEGRADED, "not io", "docker run --privileged"),
+    ("delegation", below(GIVEN._replace(directory="/sys/fs/cgroup")) | {"is_container": False}, DEGRADED, "not io", ""),
+    ("delegation", contained(mounts=(*V1, NAMED)), OK, "in 4 hierarchies", ""),
+    ("finer limits", {"capabilities": without(Capability.OOM_GROUP, Capability.IO_WEIGHT)}, DEGRADED,
+     "no group kill (memory.oom.group), disk weight (io.weight): cgroup v1 has none. The guard freezes", ""),
+    ("finer limits", by(SYSTEM) | {"capabilities": without(Capability.IO_WEIGHT)}, DEGRADED, "(io.weight)", ""),
+    ("freeze and kill", by(SYSTEM) | {"capabilities": without(Capability.KILL)}, MISSING, "outruns", "uname -r"),
     ("delegation", below(TOP._replace(is_root=False)), MISSING, "has processes in it", "mkdir -p /sys/fs/cgroup/rest"),
     ("freeze and kill", by(SYSTEM), OK, "by cgroup.kill", ""),
     ("freeze and kill", below(TOP), OK, "freezing, and killing one by one", ""),

@@ -211,6 +211,8 @@ def test_weights_and_scores_of_the_administrators_are_kept(tree):
     found = settings(made)
     assert (f"{SYSTEM}/lightdm.service.d/10-steadyrun.conf", "CPUWeight") not in found
     assert not any("OOMScore" in key for _, key in found), "the children's belong to the manager's"
+    assert "yours, kept; the others belong to it" in skips(made)["user.conf: DefaultOOMScoreAdjust=200"]
+    assert "belong" not in skips(made)["user@.service: OOMScoreAdjust=-100"]
     assert not any("oom_score_adj" in value.path for value in made.values)
 
 

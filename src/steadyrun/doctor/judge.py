@@ -19,6 +19,7 @@ from steadyrun.model.containment import (
     ContainmentFacts,
     ManagerFacts,
     Obstacle,
+    UnifiedLevel,
 )
 from steadyrun.model.machine import CgroupMode
 
@@ -188,9 +189,17 @@ def _given_below(facts: DoctorFacts) -> Rung:
     if not lacking:
         return Rung("delegation", Level.OK, said, "")
     costs = "; ".join(f"not {name}: {_COSTS[name]}" for name in lacking)
-    above = where.directory if set(lacking) <= set(where.available) else where.directory.rpartition("/")[0]
-    remedy = f"echo {' '.join(f'+{name}' for name in lacking)} | sudo tee {above}/cgroup.subtree_control"
-    return Rung("delegation", Level.DEGRADED, f"{said}, {costs}", remedy)
+    return Rung("delegation", Level.DEGRADED, f"{said}, {costs}", _give_below(facts, where, lacking))
+
+
+def _give_below(facts: DoctorFacts, where: UnifiedLevel, lacking: list[str]) -> str:
+    """Return what gives a cgroup the controllers that it lacks; whoever is above it has to."""
+    if where.is_root:
+        return ""  # nobody is: the rung of the controller itself says what brings it
+    if where.directory in (mount.path for mount in facts.containment.mounts):
+        return _may_write(facts) if facts.is_container else ""  # above what a namespace shows
+    above = where.directory.rpartition("/")[0]
+    return f"echo {' '.join(f'+{name}' for name in lacking)} | sudo tee {above}/cgroup.subtree_control"
 
 
 def _may_write(facts: DoctorFacts) -> str:

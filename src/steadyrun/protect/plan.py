@@ -16,7 +16,7 @@ from steadyrun.protect.room import crowds_of, finding_of
 from steadyrun.protect.shares import LEAST_RAM, Profile, shares_of
 from steadyrun.protect.stricter import amount, in_force, judge
 from steadyrun.protect.unitfile import LAST, NAME, write, write_tmpfiles
-from steadyrun.protect.wanted import SCORE_KEPT, SCORES_HAVE_DEFAULT, Wanted, wanted
+from steadyrun.protect.wanted import SCORE_KEPT, Wanted, wanted
 from steadyrun.units import Bytes, format_size
 
 SYSTEM_UNITS = "/etc/systemd/system"
@@ -186,7 +186,7 @@ def _values(facts: Facts, files: list[FileChange]) -> tuple[ValueChange, ...]:
         if now != TTL_MS:
             found.append(ValueChange(MIN_TTL, f"{TTL_MS}", f"{now}", _TTL_WHY, _TTL_SOURCE))
     scores = any(line.key == "OOMScoreAdjust" for each in files for line in each.lines)
-    if facts.euid != 0 or not scores or (facts.version or 0) < SCORES_HAVE_DEFAULT:
+    if facts.euid != 0 or not scores:
         return tuple(found)
     for one in facts.running:
         if one.oom_score_adj is not None and one.oom_score_adj > SCORE_KEPT:

@@ -297,8 +297,7 @@ def _loosen(plan: Plan, phase: Phase, tries: tuple[Attempt, ...], bounds: _Bound
     more = _raised(memory, bounds)
     if more <= memory or killed >= plan.tries:
         outcome = None if last.evidence is None else last.evidence.outcome
-        ceiling = bounds.ceiling if more > memory else memory
-        words = end_of_tries(outcome, memory=memory, ceiling=ceiling, tries=killed)
+        words = end_of_tries(outcome, memory=memory, ceiling=bounds.ceiling, tries=killed)
         return _job_failed(phase, last, bounds, words)
     words = (
         f"the command was killed at {format_size(memory)} and the machine held: "
