@@ -10,12 +10,12 @@ from protect_disk import FragileDisk, PowerCutError, dead, full
 from protect_tree import GIB, Desktop
 
 from steadyrun.errors import SteadyrunError
-from steadyrun.protect.disk import Seen
 from steadyrun.protect.facts import Whose
 from steadyrun.protect.plan import plan
 from steadyrun.protect.protection import Protection
 from steadyrun.protect.read import read_facts
 from steadyrun.protect.record import Begin, Change, Intent, line_of, read_record
+from steadyrun.protect.seen import Seen
 from steadyrun.protect.shares import Profile, shares_of
 from steadyrun.protect.stricter import amount
 from steadyrun.protect.wanted import wanted

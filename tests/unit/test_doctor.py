@@ -7,20 +7,11 @@ import os
 import pytest
 
 from steadyrun.cli.doctor import Found, Page, as_object, closing, lines_of
-from steadyrun.doctor.facts import (
-    Disk,
-    DoctorFacts,
-    PsiFacts,
-    Rights,
-    SwapFacts,
-    VmSettings,
-    capability_set,
-    read_doctor_facts,
-    try_in_child,
-)
+from steadyrun.doctor.facts import Disk, DoctorFacts, PsiFacts, Rights, SwapFacts, VmSettings
 from steadyrun.doctor.guard import judge_guard
 from steadyrun.doctor.judge import judge_all, unsafe_to_prove
 from steadyrun.doctor.proofs import Proved, exit_code, journal_lacks, prove_here
+from steadyrun.doctor.read import capability_set, read_doctor_facts, try_in_child
 from steadyrun.doctor.rung import Family, Level, Rung, typed_here
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.model.containment import (

@@ -5,13 +5,12 @@ import errno
 import pytest
 from evidence import limits, psi, reading
 
-from steadyrun.contain.spawn import StartError
 from steadyrun.guard.held import Held
 from steadyrun.guard.outcome import outcome_of
 from steadyrun.guard.rules import POLLED_TICK, rules_of
 from steadyrun.model.containment import Capability
 from steadyrun.model.limits import ReadBack
-from steadyrun.model.outcome import Ending, MemberExit
+from steadyrun.model.outcome import Ending, MemberExit, StartError
 from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import GIB, MIB, Bytes, Seconds
 

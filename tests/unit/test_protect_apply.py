@@ -16,11 +16,12 @@ from steadyrun.errors import (
     SteadyrunError,
 )
 from steadyrun.protect.deeds import Deeds
-from steadyrun.protect.disk import Disk, Seen
+from steadyrun.protect.disk import Disk
 from steadyrun.protect.plan import MIN_TTL, plan
 from steadyrun.protect.protection import Protection
 from steadyrun.protect.read import read_facts
 from steadyrun.protect.record import Begin, Change, End, Intent, line_of
+from steadyrun.protect.seen import Seen
 
 STATE = "/var/lib/steadyrun"
 FIRST = "/etc/systemd/system/user.slice.d/10-steadyrun.conf"

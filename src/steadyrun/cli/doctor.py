@@ -17,10 +17,11 @@ from typing import NamedTuple
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import journal_here
 from steadyrun.cli.terminal import text_width
-from steadyrun.doctor.facts import DoctorFacts, read_doctor_facts
+from steadyrun.doctor.facts import DoctorFacts
 from steadyrun.doctor.guard import judge_guard
 from steadyrun.doctor.judge import as_typed, judge_all, mode_of, what_is_held
 from steadyrun.doctor.proofs import Proved, prove_here, working_directory
+from steadyrun.doctor.read import read_doctor_facts
 from steadyrun.doctor.rung import Level, Rung
 from steadyrun.errors import EXIT_OK, SteadyrunError
 from steadyrun.journal.place import choose_dir

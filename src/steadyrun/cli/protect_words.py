@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.protect.change import FileChange, Plan, When
 from steadyrun.protect.deeds import Left
-from steadyrun.protect.disk import Seen
 from steadyrun.protect.facts import Facts, Layout
 from steadyrun.protect.inforce import State
 from steadyrun.protect.protection import Applied, Undone
 from steadyrun.protect.record import Change, Record
+from steadyrun.protect.seen import Seen
 from steadyrun.protect.shares import ABOUT, Shares, part
 from steadyrun.protect.status import Status
 from steadyrun.report.escape import one_line

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from steadyrun.contain.execute import execute, why_denied
 from steadyrun.errors import FormatError
-from steadyrun.named import NamedTuple
+from steadyrun.model.outcome import StartError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,18 +37,6 @@ EXIT_NEVER_STARTED = 127
 """Of a child that did not get as far as exec: nobody reads it, `StartError` says why."""
 
 _GO = b"g"
-
-
-class StartError(NamedTuple):
-    """Why a released or waiting child did not become its command."""
-
-    errno: int
-    doing: str
-    """`exec`, `chdir`, `user`, `streams`, `session`: where it failed."""
-    message: str
-    """For people: `exec: nosuch: No such file or directory`."""
-    why: str = ""
-    """What was in the way, where more than the errno is known."""
 
 
 class Waiting:

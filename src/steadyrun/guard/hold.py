@@ -12,12 +12,12 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import Backend, Containment
-from steadyrun.contain.spawn import StartError, Waiting, marker_environment, spawn_member
+from steadyrun.contain.spawn import Waiting, marker_environment, spawn_member
 from steadyrun.errors import CannotContainError, ContainmentFailedError, EndedBeforeStartError
 from steadyrun.guard.keeping import Keeping
 from steadyrun.model.containment import Capability, ContainmentMade, ContainmentPlan
 from steadyrun.model.limits import Limits, ReadBack
-from steadyrun.model.outcome import MemberExit
+from steadyrun.model.outcome import MemberExit, StartError
 from steadyrun.model.plan import Member, RunAs
 from steadyrun.model.sample import CgroupSample
 from steadyrun.named import NamedTuple

@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno as errnos
 from errno import errorcode
 
-from steadyrun.contain.spawn import StartError
 from steadyrun.guard.held import Held
 from steadyrun.model.means import Means
-from steadyrun.model.outcome import Ending, LoadOutcome, MemberExit
+from steadyrun.model.outcome import Ending, LoadOutcome, MemberExit, StartError
 from steadyrun.model.sample import CgroupSample, Psi
 from steadyrun.units import Seconds
 

@@ -32,6 +32,18 @@ class Ending(Enum):
     UNKNOWN = "unknown"
 
 
+class StartError(NamedTuple):
+    """Why a released or waiting child did not become its command."""
+
+    errno: int
+    doing: str
+    """`exec`, `chdir`, `user`, `streams`, `session`: where it failed."""
+    message: str
+    """For people: `exec: nosuch: No such file or directory`."""
+    why: str = ""
+    """What was in the way, where more than the errno is known."""
+
+
 class MemberExit(NamedTuple):
     """How one process that the guard started itself ended."""
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from steadyrun.errors import CannotContainError, JournalUnwritableError, SteadyrunError
 from steadyrun.protect.deeds import Deeds, Left
-from steadyrun.protect.disk import Disk, Seen
+from steadyrun.protect.disk import Disk
 from steadyrun.protect.record import (
     NOTHING,
     Begin,
@@ -27,6 +27,7 @@ from steadyrun.protect.record import (
     line_of,
     read_record,
 )
+from steadyrun.protect.seen import Seen
 
 FILE = "protect.changes"
 """In the state directory."""

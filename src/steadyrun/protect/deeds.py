@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from steadyrun.protect.disk import Disk, Seen
+from steadyrun.protect.disk import Disk
 from steadyrun.protect.record import Chain, Change, Intent, chains_of
+from steadyrun.protect.seen import Seen
 
 
 class Left(NamedTuple):

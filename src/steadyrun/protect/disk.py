@@ -9,26 +9,13 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from typing import NamedTuple
 
 from steadyrun.durable import sync, write_all
+from steadyrun.protect.seen import Seen
 
 PART = ".part"
 """Ending of a file that is being written; systemd reads only what ends in `.conf`."""
 _FOLDER_MODE = 0o755
-
-
-class Seen(NamedTuple):
-    """What is under a path: all that is put back."""
-
-    content: bytes | None
-    """`None`: a folder."""
-    mode: int
-    """Permission bits."""
-    uid: int
-    gid: int
-    special: bool = False
-    """Neither a file nor a folder: a symbolic link, a device."""
 
 
 class Disk:

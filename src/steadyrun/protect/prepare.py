@@ -6,8 +6,9 @@ import os
 
 from steadyrun.errors import CannotContainError
 from steadyrun.protect.change import Plan
-from steadyrun.protect.disk import Disk, Seen
+from steadyrun.protect.disk import Disk
 from steadyrun.protect.record import Change, Record
+from steadyrun.protect.seen import Seen
 
 _MODE = 0o644
 

@@ -14,7 +14,7 @@ import zlib
 from typing import Any, NamedTuple
 
 from steadyrun.errors import FormatError
-from steadyrun.protect.disk import Seen
+from steadyrun.protect.seen import Seen
 
 FORMAT = 1
 

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from steadyrun.protect.disk import Disk, Seen
+from steadyrun.protect.disk import Disk
 from steadyrun.protect.facts import Facts
 from steadyrun.protect.inforce import FILES, Standing, State, judge
 from steadyrun.protect.places import TOP, cgroups_of
 from steadyrun.protect.plan import SYSTEM_UNITS
 from steadyrun.protect.record import Record
+from steadyrun.protect.seen import Seen
 from steadyrun.protect.unitfile import read
 
 SETTLE_S = 20.0
