@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--swap", choices=SWAPS, default="none")
     parser.add_argument("--seconds", type=float, help="watch a load so long at most")
     parser.add_argument("--minutes", type=float, help="begin no cell after so long; go on another time")
+    parser.add_argument("--screens", type=Path, metavar="FOLDER", help="keep what each screen showed")
     parser.add_argument("--again", action="store_true", help="do cells anew that are there")
     parser.add_argument(
         "--calm",
@@ -107,9 +108,13 @@ def _cell(start: Start, load: str, under: str, options: argparse.Namespace) -> t
     with Machine(start) as machine:
         taken_up(machine)
         facts = _facts(start, machine.guest(), under)
-        found = storm(machine, LOADS[load], UNDERS[under], swap=options.swap, seconds=options.seconds)
+        name = f"{load}-{under}-{options.swap}".replace(", ", "-").replace(" ", "-")
+        screen = None if options.screens is None else options.screens / f"{name}.png"
+        found = storm(
+            machine, LOADS[load], UNDERS[under], swap=options.swap, seconds=options.seconds, screen=screen
+        )
         if found.told is None:
-            kept = machine.keep(KEPT / "lost" / f"{load}-{under}-{options.swap}".replace(" ", "-"))
+            kept = machine.keep(KEPT / "lost" / name)
             _say(f"the guest never came to say: {found.lost}; console and screen are in {kept}")
     return found, facts
 

@@ -13,7 +13,7 @@ from likeness import likeness, other_files, other_values
 from storm.experiment import storm
 from storm.judge import judge
 from storm.loads import LOADS
-from storm.under import APART, BARE, PROTECTED
+from storm.under import APART, APART_BOOTED, BARE, BOOTED, PROTECTED
 from testbed.machine import Machine
 from testbed.state import DESKTOP_UP, taken_up
 
@@ -268,9 +268,12 @@ def test_a_bare_command_from_a_terminal_apart_is_hardly_felt(machine, load, swap
 
 @pytest.mark.parametrize("load", ["few-large", "leak"])
 def test_the_same_after_a_boot(machine, load):
-    apply(machine.guest())
-    boot_again(machine)
-    kept(storm(machine, LOADS[load], BARE))
+    kept(storm(machine, LOADS[load], BOOTED))
+
+
+@pytest.mark.parametrize("load", ["few-large", "leak"])
+def test_a_terminal_apart_after_a_boot(machine, load):
+    drawn(kept(storm(machine, LOADS[load], APART_BOOTED)))
 
 
 @pytest.mark.parametrize("under", [PROTECTED, APART], ids=lambda under: under.name)

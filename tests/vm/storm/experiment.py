@@ -9,16 +9,20 @@ Nothing here judges; `judge.py` does.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shlex
 import tarfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 from testbed.errors import DeadlineError, TestbedError
+from testbed.machine import BOOT_S
+from testbed.state import DESKTOP_UP
 
 from .host import Spent, others_frac, spent
 from .inside.laps import LAP_S
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from .under import Under
 
 IDLE_S = 8.0
+SCREEN_AFTER_S = 15.0
+"""From the end of that window on: a load has begun within 5 s, and one that is killed early has not ended."""
 AROUND_S = 120.0
 """What the watcher needs beside its windows on a machine that answers: the window, the end, the census."""
 BACK_S = 60.0
@@ -54,6 +60,7 @@ def storm(
     swap: str = "none",
     seconds: float | None = None,
     idle_s: float = IDLE_S,
+    screen: Path | None = None,
 ) -> Record:
     """Do the experiment on a machine that answers; it is of no further use afterwards.
 
@@ -64,6 +71,7 @@ def storm(
         swap: One of `SWAPS`.
         seconds: How long the load is watched at most, `None`: as it says; less when it ends before.
         idle_s: The window before it.
+        screen: Where to keep what the screen shows in the middle of it, PNG.
 
     Raises:
         TestbedError: It could not begin. What happens afterwards is in the record.
@@ -71,17 +79,23 @@ def storm(
     began, at = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
     busy = _spent(machine)
     seconds = load.watched_s if seconds is None else seconds
+    if under.boots:
+        _prepare_and_boot(machine, under)
     guest = machine.guest()
     put_into(guest)
     guest.run(f"mkdir -p /run/storm && chown desk: /run/storm && {SWAPS[swap] or 'true'}", seconds=120)
-    if under.prepare:
+    if under.prepare and not under.boots:
         guest.run(under.prepare, seconds=120)
     plan = {"line": line_of(under, load), "idle_s": idle_s, "start_s": under.start_s, "seconds": seconds}
     _start_watcher(guest, json.dumps(plan))
     guest.until(f"test -e {READY}", seconds=AROUND_S)
+    looking = threading.Timer(idle_s + SCREEN_AFTER_S, _screenshot, (machine, screen))
     with Probe(guest, machine.port, every_s=under.ssh_every_s) as probe:
+        looking.start()
         told, lost = _wait(machine, idle_s + under.start_s + seconds + AROUND_S)
         until, after = time.monotonic(), _spent(machine)
+        looking.cancel()
+        looking.join()
     looks = probe.looks(told.storm_wall if told else time.time() - (time.monotonic() - began))
     return Record(
         load=load.name,
@@ -96,6 +110,22 @@ def storm(
         host_others_frac=None if after is None or busy is None else others_frac(busy, after),
         took_s=round(time.monotonic() - began, 1),
     )
+
+
+def _prepare_and_boot(machine: Machine, under: Under) -> None:
+    guest = machine.guest()
+    guest.run(f"{under.prepare} && sync", seconds=120)
+    machine.power_cut()
+    machine.power_on()
+    machine.wait_for_ssh()
+    machine.guest().until(DESKTOP_UP, seconds=BOOT_S)
+
+
+def _screenshot(machine: Machine, path: Path | None) -> None:
+    if path is not None:
+        with contextlib.suppress(TestbedError, OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            machine.screenshot(path)
 
 
 def laps(machine: Machine, load: Load, unders: Sequence[Under], *, turns: int) -> list[Lap]:

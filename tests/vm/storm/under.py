@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .ssh import EVERY_S
 
@@ -21,6 +21,8 @@ class Under:
     """Shell words before the command."""
     prepare: str = ""
     """Shell commands for root before anything begins, such as starting a daemon."""
+    boots: bool = False
+    """The machine is switched off and on between what is prepared and the load."""
     version: str = ""
     """A shell command that says which version it is."""
     start_s: float = 60.0
@@ -64,3 +66,5 @@ APART = Under(
     prepare=_PROTECT,
     version=_PROTECT_VERSION,
 )
+BOOTED = replace(PROTECTED, name="protected, booted", about="the first after a boot", boots=True)
+APART_BOOTED = replace(APART, name="protected, apart, booted", about="the second after a boot", boots=True)
