@@ -13,6 +13,11 @@ DISK_BYTES_PER_S = 62_914_560
 DISK_OPERATIONS_PER_S = 2000
 """The disk is held down to what a disk does: the host's page cache behind it is much faster."""
 
+GRAPHICS = "modules_load=pci:v00001234d00001111sv00001AF4sd00001100bc03sc00i00"
+"""Has systemd-modules-load load the driver of QEMU's VGA, named by what it answers to, before any service.
+lightdm waits for no device: of six boots it was twice there before the driver was, X found no screen, and
+then lightdm shows its greeter and logs nobody in."""
+
 LEGACY = "systemd.unified_cgroup_hierarchy=0"
 MODES = {
     "unified": "",
@@ -54,7 +59,7 @@ class Hardware(NamedTuple):
         # Emulated, the time stamp counter follows the host's clock; the kernel distrusts it and would take
         # a clock whose every reading leaves the emulation.
         steady = "" if self.accelerator == "kvm" else " tsc=reliable"
-        return f"{words}{steady} {self.kernel_words}".rstrip()
+        return f"{words}{steady} {GRAPHICS} {self.kernel_words}".rstrip()
 
 
 class Attachments(NamedTuple):
