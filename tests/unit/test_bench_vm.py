@@ -105,9 +105,17 @@ class TestUnders:
 
 
 class TestPage:
-    """docs/side-by-side.md is what the raw figures beside it say."""
+    """A page of tables is what the raw figures beside it say."""
 
-    def test_its_tables_are_those_of_the_raw_figures(self):
-        rows = [judge(record) for record in results.read(DOCS / "side-by-side.json").records]
-        assert len(rows) == 32
-        assert table.for_page(rows) in (DOCS / "side-by-side.md").read_text()
+    @pytest.mark.parametrize(("page", "lines"), [("side-by-side", 32), ("protect-storms", 31)])
+    def test_its_tables_are_those_of_the_raw_figures(self, page, lines):
+        rows = [judge(record) for record in results.read(DOCS / f"{page}.json").records]
+        assert len(rows) == lines
+        assert table.for_page(rows).rstrip() in (DOCS / f"{page}.md").read_text()
+
+    def test_protected_nobody_is_lost(self):
+        """What docs/protect-storms.md says first."""
+        rows = [judge(record) for record in results.read(DOCS / "protect-storms.json").records]
+        protected = [row for row in rows if row.under != "nothing"]
+        assert all(row.survived and row.lost == () and row.ssh_refused == 0 for row in protected)
+        assert {row.load for row in rows if not row.survived} == {"few-large", "many-small", "all"}
