@@ -90,7 +90,7 @@ def test_a_logout_is_seen(guest):
 
 def test_the_death_of_the_user_manager_is_seen(guest):
     before = identities(look(guest))
-    guest.run("systemctl kill --signal=KILL --kill-whom=main user@1000.service")
+    guest.run("systemctl kill --signal=KILL --kill-who=main user@1000.service")
     guest.until("! pgrep -u desk -x systemd", seconds=30)
     view = look(guest)
     assert view[USER]["seen"] == "absent"

@@ -103,12 +103,19 @@ def test_lingering_that_was_on_stays_on(machine, guest):
     assert "lingering-switched-on" not in {finding["code"] for finding in report["findings"]}
 
 
+NO_LINGERING = {
+    "/etc/polkit-1/rules.d/10-no-lingering.rules": "polkit.addRule(function(action) {"
+    ' if (action.id.indexOf("org.freedesktop.login1.set-") == 0) return polkit.Result.NO; });\n',
+    "/etc/polkit-1/localauthority/50-local.d/no-lingering.pkla": "[No lingering]\nIdentity=unix-user:*\n"
+    "Action=org.freedesktop.login1.set-*\nResultAny=no\nResultInactive=no\nResultActive=no\n",
+}
+"""As polkit reads it, and as the one of Debian 11 does (0.105, pklocalauthority(8))."""
+
+
 def test_where_lingering_is_refused_the_ramp_says_that_it_ends_with_the_session(machine, guest):
-    guest.write(
-        "/etc/polkit-1/rules.d/10-no-lingering.rules",
-        'polkit.addRule(function(action) { if (action.id.indexOf("org.freedesktop.login1.set-") == 0)'
-        " return polkit.Result.NO; });\n",
-    )
+    guest.run(f"mkdir -p {' '.join(path.rpartition('/')[0] for path in NO_LINGERING)}")
+    for path, text in NO_LINGERING.items():
+        guest.write(path, text)
     prepare(guest, hold=2)
     type_at_desktop(guest, f"cd && {RAMP} > said 2>&1")
     assert "/session-" in running(guest)
@@ -123,7 +130,7 @@ def test_a_user_manager_that_dies_takes_the_ramp_with_it_and_the_next_start_clea
     prepare(guest)
     type_at_desktop(guest, f"cd && {RAMP}")
     running(guest)
-    guest.run("systemctl kill --signal=KILL --kill-whom=main user@1000.service")
+    guest.run("systemctl kill --signal=KILL --kill-who=main user@1000.service")
     guest.until(f"! pgrep -f '{CONDUCTOR}' > /dev/null", seconds=60)
     guest.until("! pgrep -u desk -f 'steadyrun.*(hog|guard)' > /dev/null", seconds=60)
     guest.run(LINGERS)
