@@ -65,6 +65,7 @@ def begin(machine):
     """Start the ramp in the desktop's terminal; return when its last phase is running."""
     guest = machine.guest()
     guest.write("/home/desk/plan.toml", PLAN)
+    guest.run("sync /home/desk/plan.toml")  # written long ago; Linux 5.10 had it empty after the cut
     for _ in range(TRIES):
         guest.run("rm -rf /home/desk/rep")
         type_at_desktop(guest, f"cd && {RAMP} plan.toml > said 2>&1")
