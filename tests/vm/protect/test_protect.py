@@ -15,12 +15,16 @@ from storm.judge import judge
 from storm.loads import LOADS
 from storm.under import APART, APART_BOOTED, BARE, BOOTED, PROTECTED
 from testbed.machine import Machine
+from testbed.recipe import OLDEST, chosen_suite
 from testbed.state import DESKTOP_UP, taken_up
 
 pytestmark = pytest.mark.deadline(900)
 
 APPLY = "steadyrun protect --apply --yes --json"
 BOOT_S = 240.0
+KEPT, ORDINARY = ("0", "0") if chosen_suite() == OLDEST.name else ("-100", "200")
+"""OOM scores of the user manager with its bus, and of services of a user. systemd 247 knows no default for
+those that a manager starts: there all of them stay as they are."""
 FPS_LEAST = 20.0
 """Below it a desktop counts as lost (docs/roadmap.md)."""
 SSH_RATIO = 1.5
@@ -38,6 +42,15 @@ def apply(guest):
     done = guest.run(APPLY, check=False, seconds=120)
     assert done.code == 0, done
     return json.loads(done.out)
+
+
+def reloaded(guest):
+    """Have systemd read its files, as an apply does; return the likeness of the guest after that.
+
+    systemd 247 gives each init.scope a limit of tasks with the first reload, whoever asks for it.
+    """
+    guest.run("systemctl daemon-reload && pkill -HUP -x systemd -u desk,root && sleep 3")
+    return likeness(guest)
 
 
 def status(guest):
@@ -78,7 +91,7 @@ def test_what_is_applied_is_in_force_and_the_kernel_says_so(guest):
     lows = [int(guest.read(f"{cgroup}{each}/memory.low")) for each in down]
     assert min(lows) > 0
     manager = guest.out("cat /proc/$(systemctl show -p MainPID --value user@1000.service)/oom_score_adj")
-    assert manager == "-100"
+    assert manager == KEPT
 
 
 def test_systemd_has_nothing_against_what_was_written(guest):
@@ -92,7 +105,7 @@ def test_systemd_has_nothing_against_what_was_written(guest):
 
 
 def test_undo_leaves_no_file_and_no_value_different(guest):
-    before = likeness(guest)
+    before = reloaded(guest)
     apply(guest)
     assert len(other_files(before, likeness(guest))) > 20
     done = guest.run("steadyrun protect --undo --json", check=False, seconds=120)
@@ -105,7 +118,7 @@ def test_undo_leaves_no_file_and_no_value_different(guest):
 
 
 def test_a_user_alone_applies_and_undoes_their_part(machine, guest):
-    before = likeness(guest)
+    before = reloaded(guest)
     desk = machine.guest("desk")
     done = desk.run(APPLY, check=False, seconds=120)
     assert done.code == 0, done
@@ -124,12 +137,12 @@ def test_it_is_in_force_after_a_boot_and_can_be_undone_then(machine, guest):
     told = status(guest)
     assert told["holds"], told
     manager = "$(systemctl show -p MainPID --value user@1000.service)"
-    assert guest.out(f"cat /proc/{manager}/oom_score_adj") == "-100"
+    assert guest.out(f"cat /proc/{manager}/oom_score_adj") == KEPT
     bus = "$(pgrep -u desk -x dbus-daemon | head -n 1)"
-    assert guest.out(f"cat /proc/{bus}/oom_score_adj") == "-100"
+    assert guest.out(f"cat /proc/{bus}/oom_score_adj") == KEPT
     own = "systemd-run --user --pipe --wait --quiet cat /proc/self/oom_score_adj"
     ordinary = machine.guest("desk").out(own)
-    assert ordinary == "200", "a user's services stay where systemd has them"
+    assert ordinary == ORDINARY, "a user's services stay where systemd has them"
     given = guest.read("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers")
     assert "io" in given.split(), "delegated from the next login on"
     assert guest.run("steadyrun protect --undo", check=False, seconds=120).code == 0
