@@ -97,7 +97,7 @@ def machine(tmp_path, monkeypatch):
     return folder, unit, tmp_path / "x.service"
 
 
-RESUMED = argparse.Namespace(resume="", resume_on_boot=True)
+RESUMED = argparse.Namespace(resume=ramp.NEWEST, resume_on_boot=True)
 
 
 def test_after_two_such_boots_a_person_decides_and_the_unit_is_gone(machine):
@@ -122,7 +122,7 @@ def test_after_one_the_ramp_goes_on_and_the_unit_stays(machine):
 def test_a_person_who_says_resume_is_not_refused(machine):
     folder, unit, _ = machine
     machine_went_down(folder, unit, 3)
-    record, _ = ramp._earlier(argparse.Namespace(resume="", resume_on_boot=False))
+    record, _ = ramp._earlier(argparse.Namespace(resume=ramp.NEWEST, resume_on_boot=False))
     assert record.header.run_id == "r3"
 
 
