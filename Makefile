@@ -87,7 +87,7 @@ test-vm: install-dev wheel vm-packages ## the tests in a virtual machine with a 
 test-vm-protect: install-dev wheel vm-packages ## the same for `steadyrun protect` alone, an hour
 	$(BIN)/python tools/run_tests.py vm/protect
 
-bench-vm: install-dev wheel vm-packages ## the hostile loads side by side in virtual machines, 45 minutes; BENCH='--load fits --under nothing'
+bench-vm: install-dev wheel vm-packages ## the hostile loads side by side in virtual machines, an hour; BENCH='--load fits --under nothing'
 	PYTHONPATH=tests/vm $(BIN)/python -m bench.vm $(BENCH)
 
 vm-image: install-dev wheel vm-packages ## the testbed: build the virtual machine, boot its desktop, suspend it (cached)

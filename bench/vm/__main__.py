@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 KEPT = ROOT / "build" / "bench-vm"
 USUAL = ("few-large", "many-small", "fits", "all")
-"""Loads of a run without `--load`: with eight things to run them under, 40 minutes."""
+"""Loads of a run without `--load`: under twelve things an hour, by the times of single experiments."""
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import re
 import pytest
 from crashes import panic, pull_the_plug
 from looking import type_at_desktop
-from testbed.state import DESKTOP_UP
+from testbed.state import with_desktop
 
 pytestmark = pytest.mark.deadline(900)
 
@@ -91,10 +91,8 @@ def test_the_next_start_goes_on_more_carefully_and_finishes(start_machine, crash
     # As long as it takes until readings of this phase are there to be lost.
     down = float(machine.guest().out("sleep 4; date +%s.%N"))
     crash(machine)
-    machine.wait_for_ssh()
-    guest = machine.guest()
+    guest = with_desktop(machine)
     assert guest.out("cat /proc/sys/kernel/random/boot_id") != boot
-    guest.until(DESKTOP_UP, seconds=240)
     page = guest.read("/home/desk/rep/latest/PROGRESS.md")
     for name in ("1(\\.[0-9])?: Careful", "2(\\.[0-9])?: More"):
         assert re.search(f"### Phase {name} - COMPLETED", page), (

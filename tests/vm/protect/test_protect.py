@@ -16,12 +16,11 @@ from storm.loads import LOADS
 from storm.under import APART, APART_BOOTED, BARE, BOOTED, PROTECTED
 from testbed.machine import Machine
 from testbed.recipe import OLDEST, chosen_suite
-from testbed.state import DESKTOP_UP, taken_up
+from testbed.state import taken_up, with_desktop
 
 pytestmark = pytest.mark.deadline(900)
 
 APPLY = "steadyrun protect --apply --yes --json"
-BOOT_S = 240.0
 KEPT, ORDINARY = ("0", "0") if chosen_suite() == OLDEST.name else ("-100", "200")
 """OOM scores of the user manager with its bus, and of services of a user. systemd 247 knows no default for
 those that a manager starts: there all of them stay as they are."""
@@ -62,14 +61,6 @@ def boot_again(machine):
     machine.guest().run("sync")
     pull_the_plug(machine)
     return with_desktop(machine)
-
-
-def with_desktop(machine):
-    """Wait for the desktop of a machine that boots; return root's way in."""
-    machine.wait_for_ssh()
-    guest = machine.guest()
-    guest.until(DESKTOP_UP, seconds=BOOT_S)
-    return guest
 
 
 def test_what_is_applied_is_in_force_and_the_kernel_says_so(guest):

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from testbed.errors import DeadlineError, TestbedError
-from testbed.machine import BOOT_S
-from testbed.state import DESKTOP_UP
+from testbed.state import with_desktop
 
 from .host import Spent, others_frac, spent
 from .inside.laps import LAP_S
@@ -32,7 +31,7 @@ from .ssh import Probe
 from .swap import SWAPS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from testbed.guest import Guest
     from testbed.machine import Machine
@@ -76,11 +75,11 @@ def storm(
     Raises:
         TestbedError: It could not begin. What happens afterwards is in the record.
     """
+    if under.boots:  # first: the machine's process is another one afterwards
+        _prepare_and_boot(machine, under)
     began, at = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
     busy = _spent(machine)
     seconds = load.watched_s if seconds is None else seconds
-    if under.boots:
-        _prepare_and_boot(machine, under)
     guest = machine.guest()
     put_into(guest)
     guest.run(f"mkdir -p /run/storm && chown desk: /run/storm && {SWAPS[swap] or 'true'}", seconds=120)
@@ -89,13 +88,10 @@ def storm(
     plan = {"line": line_of(under, load), "idle_s": idle_s, "start_s": under.start_s, "seconds": seconds}
     _start_watcher(guest, json.dumps(plan))
     guest.until(f"test -e {READY}", seconds=AROUND_S)
-    looking = threading.Timer(idle_s + SCREEN_AFTER_S, _screenshot, (machine, screen))
-    with Probe(guest, machine.port, every_s=under.ssh_every_s) as probe:
-        looking.start()
+    look = _screenshot_after(idle_s + SCREEN_AFTER_S, machine, screen)
+    with look, Probe(guest, machine.port, every_s=under.ssh_every_s) as probe:
         told, lost = _wait(machine, idle_s + under.start_s + seconds + AROUND_S)
         until, after = time.monotonic(), _spent(machine)
-        looking.cancel()
-        looking.join()
     looks = probe.looks(told.storm_wall if told else time.time() - (time.monotonic() - began))
     return Record(
         load=load.name,
@@ -117,15 +113,28 @@ def _prepare_and_boot(machine: Machine, under: Under) -> None:
     guest.run(f"{under.prepare} && sync", seconds=120)
     machine.power_cut()
     machine.power_on()
-    machine.wait_for_ssh()
-    machine.guest().until(DESKTOP_UP, seconds=BOOT_S)
+    with_desktop(machine)
 
 
-def _screenshot(machine: Machine, path: Path | None) -> None:
-    if path is not None:
-        with contextlib.suppress(TestbedError, OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            machine.screenshot(path)
+@contextlib.contextmanager
+def _screenshot_after(seconds: float, machine: Machine, path: Path | None) -> Iterator[None]:
+    """Keep what the screen shows so long after the beginning, unless it is over before; `None`: nothing."""
+    if path is None:
+        yield
+        return
+    timer = threading.Timer(seconds, _screenshot, (machine, path))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _screenshot(machine: Machine, path: Path) -> None:
+    with contextlib.suppress(TestbedError, OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        machine.screenshot(path)
 
 
 def laps(machine: Machine, load: Load, unders: Sequence[Under], *, turns: int) -> list[Lap]:

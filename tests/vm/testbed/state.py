@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from .guest import Guest
+
 KEPT = 12
 """States that stay in the cache, about 125 MB each: of each cgroup mode, bare and with each wheel of late."""
 BOOTS = 3
@@ -103,6 +105,13 @@ def _bring_up(machine: Machine, *, booted: bool) -> None:
     if not booted:
         machine.set_clock()
     machine.guest().until(DESKTOP_UP, seconds=DESKTOP_S, every=1.0)
+
+
+def with_desktop(machine: Machine) -> Guest:
+    """Wait for the desktop of a machine that boots; return root's way in."""
+    machine.wait_for_ssh()
+    machine.guest().until(DESKTOP_UP, seconds=DESKTOP_S)
+    return machine.guest()
 
 
 def taken_up(machine: Machine) -> Path:
