@@ -6,10 +6,10 @@ import os
 import pytest
 from protect_tree import GIB, Desktop
 
-from steadyrun.protect.managers import ANALYZE, complaints
 from steadyrun.protect.plan import plan
 from steadyrun.protect.read import read_facts
 from steadyrun.protect.shares import Profile
+from steadyrun.protect.verify import ANALYZE, complaints
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_left")]
 

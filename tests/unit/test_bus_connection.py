@@ -10,8 +10,8 @@ import time
 import pytest
 from fake_bus import FailureError, FakeBus, HangUpError, SilenceError
 
-from steadyrun.bus.address import Bus, candidates, parse_address
-from steadyrun.bus.connection import Target, open_bus, within
+from steadyrun.bus.address import Bus, candidates, own_socket, parse_address
+from steadyrun.bus.connection import Target, open_bus, open_peer, within
 from steadyrun.errors import BusError
 
 ECHO = Target("org.example.Echo", "/org/example/Echo", "org.example.Echo")
@@ -270,3 +270,53 @@ def test_the_user_bus_is_looked_for_where_systemd_puts_it_before_what_the_sessio
     assert candidates(Bus.USER, env, 1000) == ("/run/user/1000/bus", "/tmp/own")
     assert candidates(Bus.USER, {"XDG_RUNTIME_DIR": "/r"}, 1000) == ("/r/bus",)
     assert candidates(Bus.SYSTEM, {}, 1000) == ("/run/dbus/system_bus_socket",)
+
+
+def test_a_peer_without_a_bus_is_called_without_hello(bus):
+    bus.answers["Say"] = lambda fake, call: ("s", ("heard",))
+    with open_peer(bus.path, os.geteuid(), until=within(5)) as connection:
+        assert connection.call(ECHO, "Say", until=within(5)) == ("heard",)
+    assert [call.member for call in bus.calls] == ["Say"]
+
+
+def test_a_peer_is_asked_in_one_piece_so_that_no_call_is_read_together_with_the_begin(tmp_path):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "peer"))
+        server.listen()
+        heard = []
+
+        def serve():
+            with server.accept()[0] as peer:
+                heard.append(peer.recv(1024))
+                peer.sendall(b"OK 0123\r\n")
+                peer.recv(1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        open_peer(str(tmp_path / "peer"), os.geteuid(), until=within(5)).close()
+        thread.join()
+    whom = str(os.geteuid()).encode().hex().encode()
+    assert heard == [b"\0AUTH EXTERNAL " + whom + b"\r\nBEGIN\r\n"]
+
+
+def test_a_peer_that_does_not_let_us_in_or_hangs_up_is_an_error(tmp_path):
+    with FakeBus(tmp_path / "bus", lets_in=False) as fake, pytest.raises(BusError, match="REJECTED"):
+        open_peer(fake.path, os.geteuid(), until=within(5))
+    with (
+        FakeBus(tmp_path / "silent", greets=False) as fake,
+        pytest.raises(BusError, match="authentication: no answer in time") as caught,
+    ):
+        open_peer(fake.path, os.geteuid(), until=within(0.2))
+    assert caught.value.silent
+
+
+def test_a_socket_that_somebody_else_made_is_not_talked_to(bus):
+    with pytest.raises(BusError, match=f"expected a socket of uid 4242, found one of uid {os.geteuid()}"):
+        open_peer(bus.path, 4242, until=within(5))
+    assert bus.calls == []
+
+
+def test_nobody_listening_is_an_error_and_a_users_manager_listens_below_their_runtime_folder(tmp_path):
+    with pytest.raises(BusError, match="No such file"):
+        open_peer(str(tmp_path / "none"), os.geteuid(), until=within(5))
+    assert own_socket(1000) == "/run/user/1000/systemd/private"

@@ -56,6 +56,20 @@ def test_a_reload_that_is_refused_is_an_error(systemd, manager):
         manager.reload()
 
 
+def test_a_cgroup_is_written_again_by_setting_the_markers_to_what_they_are(systemd, manager):
+    systemd.units["user.slice"] = {"Markers": ("as", ["needs-restart"])}
+    systemd.answers["SetUnitProperties"] = lambda bus, call: ("", ())
+    manager.realize("user.slice")
+    (asked,) = systemd.asked("SetUnitProperties")
+    assert asked.body == ("user.slice", True, [("Markers", ("as", ["needs-restart"]))])
+
+
+def test_a_unit_that_is_not_there_is_not_realized(systemd, manager):
+    with pytest.raises(BusError, match="not loaded"):
+        manager.realize("user.slice")
+    assert systemd.asked("SetUnitProperties") == []
+
+
 def test_the_manager_is_subscribed_to_once(systemd, manager):
     for name in ("a.scope", "b.scope"):
         manager.start_transient(name, SCOPE)

@@ -478,25 +478,34 @@ def test_an_older_versions_file_is_replaced_or_removed_and_its_place_is_empty_af
     assert tree.everything() == before
 
 
-class Interrupted(Protection):
-    """The managers take their time, and somebody presses Ctrl-C."""
+class Slow:
+    """Managers that take their time; somebody who is not patient presses Ctrl-C meanwhile."""
 
-    def __init__(self, tree, *, patient):
-        super().__init__(STATE, FragileDisk(tree.root), root=tree.root)
+    def __init__(self, *, patient):
         self.patient, self.reloads = patient, 0
 
-    def _reload(self, euid, *, undone=False):
+    def reload(self):
         self.reloads += 1
         if not self.patient:
             raise KeyboardInterrupt
         return ()
 
+    def reload_until_settled(self, disk, cgroups):
+        return self.reload()
+
+    def realize(self, cgroups):
+        pass
+
+
+def managed_by(tree, managers):
+    return Protection(STATE, FragileDisk(tree.root), root=tree.root, managers=managers, settle_s=0)
+
 
 def test_an_apply_that_was_interrupted_in_its_reload_is_reloaded_by_the_next(tree):
     with pytest.raises(KeyboardInterrupt):
-        Interrupted(tree, patient=False).apply(planned(tree))
-    again = Interrupted(tree, patient=True)
-    assert again.apply(planned(tree)).changes == ()
+        managed_by(tree, Slow(patient=False)).apply(planned(tree))
+    again = Slow(patient=True)
+    assert managed_by(tree, again).apply(planned(tree)).changes == ()
     assert again.reloads == 1
 
 
@@ -504,10 +513,11 @@ def test_an_undo_that_was_interrupted_in_its_reload_is_done_again_with_it(tree):
     before = tree.everything()
     protection(tree).apply(planned(tree))
     with pytest.raises(KeyboardInterrupt):
-        Interrupted(tree, patient=False).undo()
-    again = Interrupted(tree, patient=True)
-    assert again.record().undoing()
-    assert again.undo().paths != ()
+        managed_by(tree, Slow(patient=False)).undo()
+    again = Slow(patient=True)
+    mended = managed_by(tree, again)
+    assert mended.record().undoing()
+    assert mended.undo().paths != ()
     assert again.reloads == 1
     assert tree.everything() == before
 

@@ -17,6 +17,15 @@ SYSTEM_SOCKET = "/run/dbus/system_bus_socket"
 """The specification says /var/run, which is /run wherever there is systemd."""
 
 
+def own_socket(uid: int) -> str:
+    """Return where a user's systemd manager listens itself, for that user and for root.
+
+    Without a bus in between: systemctl(1) talks to it there (bus_connect_user_systemd(), systemd/systemd
+    src/shared/bus-util.c); a session bus lets nobody in but its user.
+    """
+    return f"/run/user/{uid}/systemd/private"
+
+
 class Bus(Enum):
     """Which bus."""
 

@@ -32,6 +32,7 @@ SIGNATURES: dict[str, str] = {
     "RefuseManualStart": "b",
     "IgnoreOnIsolate": "b",
     "AddRef": "b",
+    "Markers": "as",  # 248
     # of what has a cgroup (systemd.resource-control(5))
     "Slice": "s",
     "Delegate": "b",

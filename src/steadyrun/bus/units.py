@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from steadyrun.bus.connection import Connection, Target, open_bus, within
+from steadyrun.bus.address import own_socket
+from steadyrun.bus.connection import Connection, Target, open_bus, open_peer, within
+from steadyrun.bus.properties import prop
 from steadyrun.errors import BusError
 from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
@@ -84,6 +86,15 @@ class Manager:
             BusError: There is no bus. Whether a manager is on it shows with the first question.
         """
         return cls(open_bus(which, until=_by(until), descriptors=True, env=env))
+
+    @classmethod
+    def of_user(cls, uid: int, *, until: float | None = None) -> Manager:
+        """Connect to a user's manager itself, as that user or as root: for calls, not for jobs.
+
+        Raises:
+            BusError: There is none, or it does not let us in.
+        """
+        return cls(open_peer(own_socket(uid), uid, until=_by(until)))
 
     def __enter__(self) -> Manager:
         """Give the manager itself."""
@@ -285,12 +296,30 @@ class Manager:
         """Have the manager read its files again; answered once it has.
 
         Limits and weights of units that are up are then set anew (unit_deserialize(), systemd/systemd
-        src/core/unit-serialize.c).
+        src/core/unit-serialize.c); not with 257, where that takes `realize`.
 
         Raises:
             BusError: It was refused, or not answered in time: it may then still happen.
         """
         self._bus.call(MANAGER, "Reload", until=_by(until))
+
+    def realize(self, name: str, *, until: float | None = None) -> None:
+        """Have a unit's settings written into its cgroup again, which a reload should have done.
+
+        With 257 it does not (with 252 it does): a mask of what is still to be written is all ones by
+        default, and is left out of what is kept over a reload when it is zero (cgroup_runtime_serialize(),
+        systemd/systemd src/core/cgroup.c), so that after it everything counts as noted already; a review
+        of systemd/systemd#38190 says that cgroups are no longer realized again. But whoever sets a property
+        has the cgroup written (bus_slice_commit_properties() and its like), and `Markers` (248) is one
+        that goes into no file: it is set to what it is.
+
+        Raises:
+            BusError: There is no such unit, or it was refused; before 248 always.
+        """
+        deadline = _by(until)
+        (path,) = self._bus.call(MANAGER, "GetUnit", "s", (name,), until=deadline)
+        marked = self._bus.property(Target(SYSTEMD, path, f"{SYSTEMD}.Unit"), "Markers", until=deadline)
+        self.set_properties(name, [prop("Markers", list(marked))], until=deadline)
 
     def _subscribe(self, until: float) -> str:
         """Have the manager send its signals; return the unique name that they come from."""

@@ -210,8 +210,7 @@ def status_closing(status: Status, record: Record, facts: Facts) -> str:
         return f"Applied with profile {begun.profile} by steadyrun {begun.version}, and in force."
     return (
         f"Applied with profile {begun.profile} by steadyrun {begun.version}, and not all of it is in"
-        " force: see above. `steadyrun protect --apply` sets it again;"
-        " a systemd that gives nothing new to what runs (257 does so) puts it in force with the next boot."
+        " force: see above. `steadyrun protect --apply` sets it again; what that does not mend a boot does."
     )
 
 

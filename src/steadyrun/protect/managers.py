@@ -1,64 +1,149 @@
-"""Tells systemd's managers to read what was written, and has the texts checked before they are written."""
+"""Tells systemd's managers to read what was written, and to have it in force for what runs already."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import groupby
 
 from steadyrun.bus.address import Bus
 from steadyrun.bus.connection import within
 from steadyrun.bus.units import Manager
-from steadyrun.desktop.processes import process, processes_named
-from steadyrun.errors import BusError, CannotContainError
+from steadyrun.desktop.processes import Found, process, processes_named
+from steadyrun.errors import BusError
 from steadyrun.kernel.reader import read_text
-from steadyrun.protect.change import FileChange
 from steadyrun.protect.disk import Disk
-from steadyrun.protect.places import TOP
-from steadyrun.protect.plan import SYSTEM_UNITS
+from steadyrun.protect.places import TOP, owner_of
 
 RELOAD_WITHIN_S = 90.0
 """The timeout of systemctl(1) for the same call."""
-ANALYZE = ("/usr/bin/systemd-analyze", "/bin/systemd-analyze")
-"""Not looked up: root must not run what somebody's PATH says."""
-VERIFY_WITHIN_S = 30.0
-_REAL = {"user-.slice": "user-1000.slice", "user@.service": "user@1000.service"}
-"""What stands for all units with that beginning: a unit that can be loaded."""
+USERS_WITHIN_S = 20.0
+"""For what one user's manager is asked: below 1 s on an idle machine, and one that hangs must not keep the
+others waiting for long."""
 
 
-def reload_all(euid: int) -> tuple[str, ...]:
-    """Have every manager concerned read its files again; return what went wrong.
+def _connect(uid: int | None, euid: int) -> Manager:
+    """Connect to the system's manager (`None`) or to a user's.
 
-    Managers of users are sent SIGHUP, which is the same as a reload (systemd(1)); it is not answered, so what
-    they made of it is read back from the kernel.
+    Raises:
+        BusError: There is no way to it.
     """
-    trouble = []
-    try:
-        until = within(RELOAD_WITHIN_S)
-        with Manager.open(Bus.SYSTEM if euid == 0 else Bus.USER, until=until) as manager:
-            manager.reload(until=until)
-    except BusError as error:
-        how = "systemctl daemon-reload" if euid == 0 else "systemctl --user daemon-reload"
-        trouble.append(f"systemd did not read its files again ({error.message}): {how}")
-    return (*trouble, *(_hang_up() if euid == 0 else ()))
+    if uid is None:
+        return Manager.open(Bus.SYSTEM)
+    return Manager.open(Bus.USER) if uid == euid != 0 else Manager.of_user(uid)
 
 
-def reload_until_settled(euid: int, disk: Disk) -> tuple[str, ...]:
-    """Have them read again what is no longer there, until no controller is switched off by it any more.
+def _users_managers() -> list[Found]:
+    """Return the managers of users; not the system's own, nor one in a container."""
+    return [
+        one
+        for one in processes_named(frozenset({"systemd"}))
+        if (read_text(f"/proc/{one.pid}/cgroup") or "")
+        .rstrip()
+        .endswith(f"/user@{one.uid}.service/init.scope")
+    ]
 
-    A controller can be switched off for a cgroup when no cgroup below has it on (kernel, cgroup-v2.rst,
-    "Top-down Constraint"), and systemd goes from the top down: each reload takes back one level of what the
-    one before could not (seen with 252, `io` in cgroup.subtree_control).
+
+class Managers:
+    """The managers that a user may tell something: root all of them, others their own.
+
+    Args:
+        euid: The user.
+        connect: Opens a connection to the manager of a uid, or with `None` to the system's, for a user.
+        users: Finds the processes of users' managers.
     """
-    trouble, before = reload_all(euid), None
-    for _ in range(_LEVELS):
-        now = _switched_on(disk)
-        if trouble or now == before:
-            break
-        trouble, before = reload_all(euid), now
-    return trouble
+
+    def __init__(
+        self,
+        euid: int,
+        *,
+        connect: Callable[[int | None, int], Manager] = _connect,
+        users: Callable[[], list[Found]] = _users_managers,
+    ) -> None:
+        self._euid = euid
+        self._connect = connect
+        self._users = users
+
+    def reload(self) -> tuple[str, ...]:
+        """Have every manager read its files again; return what went wrong.
+
+        A user's manager that root cannot talk to is sent SIGHUP, which is the same (systemd(1)) and is not
+        answered. What became of it is read back from the kernel in any case.
+        """
+        mine = None if self._euid == 0 else self._euid
+        trouble = []
+        try:
+            with self._connect(mine, self._euid) as manager:
+                manager.reload(until=within(RELOAD_WITHIN_S))
+        except BusError as error:
+            how = "systemctl daemon-reload" if mine is None else "systemctl --user daemon-reload"
+            trouble.append(f"systemd did not read its files again ({error.message}): {how}")
+        if mine is None:
+            trouble += [said for one in self._users() if (said := self._reload_of(one))]
+        return tuple(trouble)
+
+    def _reload_of(self, one: Found) -> str:
+        """Have one user's manager read its files; return what went wrong."""
+        try:
+            with self._connect(one.uid, self._euid) as manager:
+                manager.reload(until=within(USERS_WITHIN_S))
+        except BusError as error:
+            if error.silent:
+                return f"the user manager of uid {one.uid} ({error.message}): systemctl --user daemon-reload"
+            return _hang_up(one)
+        return ""
+
+    def reload_until_settled(self, disk: Disk, cgroups: Iterable[str]) -> tuple[str, ...]:
+        """Have them read again what is no longer there, until no controller is switched off by it any more.
+
+        A controller can be switched off for a cgroup when no cgroup below has it on (kernel, cgroup-v2.rst,
+        "Top-down Constraint"), and systemd goes from the top down: each reload takes back one level of what
+        the one before could not (seen with 252, `io` in cgroup.subtree_control).
+
+        Args:
+            disk: The machine's files.
+            cgroups: What the files that are gone were about, from the outside in.
+        """
+        cgroups = tuple(cgroups)
+        trouble, before = self._reload_and_realize(cgroups), None
+        for _ in range(_LEVELS):
+            now = _switched_on(disk)
+            if trouble or now == before:
+                break
+            trouble, before = self._reload_and_realize(cgroups), now
+        return trouble
+
+    def _reload_and_realize(self, cgroups: tuple[str, ...]) -> tuple[str, ...]:
+        trouble = self.reload()
+        self.realize(cgroups)
+        return trouble
+
+    def realize(self, cgroups: Iterable[str]) -> None:
+        """Have what the units of some cgroups say written there, for a systemd whose reload does not do it.
+
+        Whether it helped is for the kernel's files to say. Nothing is done where nothing is missing, or a
+        manager does not know how (`Manager.realize`).
+        """
+        mine = None if self._euid == 0 else self._euid
+        told = sorted(
+            {owner_of(each) for each in cgroups}, key=lambda one: -1 if one.uid is None else one.uid
+        )
+        for uid, units in groupby(told, key=lambda one: one.uid):
+            if mine in (None, uid):
+                with suppress(BusError):
+                    self._realize_of(uid, [one.unit for one in units])
+
+    def _realize_of(self, uid: int | None, units: list[str]) -> None:
+        with self._connect(uid, self._euid) as manager:
+            until = within(USERS_WITHIN_S)
+            for unit in units:
+                try:
+                    manager.realize(unit, until=until)
+                except BusError as error:
+                    if error.silent:
+                        raise
 
 
 _LEVELS = 5
@@ -75,85 +160,20 @@ def _switched_on(disk: Disk) -> dict[str, str | None]:
     return {path: disk.value(f"{path}/cgroup.subtree_control") for path in paths}
 
 
-def _hang_up() -> list[str]:
-    trouble = []
-    for one in processes_named(frozenset({"systemd"})):
-        place = (read_text(f"/proc/{one.pid}/cgroup") or "").rstrip()
-        if not place.endswith(f"/user@{one.uid}.service/init.scope"):
-            continue  # the system's own, or a container's
-        try:
-            descriptor = os.pidfd_open(one.pid)
-        except ProcessLookupError:
-            continue
-        try:
-            if process(one.pid) == one:
-                signal.pidfd_send_signal(descriptor, signal.SIGHUP)
-        except ProcessLookupError:
-            pass
-        except OSError as error:
-            trouble.append(f"the user manager of uid {one.uid}: {os.strerror(error.errno or 0)}")
-        finally:
-            os.close(descriptor)
-    return trouble
-
-
-def complaints(files: Iterable[FileChange], *, programs: tuple[str, ...] = ANALYZE) -> tuple[str, ...]:
-    """Have systemd-analyze read the drop-ins in a folder of their own; return what it says against them.
-
-    Empty where there is no systemd-analyze. Complaints about other files of the machine are not ours to
-    tell. Scopes and user.conf cannot be asked about: those keys stand on the table of versions alone.
-
-    Raises:
-        CannotContainError: There is no room for that folder.
-    """
-    program = next((name for name in programs if os.access(name, os.X_OK)), None)
-    if program is None:
-        return ()
-    found: list[str] = []
-    for_whom: dict[bool, list[FileChange]] = {True: [], False: []}
-    for each in files:
-        folder = os.path.dirname(os.path.dirname(each.path))
-        if each.unit.endswith((".slice", ".service")):
-            for_whom[folder == SYSTEM_UNITS].append(each)
-    for system, theirs in for_whom.items():
-        if theirs:
-            found += _verify(program, theirs, system=system)
-    return tuple(found)
-
-
-def _verify(program: str, files: list[FileChange], *, system: bool) -> list[str]:
+def _hang_up(one: Found) -> str:
+    """Send a manager SIGHUP if it is still there; return what went wrong."""
     try:
-        with tempfile.TemporaryDirectory(prefix="steadyrun-verify-") as stage:
-            return _verified(program, files, stage, system=system)
+        descriptor = os.pidfd_open(one.pid)
+    except ProcessLookupError:
+        return ""
+    try:
+        now = process(one.pid)
+        if now is not None and now.identity() == one.identity():
+            signal.pidfd_send_signal(descriptor, signal.SIGHUP)
+    except ProcessLookupError:
+        pass
     except OSError as error:
-        where = error.filename or "TMPDIR"
-        raise CannotContainError(
-            f"{where}: expected room to try the drop-ins before anything is changed,"
-            f" found: {os.strerror(error.errno or 0)}",
-            hint="TMPDIR=DIRECTORY names another place",
-        ) from error
-
-
-def _verified(program: str, files: list[FileChange], stage: str, *, system: bool) -> list[str]:
-    for each in files:
-        folder = f"{stage}/{each.unit}.d"
-        os.makedirs(folder, exist_ok=True)
-        with open(f"{folder}/{os.path.basename(each.path)}", "w", encoding="utf-8") as file:
-            file.write(each.text)
-    names = [_loadable(each.unit) for each in files]
-    words = [program, *(() if system else ("--user",)), "verify", "--man=no", *names]
-    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-    env |= {"SYSTEMD_UNIT_PATH": f"{stage}:", "XDG_RUNTIME_DIR": stage, "HOME": stage}
-    try:
-        done = subprocess.run(
-            words, env=env, capture_output=True, text=True, timeout=VERIFY_WITHIN_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [line.replace(f"{stage}/", "") for line in done.stderr.splitlines() if stage in line]
-
-
-def _loadable(unit: str) -> str:
-    if unit in _REAL:
-        return _REAL[unit]
-    return unit.replace("@.", "@steadyrun.")
+        return f"the user manager of uid {one.uid}: {os.strerror(error.errno or 0)}"
+    finally:
+        os.close(descriptor)
+    return ""

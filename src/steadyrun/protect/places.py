@@ -1,9 +1,11 @@
-"""Where the cgroups of a unit are on a running machine. Reads names; judges nothing."""
+"""Where the cgroups of a unit are on a running machine, and whose one is. Reads names; judges nothing."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from steadyrun.protect.disk import Disk
 
@@ -39,6 +41,21 @@ def cgroups_of(unit: str, disk: Disk, *, system: bool, euid: int) -> Iterator[st
         case _:
             inside = "" if unit.endswith(".slice") else "system.slice/"
             yield from _there(disk, f"{TOP}/{inside}{unit}")
+
+
+class Owner(NamedTuple):
+    """The unit that a cgroup is of."""
+
+    uid: int | None
+    """Whose manager has it; `None`: the system's."""
+    unit: str
+
+
+def owner_of(cgroup: str) -> Owner:
+    """Return the unit of a cgroup and who manages it: a user manager has what is below `user@UID.service`."""
+    above, _, unit = cgroup.rpartition("/")
+    managers = re.findall(r"(?:^|/)user@([0-9]+)\.service(?=/|$)", above)
+    return Owner(int(managers[-1]) if managers else None, unit)
 
 
 def _manager(user: str) -> str:

@@ -23,10 +23,11 @@ from steadyrun.protect.change import Plan
 from steadyrun.protect.deeds import Left
 from steadyrun.protect.disk import Disk
 from steadyrun.protect.facts import Facts
-from steadyrun.protect.managers import complaints, reload_all, reload_until_settled
+from steadyrun.protect.managers import Managers
 from steadyrun.protect.prepare import changes_for, missing_folders
 from steadyrun.protect.record import Begin, Change, Record
-from steadyrun.protect.status import Status, status_of, status_when_settled
+from steadyrun.protect.status import SETTLE_S, Status, cgroups_about, status_of, status_when_settled
+from steadyrun.protect.verify import complaints
 
 
 class Applied(NamedTuple):
@@ -53,14 +54,27 @@ class Protection:
         state: The state directory, absolute; it need not be there for looking.
         disk: The machine's files.
         root: Where the kernel's files are looked for.
+        managers: Who reads our files; `None`: systemd's where it runs, and nobody in a tree of a test's own.
+        settle_s: How long an `--apply` waits for what it changed to be in force, seconds.
     """
 
-    def __init__(self, state: str, disk: Disk | None = None, *, root: str = "/") -> None:
+    def __init__(
+        self,
+        state: str,
+        disk: Disk | None = None,
+        *,
+        root: str = "/",
+        managers: Managers | None = None,
+        settle_s: float = SETTLE_S,
+    ) -> None:
         self._disk = Disk() if disk is None else disk
         self._state = state
         self._boot = boot_id(root)
         self._real = root == "/"
         self._owner = (os.geteuid(), os.getegid())
+        if managers is None and self._real and os.path.isdir("/run/systemd/system"):
+            managers = Managers(self._owner[0])
+        self._managers, self._settle_s = managers, settle_s
         started = partial(pid_started, root=root)
         self._carrier = Carrier(self._disk, f"{state}/{FILE}", boot=self._boot, started=started)
 
@@ -110,8 +124,9 @@ class Protection:
         if not record.undoing() and not record.unfinished():
             return None
         with self._alone() as made:
-            made += self._carrier.read().made()
-            return self._carrier.mend(self._reload_undone)
+            record = self._carrier.read()
+            made += record.made()
+            return self._carrier.mend(partial(self._reload_undone, record))
 
     def apply(self, plan: Plan) -> Applied:
         """Carry out a plan, all of it or nothing. Plans after `mend`, where a crash came in between.
@@ -122,8 +137,7 @@ class Protection:
             JournalUnwritableError: It could not be written down; nothing was changed.
         """
         with self._alone() as made:
-            self._carrier.read()
-            self._carrier.mend(self._reload_undone)
+            self._carrier.mend(partial(self._reload_undone, self._carrier.read()))
             changes = self.pending(plan)
             if changes:
                 self._expect_understood(plan)
@@ -131,11 +145,13 @@ class Protection:
                 self._carrier.apply(changes, begin)
             record = self.record()
             # Also where nothing is left to change: one before may have been interrupted in its reload.
-            trouble = self._reload(plan.facts.euid) if record.standing() else ()
-            if self._real and changes:
-                status = status_when_settled(partial(self._status, record, plan.facts))
-            else:
-                status = self._status(record, plan.facts)
+            look = partial(self._status, record, plan.facts)
+            if self._managers is None or not record.standing():
+                return Applied(changes, (), look())
+            trouble = self._managers.reload()
+            dropped = [each.path for each in changes if each.after is None]
+            self._managers.realize(cgroups_about(dropped, self._disk, plan.facts.euid))
+            status = status_when_settled(look, self._managers.realize, seconds=self._settle_s)
         return Applied(changes, trouble, status)
 
     def undo(self) -> Undone:
@@ -153,7 +169,7 @@ class Protection:
             made += record.made()
             standing = record.standing()
             trouble: list[str] = []
-            left = self._carrier.undo(lambda: trouble.extend(self._reload_undone()))
+            left = self._carrier.undo(lambda: trouble.extend(self._reload_undone(record)))
         return Undone(tuple(each.change.path for each in standing), left, tuple(trouble))
 
     def _expect_understood(self, plan: Plan) -> None:
@@ -166,15 +182,12 @@ class Protection:
                 hint="this is a fault of steadyrun with this version of systemd: please report it",
             )
 
-    def _reload_undone(self) -> tuple[str, ...]:
-        """Have the managers read their files after an undo; return what went wrong."""
-        return self._reload(self._owner[0], undone=True)
-
-    def _reload(self, euid: int, *, undone: bool = False) -> tuple[str, ...]:
-        """Have the managers read their files, where there are any: a chroot has none, and a tree of tests."""
-        if not self._real or not os.path.isdir("/run/systemd/system"):
+    def _reload_undone(self, record: Record) -> tuple[str, ...]:
+        """Have the managers read their files after an undo of what stood; return what went wrong."""
+        if self._managers is None:
             return ()
-        return reload_until_settled(euid, self._disk) if undone else reload_all(euid)
+        cgroups = cgroups_about(record.ours(), self._disk, self._owner[0])
+        return self._managers.reload_until_settled(self._disk, cgroups)
 
     def _expect_own(self, found: os.stat_result) -> None:
         """Refuse a state directory whose record others could exchange, also for merely looking.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from steadyrun.protect.disk import Disk
@@ -19,6 +19,7 @@ from steadyrun.protect.unitfile import read
 SETTLE_S = 20.0
 """What user managers may take to read their files again; below 1 s on an idle machine."""
 _LOOK_EVERY_S = 0.1
+_REALIZE_EVERY_S = 1.0
 
 
 class FileStanding(NamedTuple):
@@ -34,6 +35,10 @@ class Status(NamedTuple):
 
     files: tuple[FileStanding, ...]
     settings: tuple[Standing, ...]
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the cgroups in which something of ours is not in force, from the outside in."""
+        return tuple(dict.fromkeys(each.unit for each in self.settings if each.state is State.NO))
 
     def holds(self) -> bool:
         """Tell whether everything that could be looked at is as it was made."""
@@ -57,12 +62,39 @@ def status_of(record: Record, disk: Disk, facts: Facts, *, lives: Callable[[str]
     return Status(files, tuple(settings))
 
 
-def status_when_settled(look: Callable[[], Status], *, seconds: float = SETTLE_S) -> Status:
-    """Look until all that can be in force at once is, or the time is over."""
-    end = time.monotonic() + seconds
-    while not (found := look()).holds() and time.monotonic() < end:
+def status_when_settled(
+    look: Callable[[], Status], realize: Callable[[tuple[str, ...]], object], *, seconds: float
+) -> Status:
+    """Look until all that can be in force at once is, or the time is over.
+
+    Args:
+        look: Looks.
+        realize: Has what is missing in some cgroups put in force; done again while it is missing, as a user
+            manager may still be reading its files.
+        seconds: The time.
+    """
+    again = time.monotonic()
+    end = again + seconds
+    while not (found := look()).holds() and (now := time.monotonic()) < end:
+        if now >= again:
+            realize(found.missing())
+            again = now + _REALIZE_EVERY_S
         time.sleep(_LOOK_EVERY_S)
     return found
+
+
+def cgroups_about(paths: Iterable[str], disk: Disk, euid: int) -> tuple[str, ...]:
+    """Return the cgroups, below the hierarchy's top, that drop-ins are about, from the outside in."""
+    found: dict[str, None] = {}
+    for path in paths:
+        if os.path.dirname(path).endswith(".d"):
+            found |= {place.removeprefix(f"{TOP}/"): None for place in _places(path, disk, euid)}
+    return tuple(sorted(found, key=lambda cgroup: cgroup.count("/")))
+
+
+def _places(path: str, disk: Disk, euid: int) -> tuple[str, ...]:
+    unit = os.path.basename(os.path.dirname(path)).removesuffix(".d")
+    return tuple(cgroups_of(unit, disk, system=path.startswith(f"{SYSTEM_UNITS}/"), euid=euid))
 
 
 def _gone(path: str) -> FileStanding:
@@ -94,11 +126,10 @@ def _file(path: str, left: Seen | str, disk: Disk) -> FileStanding:
 
 def _settings(path: str, text: str, disk: Disk, facts: Facts) -> Iterator[Standing]:
     unit = os.path.basename(os.path.dirname(path)).removesuffix(".d")
-    system = path.startswith(f"{SYSTEM_UNITS}/")
+    places = _places(path, disk, facts.euid)
     for key, value in read(text):
         if key not in FILES or facts.ram is None:
             continue
-        places = list(cgroups_of(unit, disk, system=system, euid=facts.euid))
         if not places:
             yield Standing(unit, f"{key}={value}", State.ABSENT, "")
         for place in places:

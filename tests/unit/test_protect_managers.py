@@ -1,0 +1,243 @@
+"""What systemd's managers are told: whom, in which order, and what is done about one that cannot be told."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from fake_bus import FailureError, FakeSystemd, SilenceError
+from protect_disk import FragileDisk, PowerCutError
+from protect_tree import Desktop
+
+from steadyrun.bus.address import Bus
+from steadyrun.bus.connection import within
+from steadyrun.bus.units import Manager
+from steadyrun.desktop.processes import process
+from steadyrun.errors import BusError
+from steadyrun.protect.inforce import Standing, State
+from steadyrun.protect.managers import Managers
+from steadyrun.protect.places import owner_of
+from steadyrun.protect.plan import plan
+from steadyrun.protect.protection import Protection
+from steadyrun.protect.read import read_facts
+from steadyrun.protect.status import Status, cgroups_about, status_when_settled
+
+MINE = "user.slice/user-1000.slice/user@1000.service"
+SYSTEM, DESK, OTHER = None, 1000, 1001
+
+
+@pytest.fixture
+def systemd(tmp_path):
+    """The managers of all, as one: `managers.asked` tells whose was connected to."""
+    with FakeSystemd(tmp_path / "bus") as fake:
+        fake.answers["Reload"] = lambda bus, call: ("", ())
+        fake.answers["SetUnitProperties"] = lambda bus, call: ("", ())
+        for name in ("user.slice", "user-1000.slice", "user@1000.service", "app.slice"):
+            fake.units[name] = {"Markers": ("as", [])}
+        yield fake
+
+
+class Connecting:
+    """Connects to the fake, but for managers that refuse or are silent."""
+
+    def __init__(self, systemd, *, failing=None):
+        self.systemd, self.failing, self.asked = systemd, failing or {}, []
+
+    def __call__(self, uid, euid):
+        self.asked.append(uid)
+        if uid in self.failing:
+            raise self.failing[uid]
+        return Manager.open(Bus.SYSTEM, until=within(5), env=self.systemd.env)
+
+
+def realized(systemd):
+    return [call.body[0] for call in systemd.asked("SetUnitProperties")]
+
+
+@pytest.fixture
+def somebodys():
+    """A process that stands for a user's manager; it says when it was sent SIGHUP."""
+    code = "import signal as s; s.pthread_sigmask(0, [1]); print(flush=True); print(s.sigwait([1]))"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child.stdout.readline()
+    yield child
+    child.kill()
+    child.communicate()
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "uid", "unit"),
+    [
+        ("user.slice", SYSTEM, "user.slice"),
+        ("system.slice/ssh.service", SYSTEM, "ssh.service"),
+        (MINE, SYSTEM, "user@1000.service"),
+        (f"{MINE}/app.slice", DESK, "app.slice"),
+        (f"{MINE}/app.slice/app-a.slice/a.scope", DESK, "a.scope"),
+        ("user.slice/user-1000.slice/session-3.scope", SYSTEM, "session-3.scope"),
+    ],
+)
+def test_a_cgroup_is_of_the_manager_that_it_is_below(cgroup, uid, unit):
+    assert owner_of(cgroup) == (uid, unit)
+
+
+def test_root_tells_the_systems_manager_and_each_users(systemd):
+    connecting = Connecting(systemd)
+    users = [process(os.getpid())._replace(uid=uid) for uid in (DESK, OTHER)]
+    assert Managers(0, connect=connecting, users=lambda: users).reload() == ()
+    assert connecting.asked == [SYSTEM, DESK, OTHER]
+    assert len(systemd.asked("Reload")) == 3
+
+
+def test_a_user_tells_their_own_alone(systemd):
+    connecting = Connecting(systemd)
+    assert Managers(DESK, connect=connecting, users=lambda: pytest.fail("not theirs to tell")).reload() == ()
+    Managers(DESK, connect=connecting).realize(["user.slice", f"{MINE}/app.slice"])
+    assert connecting.asked == [DESK, DESK]
+    assert realized(systemd) == ["app.slice"]
+
+
+def test_a_users_manager_that_does_not_let_root_in_is_sent_a_signal(systemd, somebodys):
+    connecting = Connecting(systemd, failing={DESK: BusError("nobody listens")})
+    one = process(somebodys.pid)._replace(uid=DESK)
+    assert Managers(0, connect=connecting, users=lambda: [one]).reload() == ()
+    assert somebodys.communicate(timeout=10)[0].strip() == str(signal.SIGHUP)
+
+
+def test_another_process_with_that_number_is_sent_none(systemd, somebodys):
+    connecting = Connecting(systemd, failing={DESK: BusError("nobody listens")})
+    one = process(somebodys.pid)._replace(uid=DESK, start_ticks=1)
+    assert Managers(0, connect=connecting, users=lambda: [one]).reload() == ()
+    assert somebodys.poll() is None
+
+
+def test_a_silent_one_is_told_of_and_not_told_twice(systemd, somebodys):
+    connecting = Connecting(systemd, failing={DESK: BusError("no answer in time", silent=True)})
+    one = process(somebodys.pid)._replace(uid=DESK)
+    (said,) = Managers(0, connect=connecting, users=lambda: [one]).reload()
+    assert said.startswith("the user manager of uid 1000 (no answer in time): systemctl --user")
+    assert somebodys.poll() is None
+
+
+def test_a_system_manager_that_refuses_is_told_of(systemd):
+    connecting = Connecting(systemd, failing={SYSTEM: BusError("denied")})
+    (said,) = Managers(0, connect=connecting, users=list).reload()
+    assert said == "systemd did not read its files again (denied): systemctl daemon-reload"
+
+
+def test_each_manager_is_connected_to_once_for_all_its_units(systemd):
+    connecting = Connecting(systemd)
+    wanted = ["user.slice", MINE, "user.slice/user-1000.slice", f"{MINE}/app.slice"]
+    Managers(0, connect=connecting).realize(wanted)
+    assert connecting.asked == [SYSTEM, DESK]
+    assert sorted(realized(systemd)) == ["app.slice", "user-1000.slice", "user.slice", "user@1000.service"]
+
+
+def test_a_unit_that_went_and_a_manager_that_is_not_there_keep_no_other_waiting(systemd):
+    connecting = Connecting(systemd, failing={OTHER: BusError("nobody listens")})
+    del systemd.units["user-1000.slice"]
+    other = "user.slice/user-1001.slice/user@1001.service/app.slice"
+    Managers(0, connect=connecting).realize(["user.slice/user-1000.slice", other, "user.slice"])
+    assert realized(systemd) == ["user.slice"]
+
+
+def test_a_manager_that_falls_silent_is_asked_nothing_more(systemd, monkeypatch):
+    def keep_silent(bus, call):
+        raise SilenceError
+
+    monkeypatch.setattr("steadyrun.protect.managers.USERS_WITHIN_S", 0.3)
+    systemd.answers["SetUnitProperties"] = keep_silent
+    Managers(0, connect=Connecting(systemd)).realize(["user.slice", MINE])
+    assert len(realized(systemd)) == 1
+
+
+def test_one_that_knows_no_markers_is_no_trouble(systemd):
+    def unknown(bus, call):
+        raise FailureError("org.freedesktop.DBus.Error.UnknownProperty")
+
+    systemd.answers["Get"] = unknown
+    Managers(0, connect=Connecting(systemd)).realize(["user.slice"])
+    assert realized(systemd) == []
+
+
+class Noting:
+    """Managers that note what they are told."""
+
+    def __init__(self):
+        self.told = []
+
+    def reload(self):
+        self.told.append("reload")
+        return ()
+
+    def realize(self, cgroups):
+        self.told.append(("realize", tuple(cgroups)))
+
+    def reload_until_settled(self, disk, cgroups):
+        self.told.append(("undone", tuple(cgroups)))
+        return ()
+
+
+@pytest.fixture
+def tree(tmp_path):
+    tree = Desktop(tmp_path / "machine")
+    for cgroup in ("user.slice", MINE):
+        tree.file(f"sys/fs/cgroup/{cgroup}/memory.max", "max\n")
+    return tree
+
+
+def protection(tree, managers=None, *, disk=None):
+    disk = disk or FragileDisk(tree.root)
+    return Protection("/var/lib/steadyrun", disk, root=tree.root, managers=managers, settle_s=0)
+
+
+def planned(tree, **changes):
+    return plan(read_facts(root=tree.root, env={"HOME": "/home/desk"}, euid=0)._replace(**changes))
+
+
+def test_an_apply_has_what_is_not_in_force_yet_put_there(tree):
+    managers = Noting()
+    disk = FragileDisk(tree.root)
+    made = Protection("/var/lib/steadyrun", disk, root=tree.root, managers=managers, settle_s=0.2)
+    applied = made.apply(planned(tree))
+    assert managers.told == ["reload", ("realize", ()), ("realize", ("user.slice",))]
+    assert State.NO in {each.state for each in applied.status.settings}
+
+
+def test_what_a_new_plan_leaves_out_is_taken_out_of_force(tree):
+    tree.file("sys/fs/cgroup/system.slice/lightdm.service/cpu.weight", "500\n")
+    protection(tree).apply(planned(tree))
+    managers = Noting()
+    protection(tree, managers).apply(planned(tree, display_manager=None))
+    assert managers.told[:2] == ["reload", ("realize", ("system.slice/lightdm.service",))]
+
+
+def test_an_undo_names_the_cgroups_that_our_files_were_about(tree):
+    protection(tree).apply(planned(tree))
+    managers = Noting()
+    protection(tree, managers).undo()
+    ((said, cgroups),) = managers.told
+    assert said == "undone"
+    assert {"user.slice", "user.slice/user-1000.slice", MINE} <= set(cgroups)
+    assert [each.count("/") for each in cgroups] == sorted(each.count("/") for each in cgroups)
+
+
+def test_a_half_done_apply_is_taken_out_of_force(tree):
+    with pytest.raises(PowerCutError):
+        protection(tree, disk=FragileDisk(tree.root, cut_at=60)).apply(planned(tree))
+    managers = Noting()
+    protection(tree, managers).mend()
+    assert managers.told[0][0] == "undone"
+    assert "user.slice" in managers.told[0][1]
+
+
+def test_files_that_are_no_drop_ins_are_about_no_cgroup(tree):
+    paths = ["/etc/tmpfiles.d/steadyrun.conf", "/etc/systemd/system/user.slice.d/10-steadyrun.conf"]
+    assert cgroups_about(paths, FragileDisk(tree.root), 0) == ("user.slice",)
+
+
+def test_looking_ends_with_the_time_and_asks_again_only_now_and_then():
+    missing = Status((), (Standing("user.slice", "MemoryMax=92%", State.NO, "no limit"),))
+    asked = []
+    assert status_when_settled(lambda: missing, asked.append, seconds=0.5) == missing
+    assert asked == [("user.slice",)]
