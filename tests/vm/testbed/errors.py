@@ -11,7 +11,16 @@ class TestbedError(Exception):
 
 
 class PanickedError(TestbedError):
-    """The guest's kernel panicked where nobody wanted it to."""
+    """The guest's kernel panicked where nobody wanted it to.
+
+    Args:
+        message: As every error has it.
+        by_emulator: It is a known fault of the emulator, and comes before anything of the guest runs.
+    """
+
+    def __init__(self, message: str, *, by_emulator: bool = False) -> None:
+        super().__init__(message)
+        self.by_emulator = by_emulator
 
 
 class DeadlineError(TestbedError):
