@@ -10,7 +10,8 @@ import pytest
 
 from steadyrun.cli import ramp_lasting
 from steadyrun.errors import SteadyrunError, UsageError
-from steadyrun.ramp.bootunit import Resuming, boot_unit, command_line
+from steadyrun.model.execline import command_line
+from steadyrun.ramp.bootunit import Resuming, boot_unit
 from steadyrun.recovery.lasting import remove_boot_unit, write_boot_unit
 
 HOSTILE = 'a b"c\\d%h$HOME'

@@ -21,7 +21,9 @@ from steadyrun.protect.places import owner_of
 from steadyrun.protect.plan import plan
 from steadyrun.protect.protection import Protection
 from steadyrun.protect.read import read_facts
+from steadyrun.protect.shares import Profile
 from steadyrun.protect.status import Status, cgroups_about, status_when_settled
+from steadyrun.protect.terminals import SERVICE
 
 MINE = "user.slice/user-1000.slice/user@1000.service"
 SYSTEM, DESK, OTHER = None, 1000, 1001
@@ -173,6 +175,14 @@ class Noting:
     def realize(self, cgroups):
         self.told.append(("realize", tuple(cgroups)))
 
+    def restart(self, unit):
+        self.told.append(("restart", unit))
+        return ()
+
+    def stop(self, unit):
+        self.told.append(("stop", unit))
+        return ()
+
     def reload_until_settled(self, disk, cgroups):
         self.told.append(("undone", tuple(cgroups)))
         return ()
@@ -191,8 +201,47 @@ def protection(tree, managers=None, *, disk=None):
     return Protection("/var/lib/steadyrun", disk, root=tree.root, managers=managers, settle_s=0)
 
 
-def planned(tree, **changes):
-    return plan(read_facts(root=tree.root, env={"HOME": "/home/desk"}, euid=0)._replace(**changes))
+def planned(tree, profile=None, *, program=(), **changes):
+    facts = read_facts(root=tree.root, env={"HOME": "/home/desk"}, euid=0, program=program)
+    return plan(facts._replace(**changes), profile)
+
+
+def test_the_unit_of_terminals_is_started_with_the_first_apply_and_ended_with_the_undo(tree):
+    managers = Noting()
+    protection(tree, managers).apply(planned(tree, program=("/usr/bin/steadyrun",)))
+    assert managers.told[:2] == ["reload", ("restart", SERVICE)]
+    managers.told.clear()
+    protection(tree, managers).apply(planned(tree, program=("/usr/bin/steadyrun",)))
+    assert ("restart", SERVICE) not in managers.told, "it runs, and nothing of it is another"
+    protection(tree, managers).apply(planned(tree, program=("/opt/steadyrun",)))
+    assert ("restart", SERVICE) in managers.told
+    managers.told.clear()
+    protection(tree, managers).undo()
+    assert managers.told[0] == ("stop", SERVICE)
+
+
+def test_a_plan_without_the_unit_of_terminals_ends_it(tree):
+    protection(tree).apply(planned(tree, program=("/usr/bin/steadyrun",)))
+    managers = Noting()
+    protection(tree, managers).apply(planned(tree, Profile.WORKSTATION, program=("/usr/bin/steadyrun",)))
+    assert managers.told[:2] == ["reload", ("stop", SERVICE)]
+
+
+def test_a_unit_is_started_by_every_users_manager_and_trouble_is_told(systemd):
+    systemd.answers["RestartUnit"] = lambda bus, call: ("o", ("/job/1",))
+    connecting = Connecting(systemd, failing={OTHER: BusError("nobody listens")})
+    users = [process(os.getpid())._replace(uid=uid) for uid in (DESK, OTHER)]
+    said = Managers(0, connect=connecting, users=lambda: users).restart("app.slice")
+    assert said == ("the user manager of uid 1001: nobody listens",)
+    assert [call.body for call in systemd.asked("RestartUnit")] == [("app.slice", "replace")]
+
+
+def test_a_unit_that_is_not_there_is_stopped_already(systemd):
+    def no_such_unit(bus, call):
+        raise FailureError("org.freedesktop.systemd1.NoSuchUnit")
+
+    systemd.answers["StopUnit"] = no_such_unit
+    assert Managers(DESK, connect=Connecting(systemd)).stop("x.service") == ()
 
 
 def test_an_apply_has_what_is_not_in_force_yet_put_there(tree):

@@ -26,6 +26,7 @@ from steadyrun.protect.shares import Profile, shares_of
 GOLDEN = Path(__file__).parent / "golden" / "protect-desktop.txt"
 PAGE = Path(__file__).parents[2] / "docs" / "protect.md"
 WIDTH = 100
+PROGRAM = ("/opt/steadyrun/bin/python", "-P")
 
 
 @pytest.fixture
@@ -34,7 +35,8 @@ def tree(tmp_path):
 
 
 def planned(tree, *, euid=0):
-    return plan(read_facts(root=tree.root, env={"HOME": "/home/desk"}, euid=euid))
+    facts = read_facts(root=tree.root, env={"HOME": "/home/desk"}, euid=euid, program=PROGRAM)
+    return plan(facts)
 
 
 def protection(tree):

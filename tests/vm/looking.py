@@ -1,7 +1,10 @@
 """What tests see of a guest's desktop, through the probes of the installed program."""
 
 import json
+import shlex
+from pathlib import Path
 
+from storm.inside import menu
 from testbed.program import PYTHON
 
 SESSION, MANAGER, SERVER, USER, SSH = (
@@ -43,3 +46,9 @@ def doctor(guest, user=None):
 def type_at_desktop(guest, line):
     """Let the person at the desktop type a line into the terminal."""
     guest.run("cat > /run/user/1000/testbed-terminal", stdin=f"{line}\n".encode())
+
+
+def start_from_menu(guest, line):
+    """Start something from the desktop's menu: in the desktop's cgroup, without a terminal."""
+    source = Path(menu.__file__).read_bytes()
+    guest.run(f"python3 - {shlex.quote(line)} 2>/dev/null", stdin=source)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SYSTEMD = "org.freedesktop.systemd1"
 MANAGER = Target(SYSTEMD, "/org/freedesktop/systemd1", f"{SYSTEMD}.Manager")
 NO_SUCH_UNIT = f"{SYSTEMD}.NoSuchUnit"
+UNIT_EXISTS = f"{SYSTEMD}.UnitExists"
 PATIENCE_S = 10.0
 """For a whole operation where the caller says nothing. A start on the testbed's emulated machine under
 load takes below 2 s."""
@@ -244,6 +245,28 @@ class Manager:
         result = self._job_result(job, sender, f"the stop of {name}", deadline)
         if result != _DONE:
             raise BusError(f"the stop of {name}: expected its job to be done, found {result}")
+        return True
+
+    def begin_restart(self, name: str, *, until: float | None = None) -> None:
+        """Have a unit started, anew where it runs; its job is not waited for (no signals come without a bus).
+
+        Raises:
+            BusError: There is no such unit, or it was refused.
+        """
+        self._bus.call(MANAGER, "RestartUnit", "ss", (name, "replace"), until=_by(until))
+
+    def begin_stop(self, name: str, *, until: float | None = None) -> bool:
+        """Have a unit stopped; return whether there was one to stop. Its job is not waited for.
+
+        Raises:
+            BusError: It was refused.
+        """
+        try:
+            self._bus.call(MANAGER, "StopUnit", "ss", (name, "replace"), until=_by(until))
+        except BusError as error:
+            if error.name == NO_SUCH_UNIT:
+                return False
+            raise
         return True
 
     def reset_failed(self, name: str, *, until: float | None = None) -> bool:

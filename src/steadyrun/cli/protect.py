@@ -104,7 +104,7 @@ class Here:
 
     def facts(self) -> Facts:
         """Read what the machine is like."""
-        return read_facts(root=self._root, env=os.environ, euid=os.geteuid())
+        return read_facts(root=self._root, env=os.environ, euid=os.geteuid(), program=(sys.executable, "-P"))
 
     def plan(self, profile: str | None) -> Plan:
         """Plan for the profile asked for, else for the one that is applied, else as the machine looks."""

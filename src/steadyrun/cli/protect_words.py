@@ -15,6 +15,7 @@ from steadyrun.protect.record import Change, Record
 from steadyrun.protect.seen import Seen
 from steadyrun.protect.shares import ABOUT, Shares, part
 from steadyrun.protect.status import Status
+from steadyrun.protect.terminals import is_service
 from steadyrun.report.escape import one_line
 from steadyrun.report.figures import plural
 from steadyrun.units import format_size
@@ -160,9 +161,10 @@ def _closing(plan: Plan, pending: tuple[Change, ...], width: int) -> Iterator[st
     files = sum(1 for each in pending if _is_file(each))
     told = plural(files, "file")
     told += f" and {plural(values, 'value')}" if values else ""
+    ours = " but our own, which is started" if any(is_service(each.path) for each in pending) else ""
     yield from _wrapped(
-        f"In all {told}. No other file is touched, nothing is installed, no service is restarted. What is"
-        f" there now is written down first, and `{undo}` puts every byte of it back.",
+        f"In all {told}. No other file is touched, nothing is installed, no service is restarted{ours}. What"
+        f" is there now is written down first, and `{undo}` puts every byte of it back.",
         0,
         width,
     )

@@ -65,6 +65,8 @@ class PidStat(NamedTuple):
     stime: int
     start_ticks: int
     """Since boot: with the pid the identity of a process."""
+    tty: int = 0
+    """Device number of its controlling terminal; 0: it has none."""
 
     def has_ended(self) -> bool:
         """Tell whether it is a zombie or dead (proc_pid_stat(5), field 3), if only its main thread."""
@@ -176,6 +178,7 @@ def parse_pid_stat(text: str, *, source: str = "/proc/PID/stat") -> PidStat:
         utime=whole(fields[11], source, _PID_STAT),
         stime=whole(fields[12], source, _PID_STAT),
         start_ticks=whole(fields[_START_FIELD], source, _PID_STAT),
+        tty=whole(fields[4], source, _PID_STAT),
     )
 
 

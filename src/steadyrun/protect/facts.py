@@ -56,6 +56,7 @@ class Desktop(NamedTuple):
     session: str
     """`session-3.scope`."""
     layout: Layout
+    uid: int
 
 
 class Running(NamedTuple):
@@ -125,6 +126,8 @@ class Facts(NamedTuple):
     """Root has applied it for the machine."""
     engines: tuple[str, ...]
     """Container engines that run: what they start is in `system.slice`."""
+    program: tuple[str, ...]
+    """The Python that has this steadyrun, with its options; empty: not all whom it is for could run it."""
     uses: tuple[Use, ...]
     """Where nothing is counted yet there is none."""
 

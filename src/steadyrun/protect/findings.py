@@ -24,14 +24,26 @@ _GUARDS = {
 """What each does, and how it goes together with this."""
 
 
-def findings_of(facts: Facts, profile: Profile, shares: Shares) -> tuple[Finding, ...]:
-    """Return all of it, the lacks first."""
-    return (*_unprotected(facts, profile), *_shm(facts, shares), *_others(facts), *_advice(facts))
+def findings_of(
+    facts: Facts, profile: Profile, shares: Shares, *, terminals_apart: bool
+) -> tuple[Finding, ...]:
+    """Return all of it, the lacks first.
+
+    Args:
+        facts: The machine.
+        profile: What it is for.
+        shares: How its memory is shared out.
+        terminals_apart: Terminals of a desktop that is one scope get scopes of their own.
+    """
+    lacks = _unprotected(facts, profile, terminals_apart)
+    return (*lacks, *_shm(facts, shares), *_others(facts), *_advice(facts))
 
 
-def _unprotected(facts: Facts, profile: Profile) -> Iterator[Finding]:
+def _unprotected(facts: Facts, profile: Profile, terminals_apart: bool) -> Iterator[Finding]:
     for each in facts.desktops or ():
-        if each.layout is Layout.SCOPE:
+        if each.layout is Layout.SCOPE and terminals_apart:
+            yield _started_from_the_menu(each)
+        elif each.layout is Layout.SCOPE:
             yield _one_scope(each, root=facts.euid == 0)
     if facts.desktops is None and profile is not Profile.SERVER:
         yield Finding(
@@ -84,6 +96,17 @@ def _one_scope(desktop: Desktop, *, root: bool) -> Finding:
         f" cannot tell them apart: {held}",
         remedy="start terminals apart: systemd-run --user --scope --slice=app.slice xterm; or heavy"
         " commands: steadyrun run -- COMMAND",
+    )
+
+
+def _started_from_the_menu(desktop: Desktop) -> Finding:
+    return Finding(
+        code="one-scope-but-terminals",
+        severity=Severity.NOTE,
+        title=f"{desktop.user}'s desktop and the programs started from its menu are one cgroup",
+        evidence=f"Window manager, panel, browser and IDE are all in {desktop.session}; terminals, and what"
+        " is typed in them, are kept apart",
+        remedy="start what is heavy in a terminal, also in an IDE's own, or with: steadyrun run -- COMMAND",
     )
 
 

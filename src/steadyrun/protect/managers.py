@@ -95,6 +95,25 @@ class Managers:
             return _hang_up(one)
         return ""
 
+    def restart(self, unit: str) -> tuple[str, ...]:
+        """Have every user's manager concerned start a unit, anew where it runs; return what went wrong."""
+        return self._each_user(lambda manager: manager.begin_restart(unit, until=within(USERS_WITHIN_S)))
+
+    def stop(self, unit: str) -> tuple[str, ...]:
+        """Have every user's manager concerned stop a unit; return what went wrong."""
+        return self._each_user(lambda manager: manager.begin_stop(unit, until=within(USERS_WITHIN_S)))
+
+    def _each_user(self, ask: Callable[[Manager], object]) -> tuple[str, ...]:
+        uids = [one.uid for one in self._users()] if self._euid == 0 else [self._euid]
+        trouble = []
+        for uid in uids:
+            try:
+                with self._connect(uid, self._euid) as manager:
+                    ask(manager)
+            except BusError as error:
+                trouble.append(f"the user manager of uid {uid}: {error.message}")
+        return tuple(trouble)
+
     def reload_until_settled(self, disk: Disk, cgroups: Iterable[str]) -> tuple[str, ...]:
         """Have them read again what is no longer there, until no controller is switched off by it any more.
 

@@ -43,6 +43,11 @@ def cgroups_of(unit: str, disk: Disk, *, system: bool, euid: int) -> Iterator[st
             yield from _there(disk, f"{TOP}/{inside}{unit}")
 
 
+def session_cgroup(uid: int, scope: str) -> str:
+    """Return the cgroup of a login's scope, `session-3.scope`."""
+    return f"{TOP}/user.slice/user-{uid}.slice/{scope}"
+
+
 class Owner(NamedTuple):
     """The unit that a cgroup is of."""
 

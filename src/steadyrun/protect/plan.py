@@ -15,6 +15,7 @@ from steadyrun.protect.findings import findings_of
 from steadyrun.protect.room import crowds_of, finding_of
 from steadyrun.protect.shares import LEAST_RAM, Profile, shares_of
 from steadyrun.protect.stricter import amount, in_force, judge
+from steadyrun.protect.terminals import terminal_files
 from steadyrun.protect.unitfile import LAST, NAME, write, write_tmpfiles
 from steadyrun.protect.wanted import SCORE_KEPT, Wanted, wanted
 from steadyrun.units import Bytes, format_size
@@ -61,6 +62,9 @@ def plan(facts: Facts, profile: Profile | None = None) -> Plan:
     if ttl is not None:
         files.append(ttl)
     skipped += why
+    apart, why_not = terminal_files(facts, profile, USER_UNITS if facts.euid == 0 else facts.home)
+    files += apart
+    skipped += why_not
     return Plan(
         facts=facts,
         profile=profile,
@@ -68,7 +72,10 @@ def plan(facts: Facts, profile: Profile | None = None) -> Plan:
         files=tuple(files),
         values=_values(facts, files),
         skipped=tuple(skipped),
-        findings=(*map(finding_of, crowds_of(walls, facts.uses)), *findings_of(facts, profile, shares)),
+        findings=(
+            *map(finding_of, crowds_of(walls, facts.uses)),
+            *findings_of(facts, profile, shares, terminals_apart=bool(apart)),
+        ),
     )
 
 

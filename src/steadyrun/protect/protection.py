@@ -27,6 +27,7 @@ from steadyrun.protect.managers import Managers
 from steadyrun.protect.prepare import changes_for, missing_folders
 from steadyrun.protect.record import Begin, Change, Record
 from steadyrun.protect.status import SETTLE_S, Status, cgroups_about, status_of, status_when_settled
+from steadyrun.protect.terminals import SERVICE, is_service
 from steadyrun.protect.verify import complaints
 
 
@@ -148,7 +149,7 @@ class Protection:
             look = partial(self._status, record, plan.facts)
             if self._managers is None or not record.standing():
                 return Applied(changes, (), look())
-            trouble = self._managers.reload()
+            trouble = (*self._managers.reload(), *self._serve(changes))
             dropped = [each.path for each in changes if each.after is None]
             self._managers.realize(cgroups_about(dropped, self._disk, plan.facts.euid))
             status = status_when_settled(look, self._managers.realize, seconds=self._settle_s)
@@ -182,12 +183,24 @@ class Protection:
                 hint="this is a fault of steadyrun with this version of systemd: please report it",
             )
 
+    def _serve(self, changes: tuple[Change, ...]) -> tuple[str, ...]:
+        """Start the unit of terminals where it is new or changed, end it where it is gone; return trouble."""
+        if self._managers is None:
+            return ()
+        for change in changes:
+            if is_service(change.path):
+                tell = self._managers.stop if change.after is None else self._managers.restart
+                return tell(SERVICE)
+        return ()
+
     def _reload_undone(self, record: Record) -> tuple[str, ...]:
         """Have the managers read their files after an undo of what stood; return what went wrong."""
         if self._managers is None:
             return ()
-        cgroups = cgroups_about(record.ours(), self._disk, self._owner[0])
-        return self._managers.reload_until_settled(self._disk, cgroups)
+        ours = record.ours()
+        ended = self._managers.stop(SERVICE) if any(map(is_service, ours)) else ()
+        cgroups = cgroups_about(ours, self._disk, self._owner[0])
+        return (*ended, *self._managers.reload_until_settled(self._disk, cgroups))
 
     def _expect_own(self, found: os.stat_result) -> None:
         """Refuse a state directory whose record others could exchange, also for merely looking.

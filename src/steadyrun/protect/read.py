@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Sequence
 
 from steadyrun.contain.disks import disks_that_weigh
 from steadyrun.desktop.facts import cgroup_mode
@@ -44,13 +45,14 @@ _INSTALLED = re.compile(r"libsystemd-shared-([0-9]+)(?:[.~-].*)?\.so")
 _LIBRARIES = ("/usr/lib/systemd", "/usr/lib64/systemd", "/lib/systemd")
 
 
-def read_facts(*, root: str = "/", env: Mapping[str, str], euid: int) -> Facts:
+def read_facts(*, root: str = "/", env: Mapping[str, str], euid: int, program: Sequence[str] = ()) -> Facts:
     """Read everything.
 
     Args:
         root: Where files are looked for; tests give a tree of their own, and no bus is asked then.
         env: For the user's own folders.
         euid: Root plans for the machine, anybody else for themselves.
+        program: The Python that has this steadyrun, with its options.
     """
     before = root.rstrip("/")
     memory = read_meminfo(root)
@@ -79,8 +81,29 @@ def read_facts(*, root: str = "/", env: Mapping[str, str], euid: int) -> Facts:
         guards=_named(OTHER_GUARDS, there),
         machine_wide=(read_text(f"{before}{MACHINE_WIDE}") or "").startswith(MARK),
         engines=_named(ENGINES, there),
+        program=tuple(program) if before or euid != 0 or _all_can_read(program) else (),
         uses=read_uses(Disk(root), euid),
     )
+
+
+def _all_can_read(program: Sequence[str]) -> bool:
+    """Tell whether every user can run a Python, by its name and where that leads to, and read our package."""
+    python = program[:1]
+    return all(map(_is_open, (*python, *map(os.path.realpath, python), __file__)))
+
+
+def _is_open(path: str) -> bool:
+    """Tell whether all may read a file and look into each folder above it."""
+    try:
+        if not os.stat(path).st_mode & stat.S_IROTH:
+            return False
+        while (above := os.path.dirname(path)) != path:
+            path = above
+            if not os.stat(path).st_mode & stat.S_IXOTH:
+                return False
+    except OSError:
+        return False
+    return True
 
 
 def _unified(before: str) -> str:
@@ -169,7 +192,8 @@ def _desktops(there: tuple[Found, ...], users: dict[int, str], root: str) -> tup
     for each in sessions.found:
         if each.uid is not None and each.on_screen() and each.session_class.startswith("user"):
             layout = _layout(each.uid, there, root)
-            found.append(Desktop(users.get(each.uid, f"uid {each.uid}"), f"session-{each.id}.scope", layout))
+            name = users.get(each.uid, f"uid {each.uid}")
+            found.append(Desktop(name, f"session-{each.id}.scope", layout, each.uid))
     return tuple(found) or None
 
 

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from steadyrun.desktop.terminals import terminals_in
 from steadyrun.protect.disk import Disk
-from steadyrun.protect.facts import Facts
+from steadyrun.protect.facts import Facts, Layout
 from steadyrun.protect.inforce import FILES, Standing, State, judge
-from steadyrun.protect.places import TOP, cgroups_of
+from steadyrun.protect.places import TOP, cgroups_of, session_cgroup
 from steadyrun.protect.plan import SYSTEM_UNITS
 from steadyrun.protect.record import Record
 from steadyrun.protect.seen import Seen
+from steadyrun.protect.terminals import is_service
 from steadyrun.protect.unitfile import read
 
 SETTLE_S = 20.0
@@ -54,6 +56,8 @@ def status_of(record: Record, disk: Disk, facts: Facts, *, lives: Callable[[str]
     for path, left in sorted(ours.items()):
         if isinstance(left, Seen) and left.content is not None:
             settings += _settings(path, left.content.decode(), disk, facts)
+    if any(map(is_service, ours)):
+        settings += _terminals(disk, facts)
     files = tuple(
         _gone(path) if path in gone else _file(path, left, disk)
         for path, left in sorted(ours.items())
@@ -122,6 +126,16 @@ def _file(path: str, left: Seen | str, disk: Disk) -> FileStanding:
     return FileStanding(
         path, State.YES if same else State.NO, "as written" if same else "somebody has changed it"
     )
+
+
+def _terminals(disk: Disk, facts: Facts) -> Iterator[Standing]:
+    """Say for each desktop that is one scope whether terminals are apart from it: by who is in the scope."""
+    for desktop in facts.desktops or ():
+        if desktop.layout is Layout.SCOPE and facts.euid in (0, desktop.uid):
+            cgroup = session_cgroup(desktop.uid, desktop.session)
+            number = len(terminals_in(cgroup, desktop.uid, disk.at("")))
+            state = State.NO if number else State.YES
+            yield Standing(cgroup.removeprefix(f"{TOP}/"), "terminals apart", state, f"{number} in it")
 
 
 def _settings(path: str, text: str, disk: Disk, facts: Facts) -> Iterator[Standing]:

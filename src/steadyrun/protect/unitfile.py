@@ -24,8 +24,17 @@ _WIDTH = 96
 
 def write(section: str, lines: tuple[Line, ...]) -> str:
     """Return the text of a drop-in with one section."""
-    parts = [f"{_comment(line.why, line.source)}{line.text()}\n" for line in lines]
-    return f"{_HEAD}[{section}]\n" + "".join(parts)
+    return write_sections(((section, lines),))
+
+
+def write_sections(sections: tuple[tuple[str, tuple[Line, ...]], ...]) -> str:
+    """Return the text of a unit or drop-in, section by section; a line without a reason has no comment."""
+    return _HEAD + "\n".join(f"[{name}]\n{''.join(map(_with_reason, lines))}" for name, lines in sections)
+
+
+def _with_reason(line: Line) -> str:
+    reason = _comment(line.why, line.source) if line.why else ""
+    return f"{reason}{line.text()}\n"
 
 
 def write_tmpfiles(path: str, value: str, why: str, source: str) -> str:

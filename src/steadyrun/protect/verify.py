@@ -33,9 +33,8 @@ def complaints(files: Iterable[FileChange], *, programs: tuple[str, ...] = ANALY
     found: list[str] = []
     for_whom: dict[bool, list[FileChange]] = {True: [], False: []}
     for each in files:
-        folder = os.path.dirname(os.path.dirname(each.path))
         if each.unit.endswith((".slice", ".service")):
-            for_whom[folder == SYSTEM_UNITS].append(each)
+            for_whom[each.path.startswith(f"{SYSTEM_UNITS}/")].append(each)
     for system, theirs in for_whom.items():
         if theirs:
             found += _verify(program, theirs, system=system)
@@ -57,7 +56,8 @@ def _verify(program: str, files: list[FileChange], *, system: bool) -> list[str]
 
 def _verified(program: str, files: list[FileChange], stage: str, *, system: bool) -> list[str]:
     for each in files:
-        folder = f"{stage}/{each.unit}.d"
+        whole = os.path.basename(each.path) == each.unit
+        folder = stage if whole else f"{stage}/{each.unit}.d"
         os.makedirs(folder, exist_ok=True)
         with open(f"{folder}/{os.path.basename(each.path)}", "w", encoding="utf-8") as file:
             file.write(each.text)

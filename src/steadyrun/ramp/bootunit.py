@@ -8,12 +8,13 @@ systemd.unit(5), "Specifiers" and "Unit File Load Path", systemd.syntax(7) for w
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from steadyrun import errors
 from steadyrun.errors import UsageError
 from steadyrun.model.change import BootUnit
+from steadyrun.model.execline import command_line, line, quoted, specifiers
 from steadyrun.recovery.lasting import missing_folders
 
 NAME = "steadyrun-resume.service"
@@ -70,19 +71,14 @@ def boot_unit(resuming: Resuming, *, euid: int) -> BootUnit:
     resume = ("ramp", "--resume", "--resume-on-boot", "--yes", "--progress", "text", *resuming.options)
     kept = [f"{key}={resuming.env[key]}" for key in KEPT_ENVIRONMENT if resuming.env.get(key)]
     text = _TEXT.format(
-        cwd=_specifiers(_folder(_line(resuming.cwd))),
-        environment="".join(f"Environment={_specifiers(_quoted(pair))}\n" for pair in kept),
+        cwd=specifiers(_folder(line(resuming.cwd))),
+        environment="".join(f"Environment={specifiers(quoted(pair))}\n" for pair in kept),
         start=command_line((*resuming.program, *resume)),
         answers=" ".join(map(str, ANSWERS)),
         after=command_line((*resuming.program, "recover")),
         target=target,
     )
     return BootUnit(path, link, text, missing_folders(link))
-
-
-def command_line(argv: Sequence[str]) -> str:
-    """Write a command for `ExecStart=`: every word quoted, `%` and `$` doubled."""
-    return " ".join(_specifiers(_quoted(word)).replace("$", "$$") for word in argv)
 
 
 def _place(env: Mapping[str, str], euid: int) -> tuple[str, str]:
@@ -97,11 +93,6 @@ def _place(env: Mapping[str, str], euid: int) -> tuple[str, str]:
     return os.path.join(base, "systemd", "user"), _USER_TARGET
 
 
-def _quoted(word: str) -> str:
-    """Put a word in quotes; backslash and quote are escaped as in C."""
-    return '"' + _line(word).replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 def _folder(path: str) -> str:
     """Close a path whose last character would not be read as one of it.
 
@@ -109,18 +100,3 @@ def _folder(path: str) -> str:
     (systemd.syntax(7)).
     """
     return f"{path}/" if path.endswith(("\\", " ")) else path
-
-
-def _line(text: str) -> str:
-    """Return it as it is.
-
-    Raises:
-        UsageError: It has a line break or another control character, which a unit file cannot hold.
-    """
-    if any(ord(each) < 32 or ord(each) == 127 for each in text):
-        raise UsageError(f"--resume-on-boot: expected text without control characters, found {text!r}")
-    return text
-
-
-def _specifiers(text: str) -> str:
-    return text.replace("%", "%%")

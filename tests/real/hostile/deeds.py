@@ -83,14 +83,26 @@ def sysv(megabytes):
         ctypes.memset(at + page, 1, 1)
 
 
+def disk():
+    """Return a folder on a disk: this one, unless it is in memory, as /tmp is in Debian 13 and Fedora."""
+    about = os.stat(os.getcwd()).st_dev
+    with open("/proc/self/mountinfo") as mounts:
+        kinds = [line.partition(" - ")[2].split()[0] for line in mounts if line.split()[2] == _numbers(about)]
+    return "/var/tmp" if "tmpfs" in kinds else os.getcwd()
+
+
+def _numbers(device):
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
 def page_cache(megabytes=256):
-    with tempfile.TemporaryFile(dir=os.getcwd()) as file:
+    with tempfile.TemporaryFile(dir=disk()) as file:
         for _ in range(megabytes):
             file.write(BLOCK)
 
 
 def synced_writes(megabytes=24):
-    with tempfile.TemporaryFile(dir=os.getcwd(), buffering=0) as file:
+    with tempfile.TemporaryFile(dir=disk(), buffering=0) as file:
         for _ in range(megabytes):
             file.write(BLOCK)
             os.fsync(file.fileno())

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from storm import frames
-from storm.inside import board, census, load, window
+from storm.inside import board, census, load, menu, window
 from storm.record import Sample, Told
 
 RUN = "env PYTHONPATH=/srv/storm PYTHONDONTWRITEBYTECODE=1 python3 -m storm.inside"
@@ -116,13 +116,13 @@ def _hold_on() -> None:
 
 
 def show_window() -> None:
-    """Start the 60 Hz window from the desktop's terminal; return when it has shown a second."""
+    """Start the 60 Hz window on the desktop; return when it has shown a second."""
     user = census.DESK
     board.make(user)
     for path, size in ((frames.PATH, frames.SIZE), (SAID, 0), (EXIT, 0)):
         Path(path).write_bytes(bytes(size))
         os.chown(path, user, user)
-    type_at_desktop(f"{RUN}.window 2> {board.FOLDER}/window &")
+    menu.start(f"exec {RUN}.window 2> {board.FOLDER}/window")
     end = time.monotonic() + START_S
     while len(frames.parse(Path(frames.PATH).read_bytes())) < 60:
         if time.monotonic() > end:
