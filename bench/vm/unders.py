@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storm.under import APART, APART_BOOTED, BARE, BOOTED, MEMORY, PROTECTED, STEADYRUN, Under
+from storm.under import BARE, BOOTED, MEMORY, PROTECTED, STEADYRUN, Under
 
 TASKS = 4096
 """steadyrun's own default, given to the others that take one."""
@@ -60,7 +60,5 @@ UNDERS = {
         STEADYRUN,
         PROTECTED,
         BOOTED,
-        APART,
-        APART_BOOTED,
     )
 }

@@ -6,6 +6,7 @@ import os
 import pytest
 from protect_tree import GIB, Desktop
 
+from steadyrun.errors import CannotContainError
 from steadyrun.protect.plan import plan
 from steadyrun.protect.read import read_facts
 from steadyrun.protect.shares import Profile
@@ -91,3 +92,13 @@ def test_what_systemd_does_not_understand_is_found_before_it_is_written(tmp_path
     said = complaints([one._replace(text=f"{one.text}NoSuchSetting=1\n")])
     assert len(said) == 1
     assert "NoSuchSetting" in said[0]
+
+
+def test_an_analyze_that_does_not_answer_is_no_consent(tmp_path, monkeypatch):
+    slow = tmp_path / "systemd-analyze"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr("steadyrun.protect.verify.VERIFY_WITHIN_S", 0.2)
+    facts = read_facts(root=Desktop(tmp_path / "machine").root, env={"HOME": "/home/desk"}, euid=0)
+    with pytest.raises(CannotContainError, match="found no answer"):
+        complaints(plan(facts).files, programs=(str(slow),))

@@ -224,6 +224,17 @@ def test_the_dry_run_shows_the_plan_and_starts_nothing(ramp):
     assert not ramp.state.exists()
 
 
+def test_a_boot_does_not_go_on_with_a_ramp_that_had_ended(short):
+    done = undisturbed(short, *RAMP, "--", "true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = short("history").stdout
+    again = short("ramp", "--resume", "--resume-on-boot", "--after-boot", *RAMP[2:], "--", "touch", "ran")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "had come to its end before the boot" in again.stderr
+    assert not (short.cwd / "ran").exists()
+    assert short("history").stdout == runs
+
+
 def test_the_conductor_killed_leaves_nothing_and_resume_goes_on_after_the_last_pass(ramp):
     run = start_with_a_long_command(ramp, 60)
     os.kill(process_of(run, "steadyrun.ramp.process"), signal.SIGKILL)

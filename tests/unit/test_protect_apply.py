@@ -528,3 +528,13 @@ def test_the_score_of_a_process_whose_number_is_anothers_by_now_is_not_set(tree)
     score = tree.text("/proc/200/oom_score_adj")
     protection(tree).apply(made)
     assert tree.text("/proc/200/oom_score_adj") == score
+
+
+def test_folders_are_for_every_users_manager_to_look_into_whatever_the_umask_is(tree):
+    before = os.umask(0o077)
+    try:
+        protection(tree, Disk(tree.root)).apply(planned(tree))
+    finally:
+        os.umask(before)
+    for inside in ("/etc/systemd/user/app.slice.d", "/etc/systemd/system/user.slice.d"):
+        assert os.stat(tree.root + inside).st_mode & 0o777 == 0o755

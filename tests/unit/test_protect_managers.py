@@ -53,6 +53,15 @@ class Connecting:
         return Manager.open(Bus.SYSTEM, until=within(5), env=self.systemd.env)
 
 
+def directly(uid, deed, *, seconds):
+    """Do it here: the fake is in this process, and so is what it is asked."""
+    deed()
+
+
+def managers(euid, connecting, users=list):
+    return Managers(euid, connect=connecting, users=users, aside=directly)
+
+
 def realized(systemd):
     return [call.body[0] for call in systemd.asked("SetUnitProperties")]
 
@@ -86,15 +95,15 @@ def test_a_cgroup_is_of_the_manager_that_it_is_below(cgroup, uid, unit):
 def test_root_tells_the_systems_manager_and_each_users(systemd):
     connecting = Connecting(systemd)
     users = [process(os.getpid())._replace(uid=uid) for uid in (DESK, OTHER)]
-    assert Managers(0, connect=connecting, users=lambda: users).reload() == ()
+    assert managers(0, connecting, lambda: users).reload() == ()
     assert connecting.asked == [SYSTEM, DESK, OTHER]
     assert len(systemd.asked("Reload")) == 3
 
 
 def test_a_user_tells_their_own_alone(systemd):
     connecting = Connecting(systemd)
-    assert Managers(DESK, connect=connecting, users=lambda: pytest.fail("not theirs to tell")).reload() == ()
-    Managers(DESK, connect=connecting).realize(["user.slice", f"{MINE}/app.slice"])
+    assert managers(DESK, connecting, lambda: pytest.fail("not theirs to tell")).reload() == ()
+    managers(DESK, connecting).realize(["user.slice", f"{MINE}/app.slice"])
     assert connecting.asked == [DESK, DESK]
     assert realized(systemd) == ["app.slice"]
 
@@ -102,35 +111,35 @@ def test_a_user_tells_their_own_alone(systemd):
 def test_a_users_manager_that_does_not_let_root_in_is_sent_a_signal(systemd, somebodys):
     connecting = Connecting(systemd, failing={DESK: BusError("nobody listens")})
     one = process(somebodys.pid)._replace(uid=DESK)
-    assert Managers(0, connect=connecting, users=lambda: [one]).reload() == ()
+    assert managers(0, connecting, lambda: [one]).reload() == ()
     assert somebodys.communicate(timeout=10)[0].strip() == str(signal.SIGHUP)
 
 
 def test_another_process_with_that_number_is_sent_none(systemd, somebodys):
     connecting = Connecting(systemd, failing={DESK: BusError("nobody listens")})
     one = process(somebodys.pid)._replace(uid=DESK, start_ticks=1)
-    assert Managers(0, connect=connecting, users=lambda: [one]).reload() == ()
+    assert managers(0, connecting, lambda: [one]).reload() == ()
     assert somebodys.poll() is None
 
 
 def test_a_silent_one_is_told_of_and_not_told_twice(systemd, somebodys):
     connecting = Connecting(systemd, failing={DESK: BusError("no answer in time", silent=True)})
     one = process(somebodys.pid)._replace(uid=DESK)
-    (said,) = Managers(0, connect=connecting, users=lambda: [one]).reload()
+    (said,) = managers(0, connecting, lambda: [one]).reload()
     assert said.startswith("the user manager of uid 1000 (no answer in time): systemctl --user")
     assert somebodys.poll() is None
 
 
 def test_a_system_manager_that_refuses_is_told_of(systemd):
     connecting = Connecting(systemd, failing={SYSTEM: BusError("denied")})
-    (said,) = Managers(0, connect=connecting, users=list).reload()
+    (said,) = managers(0, connecting, list).reload()
     assert said == "systemd did not read its files again (denied): systemctl daemon-reload"
 
 
 def test_each_manager_is_connected_to_once_for_all_its_units(systemd):
     connecting = Connecting(systemd)
     wanted = ["user.slice", MINE, "user.slice/user-1000.slice", f"{MINE}/app.slice"]
-    Managers(0, connect=connecting).realize(wanted)
+    managers(0, connecting).realize(wanted)
     assert connecting.asked == [SYSTEM, DESK]
     assert sorted(realized(systemd)) == ["app.slice", "user-1000.slice", "user.slice", "user@1000.service"]
 
@@ -139,7 +148,7 @@ def test_a_unit_that_went_and_a_manager_that_is_not_there_keep_no_other_waiting(
     connecting = Connecting(systemd, failing={OTHER: BusError("nobody listens")})
     del systemd.units["user-1000.slice"]
     other = "user.slice/user-1001.slice/user@1001.service/app.slice"
-    Managers(0, connect=connecting).realize(["user.slice/user-1000.slice", other, "user.slice"])
+    managers(0, connecting).realize(["user.slice/user-1000.slice", other, "user.slice"])
     assert realized(systemd) == ["user.slice"]
 
 
@@ -149,7 +158,7 @@ def test_a_manager_that_falls_silent_is_asked_nothing_more(systemd, monkeypatch)
 
     monkeypatch.setattr("steadyrun.protect.managers.USERS_WITHIN_S", 0.3)
     systemd.answers["SetUnitProperties"] = keep_silent
-    Managers(0, connect=Connecting(systemd)).realize(["user.slice", MINE])
+    managers(0, Connecting(systemd)).realize(["user.slice", MINE])
     assert len(realized(systemd)) == 1
 
 
@@ -158,7 +167,7 @@ def test_one_that_knows_no_markers_is_no_trouble(systemd):
         raise FailureError("org.freedesktop.DBus.Error.UnknownProperty")
 
     systemd.answers["Get"] = unknown
-    Managers(0, connect=Connecting(systemd)).realize(["user.slice"])
+    managers(0, Connecting(systemd)).realize(["user.slice"])
     assert realized(systemd) == []
 
 
@@ -231,7 +240,7 @@ def test_a_unit_is_started_by_every_users_manager_and_trouble_is_told(systemd):
     systemd.answers["RestartUnit"] = lambda bus, call: ("o", ("/job/1",))
     connecting = Connecting(systemd, failing={OTHER: BusError("nobody listens")})
     users = [process(os.getpid())._replace(uid=uid) for uid in (DESK, OTHER)]
-    said = Managers(0, connect=connecting, users=lambda: users).restart("app.slice")
+    said = managers(0, connecting, lambda: users).restart("app.slice")
     assert said == ("the user manager of uid 1001: nobody listens",)
     assert [call.body for call in systemd.asked("RestartUnit")] == [("app.slice", "replace")]
 
@@ -241,7 +250,7 @@ def test_a_unit_that_is_not_there_is_stopped_already(systemd):
         raise FailureError("org.freedesktop.systemd1.NoSuchUnit")
 
     systemd.answers["StopUnit"] = no_such_unit
-    assert Managers(DESK, connect=Connecting(systemd)).stop("x.service") == ()
+    assert managers(DESK, Connecting(systemd)).stop("x.service") == ()
 
 
 def test_an_apply_has_what_is_not_in_force_yet_put_there(tree):
@@ -290,3 +299,39 @@ def test_looking_ends_with_the_time_and_asks_again_only_now_and_then():
     asked = []
     assert status_when_settled(lambda: missing, asked.append, seconds=0.5) == missing
     assert asked == [("user.slice",)]
+
+
+def test_an_undo_that_leaves_something_in_force_forgets_nothing_and_is_done_again(tree):
+    wall = "sys/fs/cgroup/user.slice/memory.max"
+    protection(tree).apply(planned(tree))
+    tree.file(wall, f"{16 * 2**30 * 92 // 100}\n")
+    undone = protection(tree, Noting()).undo()
+    assert undone.trouble == (
+        "user.slice: MemoryMax=92% is in force still; to end it type this again, or boot",
+    )
+    assert protection(tree).record().standing() != ()
+    tree.file(wall, "max\n")
+    again = protection(tree, Noting()).undo()
+    assert again.trouble == ()
+    assert again.paths != ()
+    assert protection(tree).record().standing() == ()
+
+
+def test_what_somebody_keeps_of_ours_may_stay_in_force(tree):
+    protection(tree).apply(planned(tree))
+    path = "/etc/systemd/system/user.slice.d/10-steadyrun.conf"
+    tree.file(path.lstrip("/"), tree.text(path) + "# mine\n")
+    tree.file("sys/fs/cgroup/user.slice/memory.max", f"{16 * 2**30 * 92 // 100}\n")
+    undone = protection(tree, Noting()).undo()
+    assert undone.trouble == ()
+    assert [left.path for left in undone.left] == [path]
+
+
+def test_an_apply_after_such_an_undo_goes_on(tree):
+    wall = "sys/fs/cgroup/user.slice/memory.max"
+    protection(tree).apply(planned(tree))
+    tree.file(wall, f"{16 * 2**30 * 92 // 100}\n")
+    protection(tree, Noting()).undo()
+    applied = protection(tree, Noting()).apply(planned(tree))
+    assert len(applied.changes) > 20
+    assert not protection(tree).record().undoing()

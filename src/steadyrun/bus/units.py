@@ -342,7 +342,9 @@ class Manager:
         deadline = _by(until)
         (path,) = self._bus.call(MANAGER, "GetUnit", "s", (name,), until=deadline)
         marked = self._bus.property(Target(SYSTEMD, path, f"{SYSTEMD}.Unit"), "Markers", until=deadline)
-        self.set_properties(name, [prop("Markers", list(marked))], until=deadline)
+        if not isinstance(marked, list):
+            raise BusError(f"the markers of {name}: expected a list, found {marked!r:.60}")
+        self.set_properties(name, [prop("Markers", marked)], until=deadline)
 
     def _subscribe(self, until: float) -> str:
         """Have the manager send its signals; return the unique name that they come from."""

@@ -31,7 +31,7 @@ from steadyrun.cli.ramp_plan import describe, goes_on_words, plan_for
 from steadyrun.cli.records import find_run, journal_here, rewrite_reports
 from steadyrun.cli.settings import Settings, settings_here
 from steadyrun.contain.decide import decide, reasons
-from steadyrun.errors import CannotContainError, DecisionNeededError, UsageError
+from steadyrun.errors import EXIT_OK, CannotContainError, DecisionNeededError, UsageError
 from steadyrun.journal.identity import new_run_id
 from steadyrun.journal.owners import Owners
 from steadyrun.journal.place import state_dir
@@ -71,6 +71,8 @@ examples:
 
 NEWEST = object()
 """What `--resume` without an id means."""
+AFTER_BOOT = "--after-boot"
+"""Said by the unit of `--resume-on-boot`, and by nobody else."""
 
 
 def configure(parser: Parser) -> None:
@@ -98,6 +100,7 @@ def configure(parser: Parser) -> None:
         action="store_true",
         help="write a unit that goes on with this ramp after a crash (shown before, removed at the end)",
     )
+    parser.add_argument(AFTER_BOOT, action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--force", action="store_true", help="begin although the baseline is not healthy")
     add_options(parser, "tries")
     parser.add_argument(
@@ -121,6 +124,8 @@ def execute(args: argparse.Namespace) -> int:
         )
     if args.anew and args.resume is not None:
         raise UsageError("expected --resume or --anew, found both", hint="--anew begins from the start")
+    if args.after_boot and _had_ended():
+        return EXIT_OK
     settings = settings_here()
     machine = _machine()
     user = run_as(args.user)
@@ -245,6 +250,21 @@ def _earlier(args: argparse.Namespace) -> tuple[RunRecord, Owners | None]:
                 "tries once more, `steadyrun ramp --anew` begins from the start",
             )
         return record, owners
+
+
+def _had_ended() -> bool:
+    """Tell whether the newest ramp came to an end of its own before the boot; then clean up what it left.
+
+    The machine may go down between a ramp's end and the removal of its unit: a person who stopped a ramp and
+    switched the machine off does not find it running again.
+    """
+    with journal_here() as journal:
+        latest = journal.latest(RunKind.RAMP)
+        if latest is None or journal.record(latest).end is None:
+            return False
+        _recover(journal)
+        _warn(f"ramp {latest} had come to its end before the boot: there is nothing to go on with")
+        return True
 
 
 def _and_before(journal: Journal, record: RunRecord) -> Iterator[RunRecord]:

@@ -111,6 +111,7 @@ class Loop:
         """Let the members run; without effect once they are to end."""
         if self.held.stage is not Stage.WAITING:
             return
+        self.hold.keeper.beat(self.now())  # from here on somebody notices our silence
         self.hold.release()
         at = self.now()
         self.held, _ = machine.step(self.held, Freed(at), self.rules)

@@ -19,6 +19,7 @@ pair does, or its main thread. Standard library alone.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import select
 import signal
@@ -44,6 +45,8 @@ from steadyrun.units import Seconds
 
 KEEPER_WITHIN = Seconds(20.0)
 """A ramp's load waits for its keeper's first word; `run`, which must start quickly, does not."""
+NEEDED_LATER = ("steadyrun.desktop.protected", "steadyrun.guard.hand")
+"""Imported before the load runs: later the disk may be at its worst."""
 
 
 def main(argv: list[str]) -> int:
@@ -76,6 +79,8 @@ def main(argv: list[str]) -> int:
             usual=order.usual,
             may_throttle=order.may_throttle,
         )
+        for name in NEEDED_LATER:
+            importlib.import_module(name)
         loop = Loop(hold, rules, lambda event: _emit(channel, event), frames, priority=priority)
         channel.emit(_prepared(hold, priority))
         _serve(channel, parent, loop, early)

@@ -113,20 +113,19 @@ class Carrier:
                 self._rewind(before)
         return _half_done(error, rest) if rest else error
 
-    def _take_back(self, intents: tuple[Intent, ...], reload: Callable[[], object]) -> tuple[Left, ...]:
+    def _take_back(self, intents: tuple[Intent, ...], reload: Callable[[], bool]) -> tuple[Left, ...]:
         """Undo changes, the newest first; return what had to be left.
 
-        They are forgotten last: who interrupts the reload can have it done again.
+        They are forgotten last, and only once the reload took effect: it can be done again.
 
         Raises:
             CannotContainError: Some could not be undone, all others are.
             JournalUnwritableError: All is undone, and the record cannot be told: that can be done again.
         """
         back = self._deeds.put_back(intents)
-        if intents:
-            reload()
         try:
-            self._forget(back.done)
+            if not intents or reload():
+                self._forget(back.done)
         except JournalUnwritableError:
             if not back.failed:
                 raise
@@ -138,11 +137,12 @@ class Carrier:
             )
         return back.left
 
-    def undo(self, reload: Callable[[], object] = lambda: None) -> tuple[Left, ...]:
+    def undo(self, reload: Callable[[], bool] = lambda: True) -> tuple[Left, ...]:
         """Undo everything that stands, and forget it; return what had to be left, which stays in the record.
 
         Args:
-            reload: Has the managers read the files that are put back; called where anything stood.
+            reload: Has the managers read the files that are put back; called where anything stood. False:
+                something of it is in force still, and nothing is forgotten.
 
         Raises:
             SteadyrunError: Something could not be undone; it can be tried again.
@@ -152,7 +152,7 @@ class Carrier:
                 self._note(Undoing())
         return self._take_back(self._record.standing(), reload)
 
-    def mend(self, reload: Callable[[], object] = lambda: None) -> tuple[Left, ...] | None:
+    def mend(self, reload: Callable[[], bool] = lambda: True) -> tuple[Left, ...] | None:
         """Take back what a crash left half done; return what had to be left, `None`: nothing was half done.
 
         An undo that was interrupted is finished; of an apply that was interrupted its own changes are taken

@@ -189,6 +189,7 @@ class Disk:
 
     def _mkdir(self, path: str) -> None:
         os.mkdir(path, _FOLDER_MODE)
+        os.chmod(path, _FOLDER_MODE)  # whatever the umask is: a user's manager has to look into it
 
     def _rmdir(self, path: str) -> None:
         os.rmdir(path)

@@ -13,7 +13,9 @@ from steadyrun.bus.connection import within
 from steadyrun.bus.units import Manager
 from steadyrun.desktop.processes import Found, process, processes_named
 from steadyrun.errors import BusError
+from steadyrun.kernel.processes import stat_of
 from steadyrun.kernel.reader import read_text
+from steadyrun.protect.aside import as_user
 from steadyrun.protect.disk import Disk
 from steadyrun.protect.places import TOP, owner_of
 
@@ -24,7 +26,7 @@ USERS_WITHIN_S = 20.0
 others waiting for long."""
 
 
-def _connect(uid: int | None, euid: int) -> Manager:
+def _open(uid: int | None, euid: int) -> Manager:
     """Connect to the system's manager (`None`) or to a user's.
 
     Raises:
@@ -36,14 +38,20 @@ def _connect(uid: int | None, euid: int) -> Manager:
 
 
 def _users_managers() -> list[Found]:
-    """Return the managers of users; not the system's own, nor one in a container."""
-    return [
-        one
-        for one in processes_named(frozenset({"systemd"}))
-        if (read_text(f"/proc/{one.pid}/cgroup") or "")
-        .rstrip()
-        .endswith(f"/user@{one.uid}.service/init.scope")
-    ]
+    """Return the managers of users, one for each; not the system's own, nor one in a container.
+
+    The system's manager has started it, and nobody else can be its child: a user's orphans are given to
+    their own manager (PR_SET_CHILD_SUBREAPER, set by systemd).
+    """
+    found: dict[int, Found] = {}
+    for one in processes_named(frozenset({"systemd"})):
+        stat = stat_of(one.pid)
+        place = (read_text(f"/proc/{one.pid}/cgroup") or "").rstrip()
+        if one.uid is None or stat is None or stat.ppid != 1:
+            continue
+        if place.endswith(f"/user@{one.uid}.service/init.scope"):
+            found.setdefault(one.uid, one)
+    return list(found.values())
 
 
 class Managers:
@@ -53,18 +61,37 @@ class Managers:
         euid: The user.
         connect: Opens a connection to the manager of a uid, or with `None` to the system's, for a user.
         users: Finds the processes of users' managers.
+        aside: Does something as a user, in a process of its own.
     """
 
     def __init__(
         self,
         euid: int,
         *,
-        connect: Callable[[int | None, int], Manager] = _connect,
+        connect: Callable[[int | None, int], Manager] = _open,
         users: Callable[[], list[Found]] = _users_managers,
+        aside: Callable[..., None] = as_user,
     ) -> None:
         self._euid = euid
         self._connect = connect
         self._users = users
+        self._aside = aside
+
+    def _ask(self, uid: int | None, deed: Callable[[Manager], object], *, seconds: float) -> None:
+        """Ask a manager for something; one of another user's is talked to as that user.
+
+        Raises:
+            BusError: It was not done.
+        """
+
+        def ask() -> None:
+            with self._connect(uid, self._euid) as manager:
+                deed(manager)
+
+        if uid is None or uid == self._euid:
+            ask()
+        else:
+            self._aside(uid, ask, seconds=seconds)
 
     def reload(self) -> tuple[str, ...]:
         """Have every manager read its files again; return what went wrong.
@@ -75,8 +102,7 @@ class Managers:
         mine = None if self._euid == 0 else self._euid
         trouble = []
         try:
-            with self._connect(mine, self._euid) as manager:
-                manager.reload(until=within(RELOAD_WITHIN_S))
+            self._ask(mine, lambda it: it.reload(until=within(RELOAD_WITHIN_S)), seconds=RELOAD_WITHIN_S)
         except BusError as error:
             how = "systemctl daemon-reload" if mine is None else "systemctl --user daemon-reload"
             trouble.append(f"systemd did not read its files again ({error.message}): {how}")
@@ -87,8 +113,7 @@ class Managers:
     def _reload_of(self, one: Found) -> str:
         """Have one user's manager read its files; return what went wrong."""
         try:
-            with self._connect(one.uid, self._euid) as manager:
-                manager.reload(until=within(USERS_WITHIN_S))
+            self._ask(one.uid, lambda it: it.reload(until=within(USERS_WITHIN_S)), seconds=USERS_WITHIN_S)
         except BusError as error:
             if error.silent:
                 return f"the user manager of uid {one.uid} ({error.message}): systemctl --user daemon-reload"
@@ -108,8 +133,7 @@ class Managers:
         trouble = []
         for uid in uids:
             try:
-                with self._connect(uid, self._euid) as manager:
-                    ask(manager)
+                self._ask(uid, ask, seconds=USERS_WITHIN_S)
             except BusError as error:
                 trouble.append(f"the user manager of uid {uid}: {error.message}")
         return tuple(trouble)
@@ -155,7 +179,7 @@ class Managers:
                     self._realize_of(uid, [one.unit for one in units])
 
     def _realize_of(self, uid: int | None, units: list[str]) -> None:
-        with self._connect(uid, self._euid) as manager:
+        def each(manager: Manager) -> None:
             until = within(USERS_WITHIN_S)
             for unit in units:
                 try:
@@ -163,6 +187,8 @@ class Managers:
                 except BusError as error:
                     if error.silent:
                         raise
+
+        self._ask(uid, each, seconds=USERS_WITHIN_S)
 
 
 _LEVELS = 5

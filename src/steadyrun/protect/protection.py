@@ -25,8 +25,17 @@ from steadyrun.protect.disk import Disk
 from steadyrun.protect.facts import Facts
 from steadyrun.protect.managers import Managers
 from steadyrun.protect.prepare import changes_for, missing_folders
+from steadyrun.protect.read import effective_ram
 from steadyrun.protect.record import Begin, Change, Record
-from steadyrun.protect.status import SETTLE_S, Status, cgroups_about, status_of, status_when_settled
+from steadyrun.protect.status import (
+    SETTLE_EVERY_S,
+    SETTLE_S,
+    Status,
+    cgroups_about,
+    status_of,
+    status_when_settled,
+    still_in_force,
+)
 from steadyrun.protect.terminals import SERVICE, is_service
 from steadyrun.protect.verify import complaints
 
@@ -71,7 +80,7 @@ class Protection:
         self._disk = Disk() if disk is None else disk
         self._state = state
         self._boot = boot_id(root)
-        self._real = root == "/"
+        self._root, self._real = root, root == "/"
         self._owner = (os.geteuid(), os.getegid())
         if managers is None and self._real and os.path.isdir("/run/systemd/system"):
             managers = Managers(self._owner[0])
@@ -127,7 +136,7 @@ class Protection:
         with self._alone() as made:
             record = self._carrier.read()
             made += record.made()
-            return self._carrier.mend(partial(self._reload_undone, record))
+            return self._carrier.mend(partial(self._reload_mended, record))
 
     def apply(self, plan: Plan) -> Applied:
         """Carry out a plan, all of it or nothing. Plans after `mend`, where a crash came in between.
@@ -138,7 +147,7 @@ class Protection:
             JournalUnwritableError: It could not be written down; nothing was changed.
         """
         with self._alone() as made:
-            self._carrier.mend(partial(self._reload_undone, self._carrier.read()))
+            self._carrier.mend(partial(self._reload_mended, self._carrier.read()))
             changes = self.pending(plan)
             if changes:
                 self._expect_understood(plan)
@@ -170,7 +179,7 @@ class Protection:
             made += record.made()
             standing = record.standing()
             trouble: list[str] = []
-            left = self._carrier.undo(lambda: trouble.extend(self._reload_undone(record)))
+            left = self._carrier.undo(lambda: self._reload_undone(record, trouble))
         return Undone(tuple(each.change.path for each in standing), left, tuple(trouble))
 
     def _expect_understood(self, plan: Plan) -> None:
@@ -193,14 +202,37 @@ class Protection:
                 return tell(SERVICE)
         return ()
 
-    def _reload_undone(self, record: Record) -> tuple[str, ...]:
-        """Have the managers read their files after an undo of what stood; return what went wrong."""
+    def _reload_mended(self, record: Record) -> bool:
+        """Have the managers read their files after an undo whose end an `--apply` does not wait for."""
+        self._reload_undone(record, [])
+        return True
+
+    def _reload_undone(self, record: Record, trouble: list[str]) -> bool:
+        """Have the managers read their files after an undo of what stood.
+
+        Args:
+            record: What stood.
+            trouble: Gets what went wrong.
+
+        Returns:
+            Whether nothing of it is in force any more, as far as the kernel's files say it.
+        """
         if self._managers is None:
-            return ()
-        ours = record.ours()
-        ended = self._managers.stop(SERVICE) if any(map(is_service, ours)) else ()
-        cgroups = cgroups_about(ours, self._disk, self._owner[0])
-        return (*ended, *self._managers.reload_until_settled(self._disk, cgroups))
+            return True
+        ours, euid = record.ours(), self._owner[0]
+        if any(map(is_service, ours)):
+            trouble += self._managers.stop(SERVICE)
+        cgroups = cgroups_about(ours, self._disk, euid)
+        trouble += self._managers.reload_until_settled(self._disk, cgroups)
+        ram, end = effective_ram(self._root), time.monotonic() + self._settle_s
+        while still := still_in_force(record, self._disk, euid, ram):
+            if time.monotonic() >= end:
+                break
+            self._managers.realize([each.unit for each in still])
+            time.sleep(SETTLE_EVERY_S)
+        later = "in force still; to end it type this again, or boot"
+        trouble += [f"{each.unit}: {each.setting} is {later}" for each in still]
+        return not still
 
     def _expect_own(self, found: os.stat_result) -> None:
         """Refuse a state directory whose record others could exchange, also for merely looking.

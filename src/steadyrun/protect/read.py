@@ -18,6 +18,7 @@ from steadyrun.kernel.cgroupfiles import parse_limit
 from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.meminfo import MemInfo
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
+from steadyrun.kernel.processes import stat_of
 from steadyrun.kernel.reader import read_meminfo, read_text
 from steadyrun.protect.disk import Disk
 from steadyrun.protect.facts import Desktop, Facts, Layout, Mglru, Running, UnitFacts, Whose
@@ -110,6 +111,12 @@ def _unified(before: str) -> str:
     source = f"{before}/proc/self/mountinfo"
     mounts = parsed(read_text(source), parse_cgroup_mounts, source) or ()
     return next((mount.path for mount in mounts if mount.unified), "/sys/fs/cgroup")
+
+
+def effective_ram(root: str = "/") -> Bytes | None:
+    """Return what systemd takes percentages of; `None`: it cannot be read."""
+    before = root.rstrip("/")
+    return _ram(before, read_meminfo(root), _unified(before))
 
 
 def _ram(before: str, memory: MemInfo, top: str) -> Bytes | None:
@@ -222,6 +229,9 @@ def _running(there: tuple[Found, ...], users: dict[int, str], root: str) -> tupl
         # The whole path: a rootless container has a systemd and a bus of its own further down.
         if not one.uid or not re.search(rf"/user@{one.uid}\.service/{place}$", _cgroup(one, root), re.M):
             continue
+        stat = stat_of(one.pid, root)
+        if one.comm == "systemd" and (stat is None or stat.ppid != 1):
+            continue  # the user's own subtree: anybody in it may bear that name
         text = read_text(f"{root.rstrip('/')}/proc/{one.pid}/oom_score_adj")
         found.append(
             Running(

@@ -17,11 +17,13 @@ from steadyrun.protect.record import Record
 from steadyrun.protect.seen import Seen
 from steadyrun.protect.terminals import is_service
 from steadyrun.protect.unitfile import read
+from steadyrun.units import Bytes
 
 SETTLE_S = 20.0
 """What user managers may take to read their files again; below 1 s on an idle machine."""
 _LOOK_EVERY_S = 0.1
-_REALIZE_EVERY_S = 1.0
+SETTLE_EVERY_S = 1.0
+"""Between two times at which what is missing, or left, is told to its managers."""
 
 
 class FileStanding(NamedTuple):
@@ -55,7 +57,7 @@ def status_of(record: Record, disk: Disk, facts: Facts, *, lives: Callable[[str]
     settings: list[Standing] = []
     for path, left in sorted(ours.items()):
         if isinstance(left, Seen) and left.content is not None:
-            settings += _settings(path, left.content.decode(), disk, facts)
+            settings += _settings(path, left.content.decode(), disk, facts.euid, facts.ram)
     if any(map(is_service, ours)):
         settings += _terminals(disk, facts)
     files = tuple(
@@ -82,7 +84,7 @@ def status_when_settled(
     while not (found := look()).holds() and (now := time.monotonic()) < end:
         if now >= again:
             realize(found.missing())
-            again = now + _REALIZE_EVERY_S
+            again = now + SETTLE_EVERY_S
         time.sleep(_LOOK_EVERY_S)
     return found
 
@@ -138,14 +140,28 @@ def _terminals(disk: Disk, facts: Facts) -> Iterator[Standing]:
             yield Standing(cgroup.removeprefix(f"{TOP}/"), "terminals apart", state, f"{number} in it")
 
 
-def _settings(path: str, text: str, disk: Disk, facts: Facts) -> Iterator[Standing]:
+def _settings(path: str, text: str, disk: Disk, euid: int, ram: Bytes | None) -> Iterator[Standing]:
     unit = os.path.basename(os.path.dirname(path)).removesuffix(".d")
-    places = _places(path, disk, facts.euid)
+    places = _places(path, disk, euid)
     for key, value in read(text):
-        if key not in FILES or facts.ram is None:
+        if key not in FILES or ram is None:
             continue
         if not places:
             yield Standing(unit, f"{key}={value}", State.ABSENT, "")
         for place in places:
-            state, found = judge(key, value, disk.value(f"{place}/{FILES[key]}"), facts.ram)
+            state, found = judge(key, value, disk.value(f"{place}/{FILES[key]}"), ram)
             yield Standing(place.removeprefix(f"{TOP}/"), f"{key}={value}", state, found)
+
+
+def still_in_force(record: Record, disk: Disk, euid: int, ram: Bytes | None) -> tuple[Standing, ...]:
+    """Return what the kernel has of drop-ins that are gone: the very values that were in them.
+
+    Which controllers a cgroup has is left out: others may have wanted them, too.
+    """
+    return tuple(
+        each
+        for path, left in sorted(record.ours().items())
+        if isinstance(left, Seen) and left.content is not None and not os.path.lexists(disk.at(path))
+        for each in _settings(path, left.content.decode(), disk, euid, ram)
+        if each.state is State.YES and not each.setting.startswith("Delegate=")
+    )

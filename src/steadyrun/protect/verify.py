@@ -69,8 +69,14 @@ def _verified(program: str, files: list[FileChange], stage: str, *, system: bool
         done = subprocess.run(
             words, env=env, capture_output=True, text=True, timeout=VERIFY_WITHIN_S, check=False
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return []
+    except subprocess.TimeoutExpired as error:
+        raise CannotContainError(
+            f"{program}: expected it to have read the drop-ins within {VERIFY_WITHIN_S:.0f} s, found no"
+            " answer; nothing was changed",
+            hint="the machine is busy: type it again later",
+        ) from error
     return [line.replace(f"{stage}/", "") for line in done.stderr.splitlines() if stage in line]
 
 

@@ -68,7 +68,8 @@ def boot_unit(resuming: Resuming, *, euid: int) -> BootUnit:
     folder, target = _place(resuming.env, euid)
     path = os.path.join(folder, NAME)
     link = os.path.join(folder, f"{target}.wants", NAME)
-    resume = ("ramp", "--resume", "--resume-on-boot", "--yes", "--progress", "text", *resuming.options)
+    goes_on = ("--resume", "--resume-on-boot", "--after-boot")
+    resume = ("ramp", *goes_on, "--yes", "--progress", "text", *resuming.options)
     kept = [f"{key}={resuming.env[key]}" for key in KEPT_ENVIRONMENT if resuming.env.get(key)]
     text = _TEXT.format(
         cwd=specifiers(_folder(line(resuming.cwd))),

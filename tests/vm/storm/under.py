@@ -54,17 +54,10 @@ RAMP = Under(
     start_s=400.0,
     ssh_every_s=10.0,
 )
-_PROTECT = "steadyrun protect --apply --yes"
-_PROTECT_VERSION = STEADYRUN.version
 PROTECTED = Under(
-    "protected", "the command as it is, after steadyrun protect", prepare=_PROTECT, version=_PROTECT_VERSION
+    "protected",
+    "the command as it is, after steadyrun protect",
+    prepare="steadyrun protect --apply --yes",
+    version=STEADYRUN.version,
 )
-APART = Under(
-    "protected, apart",
-    "the same from a terminal that was started apart from the desktop, as protect's page says",
-    before="systemd-run --user --scope --quiet --slice=app.slice --",
-    prepare=_PROTECT,
-    version=_PROTECT_VERSION,
-)
-BOOTED = replace(PROTECTED, name="protected, booted", about="the first after a boot", boots=True)
-APART_BOOTED = replace(APART, name="protected, apart, booted", about="the second after a boot", boots=True)
+BOOTED = replace(PROTECTED, name="protected, booted", about="the same after a boot", boots=True)
