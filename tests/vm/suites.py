@@ -29,8 +29,8 @@ PLACES = {
 }  # fmt: skip
 """Who logs in, the backend, and what the tests are started with."""
 WITHOUT_CPU = chosen_suite() == OLDEST.name
-"""A user's loads have no cpu controller: user@.service has Delegate=pids memory in systemd 247, cpu came later.
-steadyrun says so (the doctor with the drop-in that mends it, a run under `limits_not_in_force`)."""
+"""A user's loads have no cpu controller: user@.service has Delegate=pids memory in systemd 247, cpu came
+later. steadyrun says so (the doctor with the drop-in that mends it, a run under `limits_not_in_force`)."""
 NO_CPU = (r"\w+ does not declare cpu-max", "its CPU controller cannot be used here")
 PRIVILEGED = "only a privileged load can do this"
 SEED = os.environ.get("GAUNTLET_SEED") or str(int.from_bytes(os.urandom(2), "big"))

@@ -60,7 +60,7 @@ def expect_untouched(row):
 
 NEEDS_CPU = pytest.mark.skipif(
     WITHOUT_CPU,
-    reason="systemd 247 gives users no cpu controller: frames are left to the kernel's autogroups",
+    reason="systemd 247 gives users no cpu controller: frames are left to autogroups",
 )
 
 
