@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_left", "enforce
 
 MISSING = os.environ.get("GAUNTLET_MISSING", "").split()
 """Limits that are known not to be in force where this runs: then a record has to name them."""
+COUNTS_TASKS = tuple(int(word) for word in os.uname().release.split(".")[:2]) >= (6, 1)
+"""The kernel keeps the most tasks there were (`pids.peak`, 6.1); before, ten looks a second may miss them."""
 SEED = int(os.environ.get("GAUNTLET_SEED") or int.from_bytes(os.urandom(2), "big"))
 CHOSEN = sorted({*MIXTURES, *random.Random(SEED).sample(sorted(LASTING), 3)})
 """Beside those whose guard is killed: all mixtures, and others each time."""
@@ -124,7 +126,7 @@ def check_record(scenario, told):
     assert [each["name"] for each in told["limits_not_in_force"]] == MISSING
     if told["termination"] != "exited":
         assert told["cause"]
-    if scenario.full:
+    if scenario.full and COUNTS_TASKS:
         assert told["tasks_peak"] == scenario.tasks
     if scenario.leaves:
         assert told["left_behind"] > 0
