@@ -59,6 +59,16 @@ def test_each_user_session_and_manager_is_looked_at(tree):
     assert not status.holds()
 
 
+def test_a_setting_whose_controller_is_not_there_is_said_to_be_absent(tree):
+    """systemd 247 gives user managers no cpu controller."""
+    protection(tree).apply(plan(facts(tree)))
+    tree.file(f"{USER}/user@1000.service/session.slice/cgroup.controllers", "memory pids\n")
+    tree.file(f"{USER}/user@1000.service/session.slice/memory.low", f"{5 * 16 * GIB // 100}\n")
+    _, status = states(tree)
+    (weight,) = [s for s in status.settings if "session.slice" in s.unit and "CPUWeight" in s.setting]
+    assert (weight.state, weight.found) == (State.ABSENT, "no cpu controller was given to it")
+
+
 def test_what_another_tool_changed_since_is_found(tree):
     protection(tree).apply(plan(facts(tree)))
     with open(tree.root + FIRST, "a") as file:

@@ -149,7 +149,13 @@ def _settings(path: str, text: str, disk: Disk, euid: int, ram: Bytes | None) ->
         if not places:
             yield Standing(unit, f"{key}={value}", State.ABSENT, "")
         for place in places:
-            state, found = judge(key, value, disk.value(f"{place}/{FILES[key]}"), ram)
+            there = disk.value(f"{place}/{FILES[key]}")
+            controller = FILES[key].partition(".")[0]
+            given = disk.value(f"{place}/cgroup.controllers")
+            if there is None and given is not None and controller not in given.split():
+                state, found = State.ABSENT, f"no {controller} controller was given to it"
+            else:
+                state, found = judge(key, value, there, ram)
             yield Standing(place.removeprefix(f"{TOP}/"), f"{key}={value}", state, found)
 
 
