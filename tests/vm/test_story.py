@@ -66,7 +66,8 @@ NEEDS_CPU = pytest.mark.skipif(
 
 @NEEDS_CPU
 def test_bare_the_command_takes_the_desktop_with_it(put_through):
-    _, record, row = put_through("few-large", BARE)
+    """Many processes: a few large ones have done their work on a fast host before the memory is full."""
+    _, record, row = put_through("many-small", BARE)
     assert not row.survived or row.fps < TO_WORK_AT
     assert record.told.stopped_s is None or record.told.children_killed > 0
 

@@ -28,6 +28,9 @@ class Under:
     start_s: float = 60.0
     """From the line typed to the load's first process at most: what stands before it may be slow on a busy
     machine."""
+    menu: bool = False
+    """The window that is watched was started from the desktop's menu. A terminal is kept apart by `protect`,
+    and a window of its own says nothing of the desktop; else it is the terminal's, as in kept figures."""
     ssh_every_s: float = EVERY_S
     """Between two looks at SSH: each takes a second of emulated CPU, also from the canary of a ramp."""
 
@@ -59,5 +62,6 @@ PROTECTED = Under(
     "the command as it is, after steadyrun protect",
     prepare="steadyrun protect --apply --yes",
     version=STEADYRUN.version,
+    menu=True,
 )
 BOOTED = replace(PROTECTED, name="protected, booted", about="the same after a boot", boots=True)

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from storm import frames
-from storm.inside import board, census, load, menu, window
+from storm.inside import board, census, load, window
+from storm.inside.menu import start as start_from_menu
 from storm.record import Sample, Told
 
 RUN = "env PYTHONPATH=/srv/storm PYTHONDONTWRITEBYTECODE=1 python3 -m storm.inside"
@@ -54,13 +55,15 @@ class Plan(NamedTuple):
     """From the line typed to the load's first process at most."""
     seconds: float
     """From there."""
+    menu: bool = False
+    """The window is started from the desktop's menu, in the desktop's cgroup; else from its terminal."""
 
 
 def main(argv: list[str]) -> int:
     """Watch one storm."""
     plan = Plan(**json.loads(argv[0]))
     _hold_on()
-    show_window()
+    show_window(menu=plan.menu)
     before = census.take(os.getpid())
     Path(READY).touch()
     idle, idle_wall = time.monotonic_ns(), time.time()
@@ -115,14 +118,18 @@ def _hold_on() -> None:
     os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
-def show_window() -> None:
+def show_window(*, menu: bool = False) -> None:
     """Start the 60 Hz window on the desktop; return when it has shown a second."""
     user = census.DESK
     board.make(user)
     for path, size in ((frames.PATH, frames.SIZE), (SAID, 0), (EXIT, 0)):
         Path(path).write_bytes(bytes(size))
         os.chown(path, user, user)
-    menu.start(f"exec {RUN}.window 2> {board.FOLDER}/window")
+    line = f"{RUN}.window 2> {board.FOLDER}/window"
+    if menu:
+        start_from_menu(f"exec {line}")
+    else:
+        type_at_desktop(f"{line} &")
     end = time.monotonic() + START_S
     while len(frames.parse(Path(frames.PATH).read_bytes())) < 60:
         if time.monotonic() > end:
