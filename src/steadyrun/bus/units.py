@@ -236,12 +236,9 @@ class Manager:
         """
         deadline = _by(until)
         sender = self._subscribe(deadline)
-        try:
-            (job,) = self._bus.call(MANAGER, "StopUnit", "ss", (name, mode), until=deadline)
-        except BusError as error:
-            if error.name == NO_SUCH_UNIT:
-                return False
-            raise
+        job = self._queue_stop(name, mode, deadline)
+        if job is None:
+            return False
         result = self._job_result(job, sender, f"the stop of {name}", deadline)
         if result != _DONE:
             raise BusError(f"the stop of {name}: expected its job to be done, found {result}")
@@ -261,13 +258,17 @@ class Manager:
         Raises:
             BusError: It was refused.
         """
+        return self._queue_stop(name, "replace", _by(until)) is not None
+
+    def _queue_stop(self, name: str, mode: str, until: float) -> str | None:
+        """Have a unit stopped; return the job, `None`: there is no such unit."""
         try:
-            self._bus.call(MANAGER, "StopUnit", "ss", (name, "replace"), until=_by(until))
+            (job,) = self._bus.call(MANAGER, "StopUnit", "ss", (name, mode), until=until)
         except BusError as error:
             if error.name == NO_SUCH_UNIT:
-                return False
+                return None
             raise
-        return True
+        return str(job)
 
     def reset_failed(self, name: str, *, until: float | None = None) -> bool:
         """Have a failed unit forgotten; return whether it was there.

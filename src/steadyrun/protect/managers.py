@@ -11,13 +11,13 @@ from itertools import groupby
 from steadyrun.bus.address import Bus
 from steadyrun.bus.connection import within
 from steadyrun.bus.units import Manager
-from steadyrun.desktop.processes import Found, process, processes_named
+from steadyrun.desktop.processes import Found, processes_named
 from steadyrun.errors import BusError
-from steadyrun.kernel.processes import stat_of
-from steadyrun.kernel.reader import read_text
+from steadyrun.kernel.processes import pid_alive
 from steadyrun.protect.aside import as_user
 from steadyrun.protect.disk import Disk
 from steadyrun.protect.places import TOP, owner_of
+from steadyrun.protect.read import is_users_manager
 
 RELOAD_WITHIN_S = 90.0
 """The timeout of systemctl(1) for the same call."""
@@ -38,18 +38,10 @@ def _open(uid: int | None, euid: int) -> Manager:
 
 
 def _users_managers() -> list[Found]:
-    """Return the managers of users, one for each; not the system's own, nor one in a container.
-
-    The system's manager has started it, and nobody else can be its child: a user's orphans are given to
-    their own manager (PR_SET_CHILD_SUBREAPER, set by systemd).
-    """
+    """Return the managers of users, one for each."""
     found: dict[int, Found] = {}
     for one in processes_named(frozenset({"systemd"})):
-        stat = stat_of(one.pid)
-        place = (read_text(f"/proc/{one.pid}/cgroup") or "").rstrip()
-        if one.uid is None or stat is None or stat.ppid != 1:
-            continue
-        if place.endswith(f"/user@{one.uid}.service/init.scope"):
+        if one.uid is not None and is_users_manager(one):
             found.setdefault(one.uid, one)
     return list(found.values())
 
@@ -73,12 +65,18 @@ class Managers:
         aside: Callable[..., None] = as_user,
     ) -> None:
         self._euid = euid
+        self._mine = None if euid == 0 else euid
         self._connect = connect
         self._users = users
         self._aside = aside
 
-    def _ask(self, uid: int | None, deed: Callable[[Manager], object], *, seconds: float) -> None:
+    def _ask(self, uid: int | None, deed: Callable[[Manager, float], object], *, seconds: float) -> None:
         """Ask a manager for something; one of another user's is talked to as that user.
+
+        Args:
+            uid: Whose; `None`: the system's.
+            deed: Does it, by a CLOCK_MONOTONIC.
+            seconds: For all of it.
 
         Raises:
             BusError: It was not done.
@@ -86,7 +84,7 @@ class Managers:
 
         def ask() -> None:
             with self._connect(uid, self._euid) as manager:
-                deed(manager)
+                deed(manager, within(seconds))
 
         if uid is None or uid == self._euid:
             ask()
@@ -99,21 +97,20 @@ class Managers:
         A user's manager that root cannot talk to is sent SIGHUP, which is the same (systemd(1)) and is not
         answered. What became of it is read back from the kernel in any case.
         """
-        mine = None if self._euid == 0 else self._euid
         trouble = []
         try:
-            self._ask(mine, lambda it: it.reload(until=within(RELOAD_WITHIN_S)), seconds=RELOAD_WITHIN_S)
+            self._ask(self._mine, lambda it, until: it.reload(until=until), seconds=RELOAD_WITHIN_S)
         except BusError as error:
-            how = "systemctl daemon-reload" if mine is None else "systemctl --user daemon-reload"
+            how = "systemctl daemon-reload" if self._mine is None else "systemctl --user daemon-reload"
             trouble.append(f"systemd did not read its files again ({error.message}): {how}")
-        if mine is None:
+        if self._mine is None:
             trouble += [said for one in self._users() if (said := self._reload_of(one))]
         return tuple(trouble)
 
     def _reload_of(self, one: Found) -> str:
         """Have one user's manager read its files; return what went wrong."""
         try:
-            self._ask(one.uid, lambda it: it.reload(until=within(USERS_WITHIN_S)), seconds=USERS_WITHIN_S)
+            self._ask(one.uid, lambda it, until: it.reload(until=until), seconds=USERS_WITHIN_S)
         except BusError as error:
             if error.silent:
                 return f"the user manager of uid {one.uid} ({error.message}): systemctl --user daemon-reload"
@@ -122,14 +119,14 @@ class Managers:
 
     def restart(self, unit: str) -> tuple[str, ...]:
         """Have every user's manager concerned start a unit, anew where it runs; return what went wrong."""
-        return self._each_user(lambda manager: manager.begin_restart(unit, until=within(USERS_WITHIN_S)))
+        return self._each_user(lambda it, until: it.begin_restart(unit, until=until))
 
     def stop(self, unit: str) -> tuple[str, ...]:
         """Have every user's manager concerned stop a unit; return what went wrong."""
-        return self._each_user(lambda manager: manager.begin_stop(unit, until=within(USERS_WITHIN_S)))
+        return self._each_user(lambda it, until: it.begin_stop(unit, until=until))
 
-    def _each_user(self, ask: Callable[[Manager], object]) -> tuple[str, ...]:
-        uids = [one.uid for one in self._users()] if self._euid == 0 else [self._euid]
+    def _each_user(self, ask: Callable[[Manager, float], object]) -> tuple[str, ...]:
+        uids = [one.uid for one in self._users()] if self._mine is None else [self._mine]
         trouble = []
         for uid in uids:
             try:
@@ -169,18 +166,16 @@ class Managers:
         Whether it helped is for the kernel's files to say. Nothing is done where nothing is missing, or a
         manager does not know how (`Manager.realize`).
         """
-        mine = None if self._euid == 0 else self._euid
         told = sorted(
             {owner_of(each) for each in cgroups}, key=lambda one: -1 if one.uid is None else one.uid
         )
         for uid, units in groupby(told, key=lambda one: one.uid):
-            if mine in (None, uid):
+            if self._mine in (None, uid):
                 with suppress(BusError):
                     self._realize_of(uid, [one.unit for one in units])
 
     def _realize_of(self, uid: int | None, units: list[str]) -> None:
-        def each(manager: Manager) -> None:
-            until = within(USERS_WITHIN_S)
+        def each(manager: Manager, until: float) -> None:
             for unit in units:
                 try:
                     manager.realize(unit, until=until)
@@ -212,8 +207,7 @@ def _hang_up(one: Found) -> str:
     except ProcessLookupError:
         return ""
     try:
-        now = process(one.pid)
-        if now is not None and now.identity() == one.identity():
+        if pid_alive(one.pid, one.start_ticks):
             signal.pidfd_send_signal(descriptor, signal.SIGHUP)
     except ProcessLookupError:
         pass

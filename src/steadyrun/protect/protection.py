@@ -28,13 +28,12 @@ from steadyrun.protect.prepare import changes_for, missing_folders
 from steadyrun.protect.read import effective_ram
 from steadyrun.protect.record import Begin, Change, Record
 from steadyrun.protect.status import (
-    SETTLE_EVERY_S,
     SETTLE_S,
     Status,
     cgroups_about,
     status_of,
+    status_of_undone,
     status_when_settled,
-    still_in_force,
 )
 from steadyrun.protect.terminals import SERVICE, is_service
 from steadyrun.protect.verify import complaints
@@ -158,7 +157,7 @@ class Protection:
             look = partial(self._status, record, plan.facts)
             if self._managers is None or not record.standing():
                 return Applied(changes, (), look())
-            trouble = (*self._managers.reload(), *self._serve(changes))
+            trouble = (*self._managers.reload(), *_serve(self._managers, changes))
             dropped = [each.path for each in changes if each.after is None]
             self._managers.realize(cgroups_about(dropped, self._disk, plan.facts.euid))
             status = status_when_settled(look, self._managers.realize, seconds=self._settle_s)
@@ -192,16 +191,6 @@ class Protection:
                 hint="this is a fault of steadyrun with this version of systemd: please report it",
             )
 
-    def _serve(self, changes: tuple[Change, ...]) -> tuple[str, ...]:
-        """Start the unit of terminals where it is new or changed, end it where it is gone; return trouble."""
-        if self._managers is None:
-            return ()
-        for change in changes:
-            if is_service(change.path):
-                tell = self._managers.stop if change.after is None else self._managers.restart
-                return tell(SERVICE)
-        return ()
-
     def _reload_mended(self, record: Record) -> bool:
         """Have the managers read their files after an undo whose end an `--apply` does not wait for."""
         self._reload_undone(record, [])
@@ -224,15 +213,11 @@ class Protection:
             trouble += self._managers.stop(SERVICE)
         cgroups = cgroups_about(ours, self._disk, euid)
         trouble += self._managers.reload_until_settled(self._disk, cgroups)
-        ram, end = effective_ram(self._root), time.monotonic() + self._settle_s
-        while still := still_in_force(record, self._disk, euid, ram):
-            if time.monotonic() >= end:
-                break
-            self._managers.realize([each.unit for each in still])
-            time.sleep(SETTLE_EVERY_S)
+        look = partial(status_of_undone, record, self._disk, euid, effective_ram(self._root))
+        status = status_when_settled(look, self._managers.realize, seconds=self._settle_s)
         later = "in force still; to end it type this again, or boot"
-        trouble += [f"{each.unit}: {each.setting} is {later}" for each in still]
-        return not still
+        trouble += [f"{each.unit}: {each.setting} is {later}" for each in status.settings]
+        return status.holds()
 
     def _expect_own(self, found: os.stat_result) -> None:
         """Refuse a state directory whose record others could exchange, also for merely looking.
@@ -271,3 +256,11 @@ class Protection:
                         os.rmdir(self._disk.at(each))
         finally:
             os.close(descriptor)
+
+
+def _serve(managers: Managers, changes: tuple[Change, ...]) -> tuple[str, ...]:
+    """Start the unit of terminals where it is new or changed, end it where it is gone; return trouble."""
+    for change in changes:
+        if is_service(change.path):
+            return managers.stop(SERVICE) if change.after is None else managers.restart(SERVICE)
+    return ()

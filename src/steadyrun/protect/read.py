@@ -218,20 +218,38 @@ def _users(root: str) -> dict[int, str]:
     return {int(row[2]): row[0] for row in rows if len(row) > 2 and row[2].isdecimal()}
 
 
+def is_users_manager(one: Found, root: str = "/") -> bool:
+    """Tell whether a process called systemd is its user's manager; not the system's own, nor a container's.
+
+    The system's manager has started it, and nobody else in that place can be its child: a user's orphans are
+    given to their own manager (PR_SET_CHILD_SUBREAPER, set by systemd).
+    """
+    about = stat_of(one.pid, root)
+    return about is not None and about.ppid == 1 and _is_at(one, r"init\.scope", root)
+
+
+def _is_users_bus(one: Found, root: str) -> bool:
+    return _is_at(one, r"(?:[^/]+\.slice/)?dbus(?:-broker)?\.service", root)
+
+
+def _is_at(one: Found, place: str, root: str) -> bool:
+    """Tell whether a process is in a cgroup directly below its user's manager.
+
+    The whole path: a rootless container has a systemd and a bus of its own further down.
+    """
+    return re.search(rf"/user@{one.uid}\.service/{place}$", _cgroup(one, root), re.M) is not None
+
+
 def _running(there: tuple[Found, ...], users: dict[int, str], root: str) -> tuple[Running, ...]:
     """Return the managers and buses of users that run now."""
     found = []
     for one in there:
         if one.comm not in _MANAGERS_AND_BUSES:
             continue
-        what = "user manager" if one.comm == "systemd" else "bus"
-        place = "init.scope" if one.comm == "systemd" else r"(?:[^/]+\.slice/)?dbus(?:-broker)?\.service"
-        # The whole path: a rootless container has a systemd and a bus of its own further down.
-        if not one.uid or not re.search(rf"/user@{one.uid}\.service/{place}$", _cgroup(one, root), re.M):
+        manager = one.comm == "systemd"
+        if not one.uid or not (is_users_manager(one, root) if manager else _is_users_bus(one, root)):
             continue
-        stat = stat_of(one.pid, root)
-        if one.comm == "systemd" and (stat is None or stat.ppid != 1):
-            continue  # the user's own subtree: anybody in it may bear that name
+        what = "user manager" if manager else "bus"
         text = read_text(f"{root.rstrip('/')}/proc/{one.pid}/oom_score_adj")
         found.append(
             Running(

@@ -22,8 +22,7 @@ from steadyrun.units import Bytes
 SETTLE_S = 20.0
 """What user managers may take to read their files again; below 1 s on an idle machine."""
 _LOOK_EVERY_S = 0.1
-SETTLE_EVERY_S = 1.0
-"""Between two times at which what is missing, or left, is told to its managers."""
+_REALIZE_EVERY_S = 1.0
 
 
 class FileStanding(NamedTuple):
@@ -75,8 +74,8 @@ def status_when_settled(
 
     Args:
         look: Looks.
-        realize: Has what is missing in some cgroups put in force; done again while it is missing, as a user
-            manager may still be reading its files.
+        realize: Has some cgroups be as their units say; done again while they are not, as a user manager
+            may still be reading its files.
         seconds: The time.
     """
     again = time.monotonic()
@@ -84,7 +83,7 @@ def status_when_settled(
     while not (found := look()).holds() and (now := time.monotonic()) < end:
         if now >= again:
             realize(found.missing())
-            again = now + SETTLE_EVERY_S
+            again = now + _REALIZE_EVERY_S
         time.sleep(_LOOK_EVERY_S)
     return found
 
@@ -159,15 +158,17 @@ def _settings(path: str, text: str, disk: Disk, euid: int, ram: Bytes | None) ->
             yield Standing(place.removeprefix(f"{TOP}/"), f"{key}={value}", state, found)
 
 
-def still_in_force(record: Record, disk: Disk, euid: int, ram: Bytes | None) -> tuple[Standing, ...]:
-    """Return what the kernel has of drop-ins that are gone: the very values that were in them.
+def status_of_undone(record: Record, disk: Disk, euid: int, ram: Bytes | None) -> Status:
+    """Look for what the kernel still has of drop-ins that are gone: the very values that were in them.
 
-    Which controllers a cgroup has is left out: others may have wanted them, too.
+    Each is one that does not stand as it should; what is out of force is not named. Which controllers a
+    cgroup has is left out: others may have wanted them, too.
     """
-    return tuple(
-        each
+    still = (
+        each._replace(state=State.NO)
         for path, left in sorted(record.ours().items())
         if isinstance(left, Seen) and left.content is not None and not os.path.lexists(disk.at(path))
         for each in _settings(path, left.content.decode(), disk, euid, ram)
         if each.state is State.YES and not each.setting.startswith("Delegate=")
     )
+    return Status((), tuple(still))

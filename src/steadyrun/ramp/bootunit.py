@@ -1,8 +1,8 @@
 """The unit that goes on with a ramp after a boot: its text and its place. Pure but for looking at folders.
 
 The text is printed before the ramp begins, written by the conductor and removed at its end
-(`recovery/lasting.py`). Sources: systemd.service(5), "Command lines" for quoting and escaping,
-systemd.unit(5), "Specifiers" and "Unit File Load Path", systemd.syntax(7) for where a line ends.
+(`recovery/lasting.py`); its words are quoted by `model/execline.py`. Source: systemd.unit(5), "Unit File
+Load Path".
 """
 
 from __future__ import annotations

@@ -85,8 +85,13 @@ def storm(
     guest.run(f"mkdir -p /run/storm && chown desk: /run/storm && {SWAPS[swap] or 'true'}", seconds=120)
     if under.prepare and not under.boots:
         guest.run(under.prepare, seconds=120)
-    plan = {"line": line_of(under, load), "idle_s": idle_s, "start_s": under.start_s, "seconds": seconds}
-    plan["menu"] = under.menu
+    plan = {
+        "line": line_of(under, load),
+        "idle_s": idle_s,
+        "start_s": under.start_s,
+        "seconds": seconds,
+        "menu": under.menu,
+    }
     _start_watcher(guest, json.dumps(plan))
     guest.until(f"test -e {READY}", seconds=AROUND_S)
     look = _screenshot_after(idle_s + SCREEN_AFTER_S, machine, screen)
