@@ -31,18 +31,19 @@ class Story:
 
     def __init__(self, rules=RULES):
         self.rules, self.blind = rules, False
-        self.now, self.stalled, self.done = 0.0, 0.0, []
+        self.now, self.stalled, self.waited, self.done = 0.0, 0.0, 0.0, []
         self.held, _ = step(Held(), Freed(0.0), rules)
         self.go(0.1)
 
-    def go(self, seconds, stall=0.0, **given):
-        """Go on; `stall` is the share of the time that all of the session waits for memory."""
+    def go(self, seconds, stall=0.0, some=0.0, **given):
+        """Go on; `stall` is the share of the time that all of the session waits for memory, `some` a part."""
         for _ in range(round(seconds * 10)):
             self.now = round(self.now + 0.1, 6)
             self.stalled += stall * 0.1
+            self.waited += max(stall, some) * 0.1
             given.setdefault("memory", GIB)
             given["working_set"] = given["memory"]
-            protected = () if self.blind else (("session", self.stalled, self.stalled),)
+            protected = () if self.blind else (("session", self.waited, self.stalled),)
             look = reading(self.now, seq=round(self.now * 10), protected=protected, **given)
             self.held, decisions = step(self.held, Ticked(self.now, look), self.rules)
             self.done += decisions

@@ -156,7 +156,7 @@ def test_three_reds_in_a_minute_kill_at_the_next_look_and_over_a_longer_time_the
 
     quick = reds(5.0)
     assert quick.acts()[:6] == [FREEZE, THAW, FREEZE, THAW, FREEZE, KILL]
-    assert quick.held.cause.startswith("frozen for the 3. time within a minute: available memory 900 MiB")
+    assert quick.held.cause.startswith("frozen for the 3. time within 60 s: available memory 900 MiB")
     assert KILL not in reds(35.0).acts()
 
 

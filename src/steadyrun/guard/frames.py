@@ -235,7 +235,7 @@ def start_canary(fd: int) -> CanaryProcess:
     """Start a canary on the frames `fd`, in a session of its own: no terminal reaches it.
 
     Raises:
-        OSError: It could not be started.
+        OSError: It could not be started; none is left.
     """
     read_end, pipe = os.pipe2(os.O_CLOEXEC)
     try:
@@ -245,4 +245,11 @@ def start_canary(fd: int) -> CanaryProcess:
         raise
     finally:
         os.close(read_end)
-    return CanaryProcess(pid, os.pidfd_open(pid), pipe)
+    try:
+        pidfd = os.pidfd_open(pid)
+    except BaseException:
+        os.close(pipe)
+        os.kill(pid, signal.SIGKILL)  # not reaped yet: nobody else has this number
+        os.waitpid(pid, 0)
+        raise
+    return CanaryProcess(pid, pidfd, pipe)

@@ -61,7 +61,7 @@ class Held(NamedTuple):
     gripped_at: Seconds | None = None
     """When it was last tightened."""
     reds: tuple[Seconds, ...] = ()
-    """When it was frozen for memory or a stall, as far as the last minute."""
+    """When it was frozen for memory or a stall, as far as they count together (`pressure.reds_within`)."""
     trial: Trial = Trial()
     spared_until: Seconds | None = None
     """It was found not to be the cause; till then it is not frozen for the same again."""

@@ -12,7 +12,7 @@
 | GREEN  | otherwise                                                                                    |
 
 What follows from a level is `machine.py`'s: that a stall persists after a freeze and that there were
-three REDs in a minute are BLACK as well, and known there. Memory pressure decides; I/O pressure only says
+several REDs in a short time are BLACK, too, and known there. Memory pressure decides; I/O pressure only says
 what to tighten, and only with late frames and I/O by the load; CPU pressure decides nothing: `some` is near
 100 % with 16 busy loops whether or not a person feels it. What is unknown fires nothing.
 """

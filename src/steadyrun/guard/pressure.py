@@ -19,13 +19,23 @@ from steadyrun.model.action import Action
 from steadyrun.model.given import Rules, Ticked
 from steadyrun.model.outcome import Ending
 from steadyrun.model.sample import Reading
+from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import Seconds, format_duration, format_size
 
 REDS_WITHIN = Seconds(60.0)
-"""Chosen: twice `frozen_max`, so that a freeze that lasted as long as one may does not put the ones before
-and after it out of each other's sight."""
+"""Chosen, the least of `reds_within`: that of the usual settings."""
 SPARED = Seconds(60.0)
 """Chosen, as REDS_WITHIN (docs/adr/0012-what-the-guards-law-leaves-alone.md)."""
+
+
+def reds_within(thresholds: Thresholds) -> Seconds:
+    """Return how near to each other freezes have to be to be counted together.
+
+    Twice `frozen_max`, so that a freeze that lasted as long as one may does not put the ones before and after
+    it out of each other's sight; and twice the time that `reds_max` thaws take by themselves, each after
+    `clean`, or as many would never be in sight at once.
+    """
+    return Seconds(max(REDS_WITHIN, 2 * thresholds.frozen_max, 2 * thresholds.reds_max * thresholds.clean))
 
 
 def on_running(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
@@ -89,7 +99,7 @@ def worth_killing(reading: Reading, rules: Rules) -> bool:
 def _freeze(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
     """Freeze; a load that made somebody wait goes on under the tightest grip once it is thawed."""
     held, seq = rest_from_pause(held, tick.at), tick.reading.seq
-    reds = tuple(at for at in held.reds if tick.at - at < REDS_WITHIN)
+    reds = tuple(at for at in held.reds if tick.at - at < reds_within(rules.thresholds))
     if judgement.kind is not Kind.FRAMES:
         reds = (*reds, tick.at)
     frozen = _frozen(held, tick, black=judgement.level is Level.BLACK)._replace(reds=reds, trial=Trial())
@@ -158,7 +168,7 @@ def on_frozen(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rule
         spared = held._replace(spared_until=Seconds(tick.at + SPARED))
         return _thaw(spared, tick, cause)
     if judgement.level is Level.YELLOW and tick.at - held.since >= rules.thresholds.frozen_max:
-        # One more RED within a minute kills: it does not freeze and thaw for ever.
+        # One more RED within `reds_within` kills: it does not freeze and thaw for ever.
         strikes = (tick.at,) * (rules.thresholds.reds_max - 1)
         cause = f"frozen for {format_duration(rules.thresholds.frozen_max)}, and {judgement.cause}: no worse"
         return _thaw(held._replace(reds=strikes), tick, cause)
@@ -192,7 +202,8 @@ def _why_kill(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rule
         return None
     red = judgement.level >= Level.RED
     if red and len(held.reds) >= thresholds.reds_max:
-        return f"frozen for the {len(held.reds)}. time within a minute: {judgement.cause}"
+        within = format_duration(reds_within(thresholds))
+        return f"frozen for the {len(held.reds)}. time within {within}: {judgement.cause}"
     if red and judgement.kind is Kind.STALL and _outlasts(frozen_for, signs, rules):
         return f"frozen for {format_duration(frozen_for)} and still {judgement.cause}"
     no_better = red or judgement.level is Level.UNKNOWN

@@ -20,8 +20,12 @@ WINDOW = Seconds(1.0)
 """Chosen: ten looks at the usual tick, and half of the time after which the kernel's own averages move."""
 WINDOWS, OF_THEM = 3, 2
 """A window alone may be a start of a program; two of the last three are a state."""
-SILENCES, SILENCES_WITHIN = 2, Seconds(10.0)
-"""Chosen: twenty times `frames_silent`. Two silences further apart are two hitches and no state."""
+SILENCES, SILENCES_WITHIN, SILENCES_FACTOR = 2, Seconds(10.0), 20
+"""Chosen: twenty times `frames_silent`, 10 s at the least. Two silences further apart are two hitches and no
+state; a window of a fixed length would not hold two of the longest that may be set."""
+MOST = 0.9
+"""Of a window: what is usual here moves a threshold no further. Three times a usual stall of a third would
+be more than a window has, and no stall be seen any more. No setting goes further either (`SPANS`)."""
 FUTILE_SCAN = 10_000
 """Pages a second, 40 MiB: less is not worth the name of reclaim."""
 FUTILE_SHARE = Ratio(0.1)
@@ -93,7 +97,7 @@ class Signs(NamedTuple):
     frames_late: Seconds | None
     """p99."""
     silent: int
-    """How often a silent canary was seen in SILENCES_WITHIN; 0 when it is not silent now."""
+    """How often a silent canary was seen in `silences_within`; 0 when it is not silent now."""
     wrong: tuple[Wrong, ...]
     """Of the last windows, those with something wrong."""
     futile_for: Seconds
@@ -109,7 +113,7 @@ def remember(past: Past, reading: Reading, thresholds: Thresholds, usual: Usual)
     if now - began >= WINDOW:
         windows = (*windows, _wrong(signs, thresholds, usual))[-WINDOWS:]
         began = now
-    silent = tuple(at for at in past.silent_at if now - at < SILENCES_WITHIN)
+    silent = tuple(at for at in past.silent_at if now - at < silences_within(thresholds))
     is_silent = _is_silent(reading, thresholds)
     if is_silent and (not silent or now - silent[-1] >= thresholds.frames_silent):
         silent = (*silent, now)
@@ -225,11 +229,16 @@ def is_late(signs: Signs, thresholds: Thresholds, usual: Usual) -> bool:
     return signs.frames_late is not None and signs.frames_late > most
 
 
+def silences_within(thresholds: Thresholds) -> Seconds:
+    """Return how near to each other silences of the canary have to be to be a state."""
+    return Seconds(max(SILENCES_WITHIN, SILENCES_FACTOR * thresholds.frames_silent))
+
+
 def limit(threshold: Amount, usual: Amount | None, thresholds: Thresholds) -> Amount:
-    """Return the larger of a threshold and `usual_factor` times what is usual here."""
+    """Return the larger of a threshold and `usual_factor` times what is usual here, `MOST` at most."""
     if usual is None:
         return threshold
-    return max(threshold, cast("Amount", thresholds.usual_factor * usual))
+    return max(threshold, cast("Amount", min(MOST, thresholds.usual_factor * usual)))
 
 
 def share(stalled: Seconds, over: Seconds) -> Ratio:
