@@ -17,6 +17,7 @@ from steadyrun.errors import (
 )
 from steadyrun.protect.deeds import Deeds
 from steadyrun.protect.disk import Disk
+from steadyrun.protect.inforce import State
 from steadyrun.protect.plan import MIN_TTL, plan
 from steadyrun.protect.protection import Protection
 from steadyrun.protect.read import read_facts
@@ -450,6 +451,29 @@ def test_a_value_that_somebody_changed_since_is_left_and_named(tree):
     (left,) = protection(tree).undo().left
     assert left.path == MIN_TTL
     assert "3000" in left.why
+
+
+def test_what_an_administrator_decides_after_an_apply_is_theirs_and_nothing_is_missing(tree):
+    protection(tree).apply(planned(tree))
+    tree.file(MIN_TTL.lstrip("/"), "3000\n")
+    os.unlink(tree.root + FIRST)
+    tree.file("etc/systemd/system/user.slice.d/own.conf", "[Slice]\nMemoryMax=50%\nMemoryLow=90%\n")
+    files = {each.path: each for each in protection(tree).apply(planned(tree)).status.files}
+    assert not files.keys() & {MIN_TTL, FIRST}
+    assert {each.state for each in files.values()} == {State.YES}
+    assert protection(tree).undo().left == ()
+    assert tree.text(MIN_TTL) == "3000\n"
+
+
+def test_what_somebody_changed_and_the_plan_still_wants_is_made_anew(tree):
+    protection(tree).apply(planned(tree))
+    os.unlink(tree.root + FIRST)
+    tree.file("proc/200/oom_score_adj", "0\n")
+    assert {each.path for each in protection(tree).apply(planned(tree)).changes} == {
+        FIRST,
+        "/proc/200/oom_score_adj",
+    }
+    assert protection(tree).undo().left == ()
 
 
 def test_the_first_disk_writes_through_to_real_files(tmp_path):

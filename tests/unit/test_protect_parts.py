@@ -1,5 +1,8 @@
 """The small judgements of lasting protection: strictness, unit files, what is in force, the record's form."""
 
+import json
+import zlib
+
 import pytest
 
 from steadyrun.errors import FormatError
@@ -58,6 +61,27 @@ def test_an_amount_of_memory_is_read_as_systemd_reads_it(text, bytes_):
 def test_a_unit_file_is_read_as_systemd_reads_it():
     text = "[Slice]\n# MemoryMax=1\n; x=1\nMemoryMax = 5%\nA=b \\\n  c\n\nMemoryMax=\n"
     assert read(text) == (("MemoryMax", "5%"), ("A", "b    c"), ("MemoryMax", ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("A=b \\\n# c\n; d\ne", "b  e"),
+        ("A=b \\\n\nC=d", "b"),
+        ("A=b \\", "b"),
+        ("A=b\r\n", "b"),
+        ("# x \\\nA=b", "b"),
+    ],
+    ids=[
+        "over comments",
+        "ended by an empty line",
+        "at the end",
+        "of another system",
+        "a comment is not continued",
+    ],
+)
+def test_a_continued_line_is_read_as_systemd_reads_it(text, value):
+    assert dict(read(text))["A"] == value
 
 
 def test_what_is_written_is_read_back_and_is_known_as_ours():
@@ -133,3 +157,9 @@ def test_the_record_of_a_newer_format_is_refused_with_the_version_that_reads_it(
     with pytest.raises(FormatError, match="format") as caught:
         read_record(line_of(Begin("9.9", "desktop", 0.0, format=2)), source="x")
     assert "9.9" in caught.value.hint
+
+
+def test_a_newer_format_is_refused_as_such_also_where_it_has_more_in_it():
+    text = json.dumps({"step": "Begin", "version": "9.9", "format": 2, "sealed": True}).encode()
+    with pytest.raises(FormatError, match="expected format 1, found 2"):
+        read_record(b"%08x %s\n" % (zlib.crc32(text), text), source="x")

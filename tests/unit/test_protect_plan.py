@@ -8,6 +8,7 @@ from steadyrun.protect.facts import Layout, Whose
 from steadyrun.protect.plan import MIN_TTL, TMPFILES, TTL_MS, plan, usual_profile
 from steadyrun.protect.read import read_facts
 from steadyrun.protect.shares import Profile, shares_of
+from steadyrun.protect.wanted import wanted
 
 ENV = {"HOME": "/home/desk", "XDG_RUNTIME_DIR": "/run/user/1000"}
 SYSTEM, USER = "/etc/systemd/system", "/etc/systemd/user"
@@ -216,6 +217,21 @@ def test_weights_and_scores_of_the_administrators_are_kept(tree):
     assert not any("oom_score_adj" in value.path for value in made.values)
 
 
+def test_a_process_that_runs_keeps_the_score_that_its_administrator_gave_its_unit(tree):
+    tree.file("etc/systemd/user/dbus.service.d/own.conf", "[Service]\nOOMScoreAdjust=150\n")
+    made = planned(tree)
+    assert "yours, kept" in skips(made)["dbus.service: OOMScoreAdjust=-100"]
+    assert [v.path for v in made.values if "oom_score_adj" in v.path] == ["/proc/200/oom_score_adj"]
+
+
+@pytest.mark.parametrize("euid", [0, 1000])
+@pytest.mark.parametrize("profile", Profile)
+def test_each_unit_that_is_wanted_was_looked_at(tree, euid, profile):
+    facts = read_facts(root=tree.root, env=ENV, euid=euid)
+    for want in wanted(facts, shares_of(16 * GIB, profile), profile):
+        assert facts.unit(want.unit, want.whose) is not None, want.unit
+
+
 def test_what_a_distribution_ships_is_no_administrators_will(tree):
     tree.file("usr/lib/systemd/system/ssh.service.d/10-vendor.conf", "[Service]\nCPUWeight=50\n")
     assert settings(planned(tree))[(f"{SYSTEM}/ssh.service.d/10-steadyrun.conf", "CPUWeight")] == "500"
@@ -236,7 +252,8 @@ def test_the_kernels_thrashing_prevention_is_set_now_and_at_each_boot(tree):
 
 
 @pytest.mark.parametrize(
-    ("enabled", "now", "why"), [("0x0000", 0, "off"), ("0x0007", 5000, "somebody has chosen")]
+    ("enabled", "now", "why"),
+    [("0x0000", 0, "off"), ("0x0007", 5000, "somebody has chosen"), ("?", 0, "could not be read")],
 )
 def test_thrashing_prevention_that_is_off_or_chosen_is_left(tree, enabled, now, why):
     tree.file("sys/kernel/mm/lru_gen/enabled", enabled)

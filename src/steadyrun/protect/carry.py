@@ -172,6 +172,15 @@ class Carrier:
             return None
         return self._take_back(half, reload)
 
+    def forget(self, intents: tuple[Intent, ...]) -> None:
+        """Leave what somebody else has made of changes to them; it is not undone.
+
+        Raises:
+            JournalUnwritableError: It could not be written down; everything is as it was.
+        """
+        if intents:
+            self._forget(intents)
+
     def _note(self, step: Step) -> None:
         """Write a step down; what a crash cut short at the end goes before it."""
         try:

@@ -64,6 +64,8 @@ class Running(NamedTuple):
 
     what: str
     """`user manager of desk`."""
+    unit: str
+    """The user's or, for a user manager, the system's: whose settings it has from its next start on."""
     pid: int
     started: int
     """Clock ticks after the boot: with the pid an identity for this boot."""
@@ -74,7 +76,7 @@ class Mglru(NamedTuple):
     """The multi-generational LRU of the kernel (Documentation/admin-guide/mm/multigen_lru.rst)."""
 
     enabled: int | None
-    """Bits of `enabled`; 0: it is built in and off."""
+    """Bits of `enabled`; 0: it is built in and off. `None`: it could not be read."""
     min_ttl_ms: int | None
 
 

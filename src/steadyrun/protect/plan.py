@@ -17,7 +17,7 @@ from steadyrun.protect.shares import LEAST_RAM, Profile, shares_of
 from steadyrun.protect.stricter import amount, in_force, judge
 from steadyrun.protect.terminals import terminal_files
 from steadyrun.protect.unitfile import LAST, NAME, write, write_tmpfiles
-from steadyrun.protect.wanted import SCORE_KEPT, Wanted, wanted
+from steadyrun.protect.wanted import MANAGER, Wanted, wanted
 from steadyrun.units import Bytes, format_size
 
 SYSTEM_UNITS = "/etc/systemd/system"
@@ -163,8 +163,8 @@ def _not_for(line: Line, unit: UnitFacts, facts: Facts) -> str:
     version = facts.version or 0
     if version < line.since:
         return f"systemd {version} does not know it (since {line.since}); a drop-in with it is not written"
-    if line.key in ("OOMScoreAdjust", "DefaultOOMScoreAdjust") and unit.name != "user@.service":
-        manager = facts.unit("user@.service", Whose.SYSTEM)
+    if line.key in ("OOMScoreAdjust", "DefaultOOMScoreAdjust") and unit.name != MANAGER:
+        manager = facts.unit(MANAGER, Whose.SYSTEM)
         theirs = None if manager is None else in_force("OOMScoreAdjust", manager.settings)
         if theirs is not None and theirs.path.startswith("/etc/"):
             return f"{theirs.path} sets the user manager's: yours, kept; the others belong to it"
@@ -176,6 +176,8 @@ def _ttl(facts: Facts) -> tuple[FileChange | None, list[Skipped]]:
     mglru = facts.mglru
     if facts.euid != 0 or mglru is None or mglru.min_ttl_ms is None:
         return None, []
+    if mglru.enabled is None:
+        return None, [Skipped(what, "whether the multi-generational LRU is on could not be read")]
     if not mglru.enabled:
         return None, [Skipped(what, "the multi-generational LRU is built into this kernel and off")]
     if mglru.min_ttl_ms not in (0, TTL_MS):
@@ -192,15 +194,18 @@ def _values(facts: Facts, files: list[FileChange]) -> tuple[ValueChange, ...]:
         now = facts.mglru.min_ttl_ms
         if now != TTL_MS:
             found.append(ValueChange(MIN_TTL, f"{TTL_MS}", f"{now}", _TTL_WHY, _TTL_SOURCE))
-    scores = any(line.key == "OOMScoreAdjust" for each in files for line in each.lines)
-    if facts.euid != 0 or not scores:
+    if facts.euid != 0:
         return tuple(found)
+    scores = {
+        each.unit: int(line.value) for each in files for line in each.lines if line.key == "OOMScoreAdjust"
+    }
     for one in facts.running:
-        if one.oom_score_adj is not None and one.oom_score_adj > SCORE_KEPT:
+        score = scores.get(one.unit)  # none where an administrator has set their own: it is kept
+        if score is not None and one.oom_score_adj is not None and one.oom_score_adj > score:
             found.append(
                 ValueChange(
                     f"/proc/{one.pid}/oom_score_adj",
-                    f"{SCORE_KEPT}",
+                    f"{score}",
                     f"{one.oom_score_adj}",
                     f"{one.what}, which runs already: as from its next start on",
                     "proc_pid_oom_score_adj(5)",

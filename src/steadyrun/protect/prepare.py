@@ -7,7 +7,7 @@ import os
 from steadyrun.errors import CannotContainError
 from steadyrun.protect.change import Plan
 from steadyrun.protect.disk import Disk
-from steadyrun.protect.record import Change, Record
+from steadyrun.protect.record import Change, Intent, Record
 from steadyrun.protect.seen import Seen
 
 _MODE = 0o644
@@ -44,6 +44,27 @@ def changes_for(
         found.append(Change(each.path, there, wanted))
     found += _obsolete(plan, disk, ours)
     return (*found, *_values(plan, disk, boot))
+
+
+def not_ours_any_more(plan: Plan, disk: Disk, record: Record) -> tuple[Intent, ...]:
+    """Return the changes that somebody has taken back or made another of, and that are not wanted again.
+
+    An administrator who removes a file of ours or gives a value of their own has decided; a plan keeps that,
+    so it is nothing that is missing, nor anything to undo.
+    """
+    ours = record.ours()
+    wanted = {each.path for each in plan.files} | {each.path for each in plan.values}
+    return tuple(
+        intent
+        for intent in record.standing()
+        if (path := intent.change.path) not in wanted and path in ours and _is_theirs(path, ours[path], disk)
+    )
+
+
+def _is_theirs(path: str, left: Seen | str, disk: Disk) -> bool:
+    if isinstance(left, str):
+        return disk.value(path) not in (None, left)
+    return left.content is not None and _look(disk, path) is None
 
 
 def _expect_ours(path: str, there: Seen | None, ours: Seen | str | None) -> None:

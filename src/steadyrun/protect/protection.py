@@ -24,7 +24,7 @@ from steadyrun.protect.deeds import Left
 from steadyrun.protect.disk import Disk
 from steadyrun.protect.facts import Facts
 from steadyrun.protect.managers import Managers
-from steadyrun.protect.prepare import changes_for, missing_folders
+from steadyrun.protect.prepare import changes_for, missing_folders, not_ours_any_more
 from steadyrun.protect.read import effective_ram
 from steadyrun.protect.record import Begin, Change, Record
 from steadyrun.protect.status import (
@@ -148,6 +148,7 @@ class Protection:
         with self._alone() as made:
             self._carrier.mend(partial(self._reload_mended, self._carrier.read()))
             changes = self.pending(plan)
+            self._carrier.forget(not_ours_any_more(plan, self._disk, self.record()))
             if changes:
                 self._expect_understood(plan)
                 begin = Begin(__version__, plan.profile.value, time.time(), tuple(made))

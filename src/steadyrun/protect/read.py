@@ -25,7 +25,7 @@ from steadyrun.protect.facts import Desktop, Facts, Layout, Mglru, Running, Unit
 from steadyrun.protect.unitfile import MARK, NAME
 from steadyrun.protect.units import own_path, read_unit
 from steadyrun.protect.use import read_uses
-from steadyrun.protect.wanted import BUSES, SSH
+from steadyrun.protect.wanted import BUSES, MANAGER, SSH
 from steadyrun.protect.wanted import COMPOSITORS as DRAWING
 from steadyrun.units import KIB, Bytes
 
@@ -37,7 +37,7 @@ MGLRU = "/sys/kernel/mm/lru_gen"
 ANSWER_WITHIN_S = 5.0
 ENGINES = ("dockerd", "containerd", "crio", "k3s-server", "kubelet")
 """Names in /proc/PID/comm of container engines, whose containers are below system.slice or beside it."""
-_SYSTEM = ("user.slice", "user-.slice", "session-.scope", "system.slice", "steadyrun.slice", "user@.service")
+_SYSTEM = ("user.slice", "user-.slice", "session-.scope", "system.slice", "steadyrun.slice", MANAGER)
 _USER = ("session.slice", "app.slice", "steadyrun.slice", "scope")
 _MANAGERS_AND_BUSES = frozenset({"systemd", "dbus-daemon", "dbus-broker-lau", "dbus-broker"})
 """As in `comm`, 15 characters at most."""
@@ -225,19 +225,21 @@ def is_users_manager(one: Found, root: str = "/") -> bool:
     given to their own manager (PR_SET_CHILD_SUBREAPER, set by systemd).
     """
     about = stat_of(one.pid, root)
-    return about is not None and about.ppid == 1 and _is_at(one, r"init\.scope", root)
+    return about is not None and about.ppid == 1 and _below_manager(one, r"(init\.scope)", root) is not None
 
 
-def _is_users_bus(one: Found, root: str) -> bool:
-    return _is_at(one, r"(?:[^/]+\.slice/)?dbus(?:-broker)?\.service", root)
+def _users_bus(one: Found, root: str) -> str | None:
+    """Return the unit of a user's bus; `None`: it is no such bus."""
+    return _below_manager(one, r"(?:[^/]+\.slice/)?(dbus(?:-broker)?\.service)", root)
 
 
-def _is_at(one: Found, place: str, root: str) -> bool:
-    """Tell whether a process is in a cgroup directly below its user's manager.
+def _below_manager(one: Found, place: str, root: str) -> str | None:
+    """Return what the group in `place` matched; `None`: it is in no such cgroup of its user's manager.
 
     The whole path: a rootless container has a systemd and a bus of its own further down.
     """
-    return re.search(rf"/user@{one.uid}\.service/{place}$", _cgroup(one, root), re.M) is not None
+    found = re.search(rf"/user@{one.uid}\.service/{place}$", _cgroup(one, root), re.M)
+    return None if found is None else found[1]
 
 
 def _running(there: tuple[Found, ...], users: dict[int, str], root: str) -> tuple[Running, ...]:
@@ -246,17 +248,21 @@ def _running(there: tuple[Found, ...], users: dict[int, str], root: str) -> tupl
     for one in there:
         if one.comm not in _MANAGERS_AND_BUSES:
             continue
-        manager = one.comm == "systemd"
-        if not one.uid or not (is_users_manager(one, root) if manager else _is_users_bus(one, root)):
+        unit = _unit_of(one, root) if one.uid else None
+        if unit is None:
             continue
-        what = "user manager" if manager else "bus"
-        text = read_text(f"{root.rstrip('/')}/proc/{one.pid}/oom_score_adj")
-        found.append(
-            Running(
-                f"{what} of {users.get(one.uid, f'uid {one.uid}')}", one.pid, one.start_ticks, _whole(text)
-            )
-        )
+        what = "user manager" if unit == MANAGER else "bus"
+        whose = users.get(one.uid or 0, f"uid {one.uid}")
+        score = _whole(read_text(f"{root.rstrip('/')}/proc/{one.pid}/oom_score_adj"))
+        found.append(Running(f"{what} of {whose}", unit, one.pid, one.start_ticks, score))
     return tuple(found)
+
+
+def _unit_of(one: Found, root: str) -> str | None:
+    """Return the unit of a user's manager or bus; `None`: it is neither."""
+    if one.comm == "systemd":
+        return MANAGER if is_users_manager(one, root) else None
+    return _users_bus(one, root)
 
 
 def _cgroup(one: Found, root: str) -> str:

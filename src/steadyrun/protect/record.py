@@ -206,7 +206,8 @@ def _step(line: bytes, source: str) -> Step | None:
         fields = json.loads(text)
         match fields.pop("step"):
             case "Begin":
-                found = Begin(**{**fields, "made": tuple(fields.get("made", ()))})
+                _expect_format(fields, source)
+                return Begin(**{**fields, "made": tuple(fields.get("made", ()))})
             case "Intent":
                 return Intent(fields["number"], _change(fields["change"]))
             case "Undone":
@@ -219,12 +220,19 @@ def _step(line: bytes, source: str) -> Step | None:
                 raise FormatError(f"{source}: expected a known step, found {other!r}")
     except (ValueError, TypeError, KeyError) as error:
         raise FormatError(f"{source}: expected a step, found {error!r:.60}") from error
-    if found.format > FORMAT:
+
+
+def _expect_format(fields: dict[str, Any], source: str) -> None:
+    """Refuse what a newer steadyrun wrote, whatever else it has in it.
+
+    Raises:
+        FormatError: A newer one did.
+    """
+    if fields["format"] > FORMAT:
         raise FormatError(
-            f"{source}: expected format {FORMAT}, found {found.format}",
-            hint=f"steadyrun {found.version} wrote it: use that version, or a newer one",
+            f"{source}: expected format {FORMAT}, found {fields['format']}",
+            hint=f"steadyrun {fields.get('version', 'of a newer version')} wrote it: use that or a newer",
         )
-    return found
 
 
 def _packed(state: Seen | str | None) -> dict[str, Any] | str | None:

@@ -5,7 +5,9 @@ Form: systemd.syntax(7): sections, `KEY=value`, comments, lines continued by a b
 
 from __future__ import annotations
 
+import re
 import textwrap
+from collections.abc import Iterator
 
 from steadyrun.protect.change import Line
 
@@ -50,16 +52,23 @@ def _comment(why: str, source: str) -> str:
 
 def read(text: str) -> tuple[tuple[str, str], ...]:
     """Return the assignments of a unit file or drop-in in their order; the rest is passed over."""
-    found, before = [], ""
-    for raw in text.splitlines():
-        line = before + raw
-        before = ""
-        if not raw.strip() or raw.lstrip().startswith(("#", ";")):
-            continue
-        if line.endswith("\\"):
-            before = line[:-1] + " "
-            continue
+    found = []
+    for line in _whole_lines(text):
         key, equals, value = line.partition("=")
         if equals and not line.lstrip().startswith("["):
             found.append((key.strip(), value.strip()))
     return tuple(found)
+
+
+def _whole_lines(text: str) -> Iterator[str]:
+    """Yield lines, those that a backslash continues as one; a comment between two of them ends nothing."""
+    before = ""
+    for raw in re.split(r"[\n\r\0]", text):
+        if raw.lstrip().startswith(("#", ";")):
+            continue
+        if raw.endswith("\\"):
+            before += raw[:-1] + " "
+            continue
+        yield before + raw
+        before = ""
+    yield before

@@ -27,6 +27,7 @@ SCORE_KEPT = -100
 to what they start (proc_pid_oom_score_adj(5): a child has its parent's)."""
 SCORE_ORDINARY = 200
 """What systemd gives a user's services by itself (systemd NEWS, 250)."""
+MANAGER = "user@.service"
 SSH = ("ssh.service", "sshd.service")
 BUSES = ("dbus.service", "dbus-broker.service")
 COMPOSITORS = ("org.gnome.Shell@.service", "plasma-kwin_wayland.service", "plasma-kwin_x11.service")
@@ -145,7 +146,7 @@ def _survives(facts: Facts, *, policy: bool) -> tuple[Line, ...]:
 
 
 def _services(facts: Facts, shares: Shares, screen: bool) -> tuple[Wanted, ...]:
-    found = [Wanted("user@.service", Whose.SYSTEM, "Service", _manager(facts, shares))]
+    found = [Wanted(MANAGER, Whose.SYSTEM, "Service", _manager(facts, shares))]
     if screen and facts.display_manager is not None:
         why = "the display manager; the X server of lightdm, sddm and others is in its unit"
         lines = (*_low(shares.login, why), *_weights(facts, shares, "it draws while others compute"))
@@ -192,7 +193,7 @@ def _manager(facts: Facts, shares: Shares) -> tuple[Line, ...]:
 
 def _delegated(facts: Facts) -> tuple[str, ...] | None:
     """Return the controllers that user managers are given already; `None`: all of them."""
-    unit = facts.unit("user@.service", Whose.SYSTEM)
+    unit = facts.unit(MANAGER, Whose.SYSTEM)
     found = None if unit is None else in_force("Delegate", unit.settings)
     if found is not None and found.value.lower() in ("1", "yes", "true", "on"):
         return None
