@@ -64,4 +64,5 @@ def _given(event: Event) -> Input | None:
             return Freed(at)
         case Sampled(reading):
             return Ticked(reading.host.at, reading)
-    return event if isinstance(event, Told) else None
+        case _:
+            return event if isinstance(event, Told) else None

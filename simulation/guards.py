@@ -145,6 +145,8 @@ class Ours:
                 read = decision.grip.read
                 world.io_cap = math.inf if read is None else read / MIB
                 world.high = math.inf if under.memory_high is None else under.memory_high / MIB
+            case Action.TERM | Action.FINISH:
+                pass  # nothing here has a wall time, and the world itself knows when a load is over
 
     def _read(self, world: World) -> Reading:
         watching, at, totals = world.scenario.watching, Seconds(world.now), world.totals
@@ -240,6 +242,8 @@ class Daemon:
                 world.kill_largest(self.name, Fate.KILLED, spare_desktop=self._spares())
             case others.Deed.KILL_CGROUP:
                 self._kill_cgroup(world)
+            case others.Deed.NOTHING:
+                pass
 
     def _spares(self) -> int:
         """nohang-desktop takes 200 from the badness of the desktop's own programs."""

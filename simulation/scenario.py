@@ -132,6 +132,8 @@ def _machine(random: Random) -> Machine:
     store = random.choice(STORES)
     swap, swap_rate = 0.0, 0.0
     match random.choice(("none", "none", "zram", "file")):
+        case "none":
+            pass
         case "zram":
             swap, swap_rate = ram * random.choice((0.25, 0.5, 1.0)), 1200.0
         case "file":
@@ -202,6 +204,8 @@ def _other(random: Random, machine: Machine) -> Other:
     points = [(0.0, base), (HORIZON, base)]
     at = random.uniform(2, 25)
     match random.choice(("still", "still", "opens", "opens", "grows", "leaks")):
+        case "still":
+            pass
         case "opens":
             opened = base + random.uniform(0.02, 0.15) * machine.ram
             points = [(0.0, base), (at, base), (at + random.uniform(1, 8), opened), (HORIZON, opened)]

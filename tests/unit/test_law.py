@@ -115,6 +115,13 @@ def test_two_of_three_windows_with_a_waiting_group_are_yellow_and_one_is_not():
     )
 
 
+def test_of_two_groups_that_waited_the_one_that_waited_longer_is_named_wherever_it_stands():
+    for groups in (("session", "sshd"), ("sshd", "session")):
+        waits = {"session": 0.06, "sshd": 0.08}
+        story = [reading(float(i), protected=tuple((g, i * waits[g], 0.0) for g in groups)) for i in range(4)]
+        assert judged(*story).cause.startswith("sshd waited for memory 8% of 1.0 s")
+
+
 def test_late_frames_in_two_windows_are_yellow():
     late = [reading(float(i), frames=frames(p99_ms=25.0)) for i in range(3)]
     found = judged(*late)

@@ -116,6 +116,15 @@ def test_what_is_held_tightly_is_not_loosened_while_memory_is(seen):
     assert LOOSEN in story.go(11.0, memory=100 * MIB).acts()
 
 
+def test_a_load_that_was_left_alone_for_a_minute_is_frozen_again_then():
+    story = Story().go(3.0, stall=0.5, memory=100 * MIB)
+    assert story.acts() == [FREEZE, TIGHTEN, THAW]
+    thawed = story.done[-1].seq / 10
+    story.go(thawed + 59.5 - story.now, stall=0.5, memory=100 * MIB)
+    assert FREEZE not in story.acts()[3:]
+    assert FREEZE in story.go(1.0, stall=0.5, memory=100 * MIB).acts()[3:]
+
+
 def test_a_spared_load_that_grows_is_frozen_after_all():
     story = Story().go(5.0, stall=0.5, memory=100 * MIB).go(0.2, stall=0.5, memory=GIB)
     assert story.acts()[:4] == [FREEZE, TIGHTEN, THAW, FREEZE]

@@ -554,6 +554,30 @@ def test_the_score_of_a_process_whose_number_is_anothers_by_now_is_not_set(tree)
     assert tree.text("/proc/200/oom_score_adj") == score
 
 
+def test_files_that_systemd_does_not_understand_are_not_written(tree):
+    before = tree.everything()
+    strict = Protection(
+        STATE,
+        FragileDisk(tree.root),
+        root=tree.root,
+        verify=lambda files: (f"{len(tuple(files))} files: no",),
+    )
+    with pytest.raises(CannotContainError, match="files: no; nothing was changed"):
+        strict.apply(planned(tree))
+    assert tree.everything() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file is given to somebody else by root alone")
+def test_a_file_is_put_with_its_owner_and_mode_whatever_the_umask_is(tree):
+    wanted = Seen(b"theirs", 0o646, 1234, 1235)
+    before = os.umask(0o077)
+    try:
+        Disk(tree.root).put("/var/lib/other", wanted)
+    finally:
+        os.umask(before)
+    assert Disk(tree.root).look("/var/lib/other") == wanted
+
+
 def test_folders_are_for_every_users_manager_to_look_into_whatever_the_umask_is(tree):
     before = os.umask(0o077)
     try:

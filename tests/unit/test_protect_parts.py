@@ -15,7 +15,7 @@ from steadyrun.protect.stricter import amount
 from steadyrun.protect.stricter import judge as keep
 from steadyrun.protect.unitfile import MARK, read, write
 
-GIB = 2**30
+MIB, GIB = 2**20, 2**30
 
 
 def unit(key, value, path="/etc/systemd/system/x.slice.d/50-own.conf"):
@@ -100,7 +100,11 @@ def test_what_is_written_is_read_back_and_is_known_as_ours():
     [
         ("MemoryMax", "50%", f"{GIB // 2}\n", State.YES),
         ("MemoryMax", "50%", f"{GIB // 2 - 4096}\n", State.YES),
-        ("MemoryMax", "50%", f"{GIB // 4}\n", State.STRICTER),
+        ("MemoryMax", "50%", f"{GIB // 2 - MIB}\n", State.YES),
+        ("MemoryMax", "50%", f"{GIB // 2 + MIB}\n", State.YES),
+        ("MemoryMax", "50%", f"{GIB // 2 - MIB - 1}\n", State.STRICTER),
+        ("MemoryMax", "50%", f"{GIB // 2 + MIB + 1}\n", State.NO),
+        ("MemoryLow", "50%", f"{GIB // 2 - MIB - 1}\n", State.NO),
         ("MemoryMax", "50%", "max\n", State.NO),
         ("MemoryLow", "50%", "0\n", State.NO),
         ("MemoryLow", "50%", "max\n", State.STRICTER),

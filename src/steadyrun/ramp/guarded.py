@@ -30,10 +30,12 @@ from steadyrun.model.event import (
     Prepared,
     Refused,
     Released,
+    Ruled,
     Sampled,
     Troubled,
 )
 from steadyrun.model.finding import Finding, Severity
+from steadyrun.model.given import Continued, Counted, MemberEnded, Paused, StopAsked
 from steadyrun.model.limits import ReadBack
 from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.sample import Reading
@@ -182,6 +184,8 @@ class GuardedLoad:
                 self._outcome = event.outcome
             case Refused():
                 self._refused = event
+            case Ruled() | MemberEnded() | Counted() | StopAsked() | Paused() | Continued():
+                pass  # to be written down, like all others
         self._on_event(event)
 
     def _release(self, prepared: Prepared) -> None:

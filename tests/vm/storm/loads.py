@@ -49,7 +49,8 @@ class Load:
                 return self.busy * self.rounds
             case "bytes":
                 return (self.writers * self.written_mib + self.shm_mib + self.leak_mib) << 20
-        return None
+            case _:
+                return None
 
 
 LEAK_MIB_S = 60
