@@ -59,7 +59,11 @@ def go_down(machine, crash):
     """Crash once the load has run long enough to have readings, and the kernel has said something."""
     guest = machine.guest()
     guest.until("pgrep -f loads.hog > /dev/null", seconds=60)
-    guest.run(f"echo '{TROUBLE}' > /dev/kmsg; journalctl --sync; sleep 4")
+    guest.run(f"echo '{TROUBLE}' > /dev/kmsg")
+    guest.until("journalctl --dmesg | grep -q testbed:1", seconds=60)
+    # Not journalctl --sync: its answer comes before the file is on the disk, and what journald writes of the
+    # request itself calls the writing off where that has not begun yet (journal_file_set_online(), 252).
+    guest.run("sync -f /var/log/journal && sleep 4")
     crash(machine)
 
 
