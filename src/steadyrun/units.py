@@ -62,7 +62,11 @@ def parse_size(text: str, *, source: str, least: int = 0) -> Bytes:
     if size >= _SIZE_END or (scaled and not size):
         raise UsageError(f"{source}: expected {_SIZE_EXAMPLES}, found {_shown(text)}")
     if size < least:
-        raise UsageError(f"{source}: expected at least {format_size(least)}, found {_shown(text)}")
+        bare = match["whole"] == text and not source.endswith("swap")
+        raise UsageError(
+            f"{source}: expected at least {format_size(least)}, found {_shown(text)}",
+            hint=f"a number alone is bytes: {text}M?" if bare else None,
+        )
     return Bytes(size)
 
 

@@ -227,7 +227,9 @@ def test_a_resumed_ramp_takes_the_lasting_changes_over_from_whoever_waited_with_
         first = journal.latest()
         unit = BootUnit("/etc/systemd/system/steadyrun-resume.service", "/etc/systemd/system/x/y", "", ())
         journal.intend(first, IntentKind.BOOT_UNIT, unit)
-    units = "mount -t tmpfs none /etc/systemd/system"
+    units = (
+        "mount -t tmpfs none /etc/systemd/system && mount -t tmpfs none /run && mkdir -p /run/systemd/system"
+    )
     done = apart(units, *RAMP[:1], "--resume", "--resume-on-boot", *RAMP[2:], "--", "true")
     assert done.returncode == 0, done.stdout + done.stderr
     with sqlite3.connect(apart.state / "journal.db") as db:

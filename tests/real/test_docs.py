@@ -95,6 +95,9 @@ def test_every_example_does_what_it_says(prepared, page, typed):
     if name == "protect" and "--undo" not in words and not HAS_SYSTEMD:
         assert done.returncode == CANNOT, done.stdout + done.stderr
         assert "steadyrun run -- COMMAND" in done.stdout + done.stderr
+    elif "--resume-on-boot" in words and not HAS_SYSTEMD:
+        assert done.returncode == CANNOT, done.stdout + done.stderr
+        assert "leave it out" in done.stderr
     elif name in NEEDS_A_RUN or "--resume" in words:
         assert done.returncode == 2, done.stderr
         assert re.match(r"steadyrun: expected (one|a (running )?(run|ramp))\b", done.stderr), done.stderr

@@ -68,6 +68,13 @@ def test_more_than_there_is_is_refused_with_what_to_type(asked, room, says):
     assert room < 6 * MIB or "--memory" in refused.value.hint
 
 
+def test_a_limit_of_the_settings_is_refused_by_the_name_it_was_set_with():
+    with pytest.raises(UsageError, match=r"^steadyrun.toml: memory: expected at most"):
+        choose_limits(
+            Limits(memory_max=30 * GIB), None, room=GIB, ceiling=20 * GIB, source="steadyrun.toml: memory"
+        )
+
+
 def test_run_after_run_without_limits_there_is_room_for_one_more():
     room = 18 * GIB
     for _ in range(6):

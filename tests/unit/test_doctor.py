@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from steadyrun.cli.doctor import Found, Page, as_object, closing, lines_of
+from steadyrun.cli.doctor import Found, Page, as_object, closing, lines_of, settings_rung
 from steadyrun.doctor.facts import Disk, DoctorFacts, PsiFacts, Rights, SwapFacts, VmSettings
 from steadyrun.doctor.guard import judge_guard
 from steadyrun.doctor.judge import judge_all, unsafe_to_prove
@@ -485,3 +485,27 @@ def test_facts_are_read_from_the_tree_they_are_in(tmp_path):
     assert (facts.vm.panic_on_oom, facts.vm.has_mglru, facts.vm.min_ttl_ms) == (2, True, 1000)
     assert facts.family is Family.DEBIAN
     assert facts.disks[0].free == facts.disks[1].free
+
+
+@pytest.mark.parametrize(
+    ("variable", "level", "says"),
+    [
+        ({}, Level.OK, "none set: the defaults"),
+        ({"STEADYRUN_MEMORY": "1G"}, Level.OK, "memory"),
+        ({"STEADYRUN_MEMROY": "1G"}, Level.MISSING, "STEADYRUN_MEMROY"),
+    ],
+)
+def test_settings_that_nothing_starts_with_are_said_before_something_is_started(
+    monkeypatch, tmp_path, variable, level, says
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in [each for each in os.environ if each.startswith(("STEADYRUN_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    for name, value in variable.items():
+        monkeypatch.setenv(name, value)
+    rung = settings_rung()
+    assert (rung.level, says in rung.evidence) == (level, True), rung
+    what = found()
+    closed = closing(what._replace(rungs=(*what.rungs, rung)))
+    assert ("Mend the settings first" in closed) is (level is Level.MISSING)

@@ -1,12 +1,13 @@
 """What a `run` says at its end, and what it tells to try: never more than the machine gives."""
 
+import pytest
 import records
 from hypothesis import given
 from hypothesis import strategies as st
 
 from steadyrun.cli.run import is_plain
 from steadyrun.model.limits import Limits
-from steadyrun.model.outcome import Ending
+from steadyrun.model.outcome import NO_SUCH_COMMAND, Ending
 from steadyrun.report.ending import explain, more_memory
 from steadyrun.units import GIB, MIB
 
@@ -87,3 +88,16 @@ def test_a_plain_exit_says_nothing_and_everything_else_is_not_plain():
         other = plain._replace(**changes)
         assert not is_plain(other), changes
         assert explain(other, Limits(), ARGV, ceiling=CEILING), changes
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("pytset", NO_SUCH_COMMAND, "pytset: no such command; check its spelling and PATH"),
+        ("make -j4", NO_SUCH_COMMAND, "make -j4: no such command; a line of shell goes as: sh -c 'make -j4'"),
+        ("./x", "not executable", "./x: not executable"),
+    ],
+)
+def test_a_command_that_is_not_there_is_told_with_what_to_try(name, error, said):
+    outcome, _ = killed(GIB, ending=Ending.NOT_STARTED, start_error=error, oom_kills=0)
+    assert explain(outcome, Limits(), (name,), ceiling=CEILING)[0] == said

@@ -203,7 +203,9 @@ def test_a_command_that_ended_by_itself_is_told_from_one_that_a_limit_ended():
 def test_a_note_on_an_exit_code_names_the_option_that_accepts_it():
     red = evidence(outcome=outcome(exit_code=5))
     judged = judge(baseline(), phase(kind=LoadKind.COMMAND), limits(), red, RESERVE, weak=False)
-    assert "--ok-exit 5" in judged.findings[0].remedy
+    assert judged.findings[0].remedy.endswith("steadyrun ramp --resume --ok-exit 5")
+    judged = judge(baseline(), phase(kind=LoadKind.COMMAND), limits(), red, RESERVE, weak=False, run_id="r1")
+    assert judged.findings[0].remedy.endswith("steadyrun ramp --resume r1 --ok-exit 5")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import records
 from steadyrun.cli.follow import CI_VARIABLES, Follower, Interrupts, Show, progress_mode
 from steadyrun.cli.settings import Found, Settings
 from steadyrun.model.codec import encode
+from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.record import RunEnd
 from steadyrun.ramp.feed import Feed
 from steadyrun.ramp.launch import Launched, leave_words
@@ -178,6 +179,34 @@ def test_a_client_that_is_ended_says_that_the_ramp_goes_on_and_how_to_see_and_en
     assert f"{number.name} ended this client; ramp {running.run_id} goes on" in err
     assert f"`steadyrun watch {running.run_id}`" in err
     assert f"`steadyrun stop {running.run_id}`" in err
+
+
+@pytest.mark.usefixtures("as_from_a_terminal")
+def test_a_client_whose_reader_died_of_the_same_ctrl_c_says_that_the_ramp_is_ending(ramp, capsys):
+    running = ramp("sys.exit(0)")
+
+    def to_nobody():
+        os.kill(os.getpid(), signal.SIGINT)
+        raise BrokenPipeError
+        yield
+
+    with Interrupts() as interrupts:
+        follower = Follower(running.launched, "none", interrupts)
+        running.process.send_signal = lambda number: None
+        follower._messages = to_nobody
+        with pytest.raises(BrokenPipeError):
+            follower.follow()
+    err = capsys.readouterr().err
+    assert f"ramp {running.run_id} was asked to stop and is ending" in err
+    assert "goes on" not in err
+
+
+def test_a_line_that_mends_it_takes_the_place_of_the_usual_one(ramp, capsys):
+    record = records.host_failure()
+    resume = f"steadyrun ramp --resume {record.header.run_id}"
+    note = Finding("own-exit-code", Severity.NOTE, "It ended by itself", "", f"{resume} --ok-exit 3", "")
+    assert ramp("sys.exit(5)").follow(record=record._replace(findings=(note,))) == 5
+    assert capsys.readouterr().out.count("ramp --resume") == 1
 
 
 def test_a_hang_up_that_was_ignored_stays_ignored():

@@ -16,6 +16,8 @@ from steadyrun.units import GIB, MIB
         (3.10, 4.10, 4.0, "minimal change"),
         (3.10, 20.0, 9.0, "heavy load"),
         (1.79, 36.01, 34.0, "extreme load"),
+        (36.0, 36.4, 34.0, "as busy as before"),
+        (35.0, 39.0, 34.0, "extreme load"),
         (None, 36.0, 1.0, ""),
         (1.0, None, 1.0, ""),
     ],

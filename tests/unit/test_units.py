@@ -80,6 +80,9 @@ def test_text_that_is_no_size_is_refused_with_its_source(text):
 
 def test_a_size_below_what_makes_sense_is_refused_with_the_least_one():
     assert parse_size("1", source="--memory", least=1) == 1
+    with pytest.raises(UsageError, match="at least 1 MiB, found '64'") as caught:
+        parse_size("64", source="--memory", least=MIB)
+    assert caught.value.hint == "a number alone is bytes: 64M?"
     with pytest.raises(UsageError, match=r"--memory: expected at least 1 B, found '0'"):
         parse_size("0", source="--memory", least=1)
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.records import journal_here
+from steadyrun.cli.settings import settings_here
 from steadyrun.cli.terminal import text_width
 from steadyrun.doctor.facts import DoctorFacts
 from steadyrun.doctor.guard import judge_guard
@@ -23,7 +24,7 @@ from steadyrun.doctor.judge import as_typed, judge_all, mode_of, what_is_held
 from steadyrun.doctor.proofs import Proved, prove_here, working_directory
 from steadyrun.doctor.read import read_doctor_facts
 from steadyrun.doctor.rung import Level, Rung
-from steadyrun.errors import EXIT_OK, SteadyrunError
+from steadyrun.errors import EXIT_OK, SteadyrunError, UsageError
 from steadyrun.journal.place import choose_dir
 from steadyrun.model.codec import encode
 from steadyrun.model.containment import AS_ROOT
@@ -34,6 +35,9 @@ from steadyrun.units import format_duration
 
 SCHEMA = 1
 WIDTH = 80
+SETTINGS = "settings"
+OUR_OWN = (SETTINGS, "journal")
+"""Rungs that say nothing of the machine; nothing starts without them all the same."""
 EPILOG = """\
 Looks at everything a contained load needs, and proves it with three tiny ones (64 MiB, a few
 seconds). Changes nothing that lasts, calls no sudo: the `mend:` lines are for you to type.
@@ -102,13 +106,23 @@ def execute(args: argparse.Namespace) -> int:
     facts = read_doctor_facts(_state_directory(), working_directory())
     rungs = tuple(r._replace(remedy=as_typed(facts, r.remedy)) for r in judge_all(facts))
     proved = prove_here(facts, journal_here)
-    found = Found(facts, (*rungs, proved.journal, *judge_guard(proved.means)), proved)
+    found = Found(facts, (*rungs, settings_rung(), proved.journal, *judge_guard(proved.means)), proved)
     if args.json:
         sys.stdout.write(json.dumps(as_object(found), indent=2) + "\n")
     else:
         page = Page(text_width(WIDTH), _coloured(), args.quiet, args.verbose)
         sys.stdout.write("\n".join(lines_of(found, page)) + "\n")
     return proved.exit_code
+
+
+def settings_rung() -> Rung:
+    """Judge the settings that a command started here would read: with a wrong one it does not start."""
+    try:
+        settings = settings_here()
+    except UsageError as error:
+        said = f"{error.message}: {error.hint}" if error.hint else error.message
+        return Rung(SETTINGS, Level.MISSING, said, "")
+    return Rung(SETTINGS, Level.OK, ", ".join(settings.names()) or "none set: the defaults", "")
 
 
 def as_object(found: Found) -> dict[str, object]:
@@ -208,15 +222,16 @@ def closing(found: Found) -> str:
         return f"This machine cannot contain a load: {_why_not(found)}. {_what_then(found)}"
     limits, count = what_is_held(found.facts), len(found.proved.proofs)
     held = f"This machine contains a load: all {count} proofs held. It can limit {limits}."
-    journal = found.proved.journal
-    if journal.level is Level.MISSING:
-        return f"{held} Mend the journal first (above), then type: steadyrun ramp -- YOUR COMMAND"
+    first = [r.name for r in found.rungs if r.level is Level.MISSING and r.name in OUR_OWN]
+    if first:
+        mend = f"Mend the {' and the '.join(first)} first (above), then type"
+        return f"{held} {mend}: steadyrun ramp -- YOUR COMMAND"
     return f"{held} Type next: steadyrun ramp -- YOUR COMMAND"
 
 
 def _why_not(found: Found) -> str:
     failed = [p for p in found.proved.proofs if p.answer is not Answer.YES]
-    missing = [r.name for r in found.rungs if r.level is Level.MISSING and r.name != "journal"]
+    missing = [r.name for r in found.rungs if r.level is Level.MISSING and r.name not in OUR_OWN]
     if missing:
         return f"what is missing is marked above ({', '.join(missing)})"
     return "; ".join(f"{p.name}: {p.evidence}" for p in failed) or "nothing could be proved"

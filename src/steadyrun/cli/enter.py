@@ -6,14 +6,18 @@ import sys
 
 
 def wait_for_enter(words: str, *, yes: bool) -> None:
-    """Wait for Enter on a terminal; with `yes`, or without a terminal, go on at once.
+    """Wait for Enter where a person sits: at standard input, be it that what we print goes to a pipe.
+
+    With `yes`, or where nobody can answer, go on at once.
 
     Raises:
-        KeyboardInterrupt: The terminal is gone.
+        KeyboardInterrupt: They said no, whatever they typed but "yes", or the terminal is gone.
     """
-    if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    shown = next((each for each in (sys.stdout, sys.stderr) if each.isatty()), None)
+    if yes or shown is None or not sys.stdin.isatty():
         return
-    sys.stdout.write(words)
-    sys.stdout.flush()
-    if not sys.stdin.readline():
+    shown.write(words)
+    shown.flush()
+    answer = sys.stdin.readline()
+    if not answer or answer.strip().lower() not in ("", "y", "yes"):
         raise KeyboardInterrupt

@@ -128,6 +128,11 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @property
+    def asked(self) -> bool:
+        """Tell whether the ramp was asked to stop."""
+        return self._asked > 0
+
     def pass_to(self, send: Callable[[], None]) -> None:
         """Name who hears of each Ctrl-C, and tell of those that came before.
 
@@ -176,6 +181,11 @@ class Follower:
         name = signal.Signals(number).name
         if self._launched.conductor.poll() is not None:
             lines = f"steadyrun: {name} ended this client; ramp {run_id} is over, its log is {log}\n"
+        elif self._interrupts.asked:
+            lines = (
+                f"steadyrun: {name} ended this client; ramp {run_id} was asked to stop and is ending\n"
+                f"  `steadyrun watch {run_id}` shows it; log: {log}\n"
+            )
         else:
             lines = (
                 f"steadyrun: {name} ended this client; ramp {run_id} goes on\n"
@@ -234,16 +244,17 @@ class Follower:
             reason = record.end.reason
             out.write(f"\n{reason[:1].upper()}{reason[1:]}\n")
         last = record.attempts[-1].findings if record.attempts else ()
-        for finding in (*record.findings, *last):
-            if finding.remedy and record.end.exit_code:
-                out.write(f"  {finding.title}: {finding.remedy}\n")
+        mends = [each for each in (*record.findings, *last) if each.remedy and record.end.exit_code]
+        for finding in mends:
+            out.write(f"  {finding.title}: {finding.remedy}\n")
         if record.attempts and record.end.exit_code:
             output = os.path.join(folder, record.attempts[-1].log_name)
             if os.path.exists(output):
                 out.write(f"its output: {output}\n")
         out.write(f"log: {os.path.join(folder, 'PROGRESS.md')}\n")
-        if may_go_on(record):
-            out.write(f"to go on with it: steadyrun ramp --resume {record.header.run_id}\n")
+        resume = f"steadyrun ramp --resume {record.header.run_id}"
+        if may_go_on(record) and not any(resume in each.remedy for each in mends):
+            out.write(f"to go on with it: {resume}\n")
         if record.tomorrow and self._mode != "text":
             out.write(f"tomorrow: {record.tomorrow}\n")
         out.flush()

@@ -1,4 +1,4 @@
-"""Whom a load runs as: root on behalf of a user runs it as that user, never as root unless asked."""
+"""Whom a load runs as, and where: root on behalf of a user runs it as that user, root alone if asked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ import os
 
 from steadyrun.errors import UsageError
 from steadyrun.model.plan import RunAs
+
+
+def working_directory() -> str:
+    """Return where we are.
+
+    Raises:
+        UsageError: It was removed.
+    """
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise UsageError(
+            "the working directory does not exist any more", hint="cd to one that does"
+        ) from None
 
 
 def run_as(name: str | None) -> RunAs | None:

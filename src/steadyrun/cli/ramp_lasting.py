@@ -9,7 +9,7 @@ import time
 
 from steadyrun.bus.login import lingers_by_file
 from steadyrun.cli.settings import Settings
-from steadyrun.errors import BusError
+from steadyrun.errors import BusError, CannotContainError
 from steadyrun.model.change import BootUnit
 from steadyrun.model.plan import RunAs
 from steadyrun.ramp.bootunit import KEPT_ENVIRONMENT, SETTLED_S, Resuming, boot_unit
@@ -41,10 +41,16 @@ def boot_unit_for(args: argparse.Namespace, settings: Settings, user: RunAs | No
     """Return the unit that goes on with this ramp after a boot; `None`: nobody asked for one.
 
     Raises:
+        CannotContainError: No systemd runs here.
         UsageError: It cannot be written.
     """
     if not args.resume_on_boot:
         return None
+    if not surroundings().systemd:
+        raise CannotContainError(
+            "--resume-on-boot: expected systemd as the first process, found none to start the unit",
+            hint="leave it out; after a crash and a boot: steadyrun ramp --resume",
+        )
     options = ["--report", os.path.abspath(report_base(args, settings))]
     options += ["--user", user.name] if user is not None else []
     options += [flag for flag in ("--force", "--accept-weak") if getattr(args, flag[2:].replace("-", "_"))]

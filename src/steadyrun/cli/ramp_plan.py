@@ -112,8 +112,11 @@ def expect_command(name: str) -> None:
     folders = [""] if "/" in name else os.environ.get("PATH", os.defpath).split(":")
     found = [os.path.join(folder, name) for folder in folders if os.path.isfile(os.path.join(folder, name))]
     if not found:
+        words = shlex.split(name) if len(name.split()) > 1 else []
+        apart = f"; its words go apart: {shlex.join(words)}" if words else ""
         raise UsageError(
-            f"{name}: expected a command, found none of that name", hint="check its spelling and PATH"
+            f"{name}: expected a command, found none of that name",
+            hint=f"check its spelling and PATH{apart}",
         )
     if not any(os.access(path, os.X_OK) for path in found):
         raise UsageError(
@@ -182,12 +185,10 @@ def goes_on_words(plan: Plan, machine: MachineFacts, earlier: RunRecord | None) 
 
 def _phase(phase: Phase) -> list[str]:
     limit = phase.limits.memory_max
-    lines = [
-        f"Phase {phase.number}: {phase.name} ({phase.summary}), hard limit {format_size(limit)}",
-        f"  Goal: {phase.goal}",
-        f"  Method: {phase.method}",
-        f"  Expected: {phase.expected}",
-    ]
+    summary = f" ({phase.summary})" if phase.summary else ""
+    told = (("Goal", phase.goal), ("Method", phase.method), ("Expected", phase.expected))
+    lines = [f"Phase {phase.number}: {phase.name}{summary}, hard limit {format_size(limit)}"]
+    lines += [f"  {what}: {words}" for what, words in told if words]
     if phase.scaled:
         lines.append(f"  Scaled: {phase.scaled}")
     if phase.load.kind is LoadKind.COMMAND:

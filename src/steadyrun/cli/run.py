@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 EPILOG = """\
 Everything after -- is the command, exactly as it is. Its terminal, Ctrl-C, Ctrl-Z, standard streams
 and exit code are as if nothing stood between. Without --memory it gets what the last passed ramp
-proved, else three quarters of what is free less the machine's reserve.
+with this command proved, else what one with the built-in storm did, else three quarters of what is
+free less the machine's reserve.
 
 exit code: the command's own; 124 wall time, 125 steadyrun itself failed, 126 not executable,
 127 no such command, 137 killed at a limit (one line on standard error says which and what to try).
@@ -57,21 +58,22 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
         raise UsageError(
             "expected a command after --, found none", hint="steadyrun run --memory 4G -- YOUR COMMAND"
         )
-    from steadyrun.cli.identity import environment_of, run_as
+    from steadyrun.cli.identity import environment_of, run_as, working_directory
     from steadyrun.cli.settings import settings_here
     from steadyrun.run.front import die_like
 
     place = _open_place(args.json) if args.json else -1
     settings, user = settings_here(), run_as(args.user)
-    asked = limits_of(args, settings)
+    asked, set_to = limits_of(args, settings), settings.word("memory")
     request = Request(
         argv=args.argv,
-        cwd=_cwd(),
+        cwd=working_directory(),
         env=environment_of(user),
         asked=asked,
         run_as=user,
         guard=_thresholds(settings),
         accept_weak=args.accept_weak,
+        memory_from="--memory" if set_to is None or args.memory is not None else set_to[1],
     )
     try:
         finished = run_once(request, say=lambda line: None if args.quiet else _say(line), warn=_say)
@@ -98,15 +100,6 @@ def _thresholds(settings: Settings) -> dict[str, float]:
     from steadyrun.cli.guard_settings import changes
 
     return changes(settings)
-
-
-def _cwd() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        raise UsageError(
-            "the working directory does not exist any more", hint="cd to one that does"
-        ) from None
 
 
 def _say(line: str) -> None:

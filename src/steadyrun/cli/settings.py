@@ -60,6 +60,10 @@ class Settings:
         found = self._found.get(key)
         return None if found is None else found.text
 
+    def names(self) -> tuple[str, ...]:
+        """Return what is set, by its names."""
+        return tuple(sorted(self._found))
+
     def of_guard(self) -> dict[str, Found]:
         """Return the thresholds of the guard that are set, by their names."""
         return {key[len(GUARD) :]: found for key, found in self._found.items() if key.startswith(GUARD)}

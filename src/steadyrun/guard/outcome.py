@@ -7,12 +7,12 @@ from errno import errorcode
 
 from steadyrun.guard.held import Held
 from steadyrun.model.means import Means
-from steadyrun.model.outcome import Ending, LoadOutcome, MemberExit, StartError
+from steadyrun.model.outcome import NO_SUCH_COMMAND, Ending, LoadOutcome, MemberExit, StartError
 from steadyrun.model.sample import CgroupSample, Psi
 from steadyrun.units import Seconds
 
 _WORDS = {
-    errnos.ENOENT: "no such command",
+    errnos.ENOENT: NO_SUCH_COMMAND,
     errnos.EACCES: "not executable",
     errnos.ENOTDIR: "a part of its path is not a folder",
     errnos.E2BIG: "its arguments and environment are too long",

@@ -7,6 +7,9 @@ from steadyrun.model.sample import CgroupSample
 from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
 
+NO_SUCH_COMMAND = "no such command"
+"""A `start_error`."""
+
 
 class Ending(Enum):
     """Why a load is over. Exactly one, the first cause."""

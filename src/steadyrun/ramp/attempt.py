@@ -295,6 +295,7 @@ class AttemptRunner:
             weak=self._set.order.weak,
             troubles=guarded.findings,
             told=frozenset(self._told),
+            run_id=self._set.order.run_id,
         )
         self._told.update(finding.code for finding in judged.findings)
         return attempt._replace(

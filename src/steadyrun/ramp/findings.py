@@ -46,6 +46,7 @@ def findings_of(
     weak: bool = False,
     troubles: tuple[Finding, ...] = (),
     told: frozenset[str] = frozenset(),
+    run_id: str = "",
 ) -> tuple[Finding, ...]:
     """Return everything worth saying about an attempt, the guard's own findings first.
 
@@ -57,6 +58,7 @@ def findings_of(
         weak: The containment is not guaranteed by the kernel.
         troubles: What the guard and the conductor found while it ran.
         told: Codes of notes that the run has told already: a note is told once a run.
+        run_id: What `--resume` goes on from; empty: the newest ramp.
     """
     found = [
         *troubles,
@@ -66,8 +68,9 @@ def findings_of(
         *_of_guard(evidence),
     ]
     if evidence.outcome is not None:
-        found += _of_own_exit(evidence.outcome, limits, load)
-        found += _of_load(evidence.outcome, evidence, limits)
+        resume = f"steadyrun ramp --resume {run_id}".rstrip()
+        found += _of_own_exit(evidence.outcome, limits, load, resume)
+        found += _of_load(evidence.outcome, evidence, limits, resume)
     return tuple(f for f in found if f.severity is not Severity.NOTE or f.code not in told)
 
 
@@ -257,8 +260,8 @@ def _of_guard(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _of_load(outcome: LoadOutcome, evidence: Evidence, limits: Limits) -> Iterator[Finding]:
-    yield from _of_starving(outcome, void=ran_out_of_time(evidence) is not None)
+def _of_load(outcome: LoadOutcome, evidence: Evidence, limits: Limits, resume: str) -> Iterator[Finding]:
+    yield from _of_starving(outcome, resume, void=ran_out_of_time(evidence) is not None)
     yield from _of_ending(outcome, limits)
     if outcome.forks_refused:
         yield Finding(
@@ -308,7 +311,7 @@ def _known(count: int | None) -> str:
     return "an unknown number" if count is None else str(count)
 
 
-def _of_starving(outcome: LoadOutcome, *, void: bool) -> Iterator[Finding]:
+def _of_starving(outcome: LoadOutcome, resume: str, *, void: bool) -> Iterator[Finding]:
     share = cpu_share(outcome)
     if share is not None and share.is_starved:
         yield Finding(
@@ -316,12 +319,12 @@ def _of_starving(outcome: LoadOutcome, *, void: bool) -> Iterator[Finding]:
             Severity.WARNING,
             "The load hardly got a CPU: other programs keep the cores busy",
             time_on_cpus(share),
-            "stop what keeps the cores busy (top)" + (", then: steadyrun ramp --resume" if void else ""),
+            "stop what keeps the cores busy (top)" + (f", then: {resume}" if void else ""),
             "did not count this try" if void else "",
         )
 
 
-def _of_own_exit(outcome: LoadOutcome, limits: Limits, load: LoadSpec) -> Iterator[Finding]:
+def _of_own_exit(outcome: LoadOutcome, limits: Limits, load: LoadSpec, resume: str) -> Iterator[Finding]:
     """Tell a command that failed for its own reasons from one that the limits failed."""
     code = outcome.exit_code
     by_itself = outcome.ending is Ending.EXITED and outcome.oom_kills == 0 and not outcome.forks_refused
@@ -332,7 +335,7 @@ def _of_own_exit(outcome: LoadOutcome, limits: Limits, load: LoadSpec) -> Iterat
             f"The command ended by itself with exit code {code}; no limit had a part in it",
             f"peak {format_size(outcome.memory_peak)} of {format_size(limits.memory_max)}, no OOM kill, "
             "not ended by the guard",
-            f"where that is its usual result (failing tests): steadyrun ramp --resume --ok-exit {code}",
+            f"where that is its usual result (failing tests): {resume} --ok-exit {code}",
         )
 
 

@@ -46,6 +46,7 @@ def judge(
     weak: bool,
     troubles: tuple[Finding, ...] = (),
     told: frozenset[str] = frozenset(),
+    run_id: str = "",
 ) -> Judged:
     """Judge one attempt that is over.
 
@@ -59,10 +60,13 @@ def judge(
             verdict says so, and stands.
         troubles: Findings the guard and the conductor made while it ran.
         told: Codes of notes that the run has told already; they are not told again.
+        run_id: The ramp, for commands that go on with it.
     """
     host = _verdict(host_checks(baseline, evidence, reserve), Scope.HOST, weak=weak)
     job = _verdict(job_checks(phase, limits, evidence, weak=weak), Scope.JOB, weak=weak)
-    findings = findings_of(phase.load, limits, evidence, host, weak=weak, troubles=troubles, told=told)
+    findings = findings_of(
+        phase.load, limits, evidence, host, weak=weak, troubles=troubles, told=told, run_id=run_id
+    )
     return Judged(state_of(evidence, host, job), host, job, findings, observe(evidence, limits))
 
 

@@ -155,8 +155,18 @@ def _not_tighter(before: Limits, after: Limits, where: str, position: int) -> No
             least, found = _shown(name, earlier), _shown(name, later)
             raise PlanError(
                 f"{where}.{name}: expected {least}, as phase[{position - 1}] has, or looser, found {found} "
-                "(phases go from most restrictive to loosest)"
+                "(phases go from most restrictive to loosest)",
+                hint=_looser_hint(name, earlier, later, position),
             )
+
+
+def _looser_hint(name: str, earlier: float | None, later: float, position: int) -> str:
+    before = f"give phase[{position - 1}] and those before it {name} = {_written(name, later)} or less"
+    return f"{before}, or {'leave it out' if earlier is None else 'raise it'} here"
+
+
+def _written(name: str, value: float) -> str:
+    return f"{value:g}" if name == "cpu_max" else f'"{size_argument(int(value))}"'
 
 
 def _shown(name: str, value: float | None) -> str:

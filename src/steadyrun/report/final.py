@@ -276,7 +276,7 @@ def go_on_words(record: RunRecord) -> Md:
     return fill(
         "There is none yet: it is proven by a ramp that passes. To go on from the last phase that passed: "
         "{}{}",
-        code("steadyrun ramp --resume"),
+        code(f"steadyrun ramp --resume {record.header.run_id}"),
         f"; {usual}" if usual else "",
     )
 

@@ -77,11 +77,10 @@ def run_solutions(record: RunRecord) -> tuple[str, ...]:
 
 
 def _done_about(record: RunRecord, attempt: Attempt) -> tuple[str, ...]:
-    deeds = dict.fromkeys(
-        a.action.value
-        for a in (attempt.evidence.actions if attempt.evidence else ())
-        if a.action is not Action.FINISH
-    )
+    actions = attempt.evidence.actions if attempt.evidence else ()
+    froze = any(a.action is Action.FREEZE for a in actions)  # a thaw comes before each TERM, too
+    left_out = (Action.FINISH,) if froze else (Action.FINISH, Action.THAW)
+    deeds = dict.fromkeys(a.action.value for a in actions if a.action not in left_out)
     guard = (f"the guard did {', '.join(deeds)}",) if deeds else ()
     return (*(f.done for f in attempt.findings if f.done), *went_on(record, attempt), *guard)
 

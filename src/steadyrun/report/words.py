@@ -50,6 +50,8 @@ def load_word(before: float | None, peak: float | None, after: float | None, cor
     before, peak, after = finite(before), finite(peak), finite(after)
     if peak is None or before is None:
         return ""
+    if peak >= LOAD_HEAVY_PER_CORE * cores and _is_minimal(peak - before, cores):
+        return "as busy as before"
     if peak >= LOAD_EXTREME_PER_CORE * cores:
         return "extreme load"
     if peak >= LOAD_HEAVY_PER_CORE * cores:

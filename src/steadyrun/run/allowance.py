@@ -45,6 +45,7 @@ def choose_limits(
     *,
     room: Bytes,
     ceiling: Bytes,
+    source: str = "--memory",
 ) -> Chosen:
     """Fill in what was not asked for: from the envelope, else from the machine.
 
@@ -53,19 +54,20 @@ def choose_limits(
         envelope: The newest that fits this machine and kind of load.
         room: What may be promised now.
         ceiling: Effective RAM less the reserve: what may ever be promised here.
+        source: Where the hard memory limit was asked for.
 
     Raises:
         UsageError: More memory was asked for than there is, or there is no room now.
     """
     if asked.memory_max is not None and asked.memory_max > ceiling:
-        _refuse_more_than_the_machine(asked.memory_max, ceiling)
+        _refuse_more_than_the_machine(asked.memory_max, ceiling, source)
     if room < MIB:
         raise UsageError(
             "memory: expected some to be free, found all of it in use or promised to other runs",
             hint="end something first: `steadyrun history` shows your runs, `steadyrun stop` ends one",
         )
     if asked.memory_max is not None:
-        _check(asked.memory_max, room)
+        _check(asked.memory_max, room, source)
         return Chosen(_filled(asked, asked.memory_max), "")
     if envelope is not None and envelope.limits.memory_max is not None:
         proven = envelope.limits
@@ -79,23 +81,23 @@ def choose_limits(
     memory = Bytes(max(MIB, room * DEFAULT_PERCENT // 100 // MIB * MIB))
     why = (
         f"{format_size(memory)} of memory, three quarters of what is free less the machine's reserve; "
-        "no ramp has passed here yet (--memory sets another limit)"
+        "no ramp has passed here yet with this command or the built-in storm (--memory sets another limit)"
     )
     return Chosen(_filled(asked, memory), why)
 
 
-def _refuse_more_than_the_machine(memory: Bytes, ceiling: Bytes) -> NoReturn:
+def _refuse_more_than_the_machine(memory: Bytes, ceiling: Bytes, source: str) -> NoReturn:
     raise UsageError(
-        f"--memory: expected at most {format_size(ceiling)} (this machine less its reserve), "
+        f"{source}: expected at most {format_size(ceiling)} (this machine less its reserve), "
         f"found {format_size(memory)}",
         hint=f"use --memory {size_argument(ceiling // MIB * MIB)} or less",
     )
 
 
-def _check(memory: Bytes, room: Bytes) -> None:
+def _check(memory: Bytes, room: Bytes, source: str) -> None:
     if memory > room:
         raise UsageError(
-            f"--memory: expected at most the {format_size(room)} that are free now and not promised to "
+            f"{source}: expected at most the {format_size(room)} that are free now and not promised to "
             f"another run, found {format_size(memory)}",
             hint=f"close something, or use --memory {size_argument(room)}",
         )

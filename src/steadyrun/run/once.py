@@ -26,7 +26,7 @@ from steadyrun.journal.identity import new_run_id, run_header
 from steadyrun.kernel.reader import HostReader, boot_id
 from steadyrun.model.action import Action
 from steadyrun.model.containment import BackendName, ContainmentMade, ContainmentPlan
-from steadyrun.model.envelope import kind_of
+from steadyrun.model.envelope import STORM, kind_of
 from steadyrun.model.event import Acted, Event, Troubled
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.machine import Reserve, beside, reserve_of
@@ -77,6 +77,8 @@ class Request(NamedTuple):
     """What the settings change of the guard's thresholds (`model.thresholds.SPANS`)."""
     accept_weak: bool = False
     """Polled limits will do, also where systemd only did not answer in time."""
+    memory_from: str = "--memory"
+    """Where the hard memory limit was asked for."""
 
 
 class Finished(NamedTuple):
@@ -242,6 +244,7 @@ class _Run:
             self._envelope(),
             room=room_for_new(sample.mem_available, self._reserve, promised_here(self.backend)),
             ceiling=self.ceiling,
+            source=self.request.memory_from,
         )
         if chosen.why:
             self._say(f"limits: {chosen.why}")
@@ -270,10 +273,13 @@ class _Run:
         return found
 
     def _envelope(self) -> Envelope | None:
-        """Return what a ramp proved on this machine as it is now: for this kind of load, else for any."""
+        """Return what a ramp proved on this machine as it is now: for this kind of load, else with the storm.
+
+        The storm is made to find what the machine carries; what another command needed says nothing of this.
+        """
         if self._journal is None or self.request.asked.memory_max is not None:
             return None
-        found = self._journal.envelope(kind_of(self.request.argv)) or self._journal.envelope()
+        found = self._journal.envelope(kind_of(self.request.argv)) or self._journal.envelope(STORM)
         same = found is not None and found.effective_ram == self._effective_ram
         return found if same else None
 

@@ -1,0 +1,50 @@
+"""The one question before the dangerous part: whom it is asked, and what counts as a yes."""
+
+import io
+import sys
+
+import pytest
+
+from steadyrun.cli.enter import wait_for_enter
+
+
+class Stream(io.StringIO):
+    def __init__(self, text="", *, tty):
+        super().__init__(text)
+        self.isatty = lambda: tty
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Ask; return what was shown on standard output and error."""
+
+    def ask(typed="\n", *, here=True, out=True, err=True, yes=False):
+        streams = Stream(typed, tty=here), Stream(tty=out), Stream(tty=err)
+        for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+            monkeypatch.setattr(sys, name, stream)
+        wait_for_enter("Begin? ", yes=yes)
+        return streams[1].getvalue(), streams[2].getvalue()
+
+    return ask
+
+
+@pytest.mark.parametrize("typed", ["\n", "y\n", "YES\n", " \n"])
+def test_enter_begins(asked, typed):
+    assert asked(typed) == ("Begin? ", "")
+
+
+@pytest.mark.parametrize("typed", ["n\n", "no\n", "q\n", "what?\n", ""])
+def test_anything_else_leaves(asked, typed):
+    with pytest.raises(KeyboardInterrupt):
+        asked(typed)
+
+
+def test_who_sits_there_is_asked_also_when_the_output_goes_to_a_pipe(asked):
+    assert asked(out=False) == ("", "Begin? ")
+    with pytest.raises(KeyboardInterrupt):
+        asked("n\n", out=False)
+
+
+@pytest.mark.parametrize("who", [{"yes": True}, {"here": False}, {"out": False, "err": False}])
+def test_nobody_is_asked_who_said_yes_or_is_not_there(asked, who):
+    assert asked("n\n", **who) == ("", "")
