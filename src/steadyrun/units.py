@@ -38,6 +38,10 @@ _DURATION_EXAMPLES = "a duration such as 90, 90s, 10m or 1h30m"
 _CPU_EXAMPLES = "a number of cores such as 1.5, or 150%"
 
 
+_BARE_MOST = 100_000
+"""A number alone below this was rather meant as MiB."""
+
+
 def parse_size(text: str, *, source: str, least: int = 0) -> Bytes:
     """Read a size that a person wrote.
 
@@ -62,7 +66,7 @@ def parse_size(text: str, *, source: str, least: int = 0) -> Bytes:
     if size >= _SIZE_END or (scaled and not size):
         raise UsageError(f"{source}: expected {_SIZE_EXAMPLES}, found {_shown(text)}")
     if size < least:
-        bare = match["whole"] == text and not source.endswith("swap")
+        bare = match["whole"] == text and 0 < size < _BARE_MOST
         raise UsageError(
             f"{source}: expected at least {format_size(least)}, found {_shown(text)}",
             hint=f"a number alone is bytes: {text}M?" if bare else None,

@@ -187,7 +187,7 @@ def test_what_a_ramp_proved_is_what_run_uses_from_then_on(short):
     assert "256 MiB of memory, proven by ramp" in done.stderr
     other = short("run", "--", "sh", "-c", "exit 3")
     assert other.returncode == 3
-    assert "no ramp has passed here yet with this command or the built-in storm" in other.stderr
+    assert "no ramp has passed on this machine as it is with this command or the built-in" in other.stderr
 
 
 def test_a_command_killed_at_its_limit_is_tried_again_with_more_until_it_fits(ramp):

@@ -41,13 +41,28 @@ def test_the_command_can_be_pasted_into_a_shell():
         (("python3", "-m", "pytest", "tests"), "pytest"),
         (("python3.12", "chat.py", "--test"), "chat.py"),
         (("python3",), "python3"),
-        (("sh", "-c", "exit 3"), "sh"),
-        (("python3", "-B", "-c", "print(1)"), "python3"),
+        (("sh", "-c", "exit 3"), "sh -c exit 3"),
+        (("sh", "-c", "make\n  test"), "sh -c make test"),
+        (("bash", "-ec", "cd /a && make"), "bash -c cd /a && make"),
+        (("bash", "-e", "ci/build.sh"), "build.sh"),
+        (("python3", "-B", "-c", "1/2"), "python3 -c 1/2"),
+        (("perl", "-ne", "print /a/"), "perl -c print /a/"),
+        (("node", "--eval", "1/2"), "node -c 1/2"),
+        (("sudo", "sh", "-c", "make"), "sh -c make"),
         (("sudo", "nice", "-n", "5"), "nice"),
+        (("nice", "-n", "19", "make", "-j"), "make"),
+        (("env", "CC=clang", "python3", "-m", "pytest"), "pytest"),
+        (("/opt/storm/bin/storm", "jar"), "./storm"),
     ],
 )
 def test_the_kind_of_a_load_is_the_program_that_does_the_work(argv, kind):
     assert kind_of(argv) == kind
+
+
+def test_two_long_programs_that_begin_alike_are_two_kinds():
+    first, second = (kind_of(("sh", "-c", "x" * 100 + end)) for end in "ab")
+    assert first != second
+    assert len(first) < 90
 
 
 PASSED = Limits(memory_max=Bytes(8000 * MIB), cpu_weight=1, wall_time=Seconds(120.0), output_max=Bytes(MIB))

@@ -1,6 +1,8 @@
 """The one question before the dangerous part: whom it is asked, and what counts as a yes."""
 
 import io
+import os
+import pty
 import sys
 
 import pytest
@@ -48,3 +50,27 @@ def test_who_sits_there_is_asked_also_when_the_output_goes_to_a_pipe(asked):
 @pytest.mark.parametrize("who", [{"yes": True}, {"here": False}, {"out": False, "err": False}])
 def test_nobody_is_asked_who_said_yes_or_is_not_there(asked, who):
     assert asked("n\n", **who) == ("", "")
+
+
+@pytest.mark.parametrize("name", ["stdin", "stderr"])
+def test_a_stream_that_was_closed_is_nobody(monkeypatch, asked, name):
+    streams = {"stdin": Stream("n\n", tty=True), "stdout": Stream(tty=False), "stderr": Stream(tty=True)}
+    for each, stream in (streams | {name: None}).items():
+        monkeypatch.setattr(sys, each, stream)
+    wait_for_enter("Begin? ", yes=False)
+
+
+def test_a_job_in_the_background_does_not_ask():
+    pid, terminal = pty.fork()
+    if pid == 0:
+        behind = os.fork()
+        if behind == 0:
+            os.setpgid(0, 0)
+            wait_for_enter("Begin? ", yes=False)
+            os._exit(0)
+        _, status = os.waitpid(behind, os.WUNTRACED)
+        os._exit(0 if os.WIFEXITED(status) else 1)
+    try:
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    finally:
+        os.close(terminal)

@@ -554,7 +554,12 @@ def test_the_score_of_a_process_whose_number_is_anothers_by_now_is_not_set(tree)
     assert tree.text("/proc/200/oom_score_adj") == score
 
 
-def test_files_that_systemd_does_not_understand_are_not_written(tree):
+@pytest.mark.parametrize("applied", [False, True])
+def test_files_that_systemd_does_not_understand_are_not_written(tree, applied):
+    if applied:
+        protection(tree).apply(planned(tree))
+        os.unlink(tree.root + FIRST)
+        tree.file(MIN_TTL.lstrip("/"), "3000\n")
     before = tree.everything()
     strict = Protection(
         STATE,

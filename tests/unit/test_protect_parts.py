@@ -71,6 +71,7 @@ def test_a_unit_file_is_read_as_systemd_reads_it():
         ("A=b \\", "b"),
         ("A=b\r\n", "b"),
         ("# x \\\nA=b", "b"),
+        ("B=x\\\\\nA=b", "b"),
     ],
     ids=[
         "over comments",
@@ -78,6 +79,7 @@ def test_a_unit_file_is_read_as_systemd_reads_it():
         "at the end",
         "of another system",
         "a comment is not continued",
+        "an escaped backslash continues nothing",
     ],
 )
 def test_a_continued_line_is_read_as_systemd_reads_it(text, value):

@@ -64,11 +64,11 @@ def in_vain(**settings):
     return story
 
 
-def again_and_again(**settings):
-    """It fills the memory as soon as it is thawed."""
+def again_and_again(refill, **settings):
+    """It fills the memory so long after each thaw."""
     story = told(**settings)
     for _ in range(25):
-        story.go(0.3, **RED).go(story.rules.thresholds.clean + 0.5)
+        story.go(0.3, **RED).go(story.rules.thresholds.clean + refill)
     return story
 
 
@@ -105,11 +105,12 @@ def test_at_either_end_of_a_setting_the_guard_still_acts(name, end):
     assert act in story_of(**{name: getattr(SPANS[name], end)}).acts()
 
 
-@pytest.mark.parametrize("clean", [SPANS["clean"].least, SPANS["clean"].most])
+@pytest.mark.parametrize("refill", [0.5, 10.0])
+@pytest.mark.parametrize("clean", [SPANS["clean"].least, RULES.thresholds.clean, SPANS["clean"].most])
 @pytest.mark.parametrize("reds", [int(SPANS["reds_max"].least), int(SPANS["reds_max"].most)])
 @pytest.mark.parametrize("frozen", [SPANS["frozen_max"].least, SPANS["frozen_max"].most])
-def test_a_load_that_fills_the_memory_again_and_again_is_killed_whatever_is_set(clean, reds, frozen):
-    acts = again_and_again(clean=clean, reds_max=reds, frozen_max=frozen).acts()
+def test_a_load_that_fills_the_memory_again_and_again_is_killed_whatever_is_set(refill, clean, reds, frozen):
+    acts = again_and_again(refill, clean=clean, reds_max=reds, frozen_max=frozen).acts()
     assert acts.count(FREEZE) == reds
     assert acts[-1] is KILL
 

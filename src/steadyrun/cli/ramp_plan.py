@@ -13,6 +13,7 @@ from steadyrun.contain.open import open_backend
 from steadyrun.contain.promises import left_by_others
 from steadyrun.errors import EXIT_OK, SteadyrunError, UsageError
 from steadyrun.kernel.reader import available_memory
+from steadyrun.model.argv import shell_hint
 from steadyrun.model.containment import Choice
 from steadyrun.model.machine import MachineFacts, Reserve, reserve_for
 from steadyrun.model.plan import LoadKind, Phase, Plan, RunAs
@@ -76,7 +77,7 @@ def plan_for(
     check_plan(plan, effective_ram=ram, reserve=reserve, source=args.plan or "plan")
     for phase in plan.phases:
         if phase.load.kind is LoadKind.COMMAND:
-            expect_command(phase.load.argv[0])
+            expect_command(phase.load.argv)
     return plan
 
 
@@ -103,20 +104,19 @@ def _read(path: str, user: RunAs | None) -> str:
         ) from None
 
 
-def expect_command(name: str) -> None:
+def expect_command(argv: tuple[str, ...]) -> None:
     """Refuse a command that cannot be executed, before anything runs.
 
     Raises:
         UsageError: There is none of that name, or it is not executable.
     """
+    name = argv[0]
     folders = [""] if "/" in name else os.environ.get("PATH", os.defpath).split(":")
     found = [os.path.join(folder, name) for folder in folders if os.path.isfile(os.path.join(folder, name))]
     if not found:
-        words = shlex.split(name) if len(name.split()) > 1 else []
-        apart = f"; its words go apart: {shlex.join(words)}" if words else ""
         raise UsageError(
             f"{name}: expected a command, found none of that name",
-            hint=f"check its spelling and PATH{apart}",
+            hint=shell_hint(argv) or "check its spelling and PATH",
         )
     if not any(os.access(path, os.X_OK) for path in found):
         raise UsageError(

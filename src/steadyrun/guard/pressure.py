@@ -22,20 +22,21 @@ from steadyrun.model.sample import Reading
 from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import Seconds, format_duration, format_size
 
-REDS_WITHIN = Seconds(60.0)
-"""Chosen, the least of `reds_within`: that of the usual settings."""
+RED_EACH = Seconds(20.0)
+"""Chosen: with three REDs a minute, which is also twice `frozen_max`."""
 SPARED = Seconds(60.0)
-"""Chosen, as REDS_WITHIN (docs/adr/0012-what-the-guards-law-leaves-alone.md)."""
+"""Chosen, as `reds_within` at its usual settings (docs/adr/0012-what-the-guards-law-leaves-alone.md)."""
 
 
 def reds_within(thresholds: Thresholds) -> Seconds:
     """Return how near to each other freezes have to be to be counted together.
 
     Twice `frozen_max`, so that a freeze that lasted as long as one may does not put the ones before and after
-    it out of each other's sight; and twice the time that `reds_max` thaws take by themselves, each after
-    `clean`, or as many would never be in sight at once.
+    it out of each other's sight; and as much time for each of `reds_max` as there is for each of three by
+    default, or twice what its thaw takes by itself: else many would never be in sight at once.
     """
-    return Seconds(max(REDS_WITHIN, 2 * thresholds.frozen_max, 2 * thresholds.reds_max * thresholds.clean))
+    each = max(RED_EACH, 2 * thresholds.clean)
+    return Seconds(max(2 * thresholds.frozen_max, thresholds.reds_max * each))
 
 
 def on_running(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:

@@ -25,7 +25,7 @@ SILENCES, SILENCES_WITHIN, SILENCES_FACTOR = 2, Seconds(10.0), 20
 state; a window of a fixed length would not hold two of the longest that may be set."""
 MOST = 0.9
 """Of a window: what is usual here moves a threshold no further. Three times a usual stall of a third would
-be more than a window has, and no stall be seen any more. No setting goes further either (`SPANS`)."""
+be more than a window has, and no stall be seen any more. No share that is set goes further (`SPANS`)."""
 FUTILE_SCAN = 10_000
 """Pages a second, 40 MiB: less is not worth the name of reclaim."""
 FUTILE_SHARE = Ratio(0.1)

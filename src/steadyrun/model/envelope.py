@@ -1,5 +1,6 @@
 """The largest limits proven safe here for a kind of load."""
 
+import re
 from typing import assert_never
 
 from steadyrun.model.limits import Limits
@@ -28,9 +29,18 @@ HOG = "hog"
 HEADROOM = 64
 """A sixty-fourth, 1.6 %, on top of a peak: no two runs of the same have theirs at the same byte. By choice;
 never above the limit under which the load passed."""
-_INTERPRETERS = ("python", "python3", "sh", "bash", "env", "node", "ruby", "perl", "sudo", "nice", "time")
-_INLINE = frozenset({"-c", "-e", "-lc"})
-"""Options whose word is a program itself."""
+_WRAPPERS = ("env", "sudo", "nice", "time")
+_NO_COMMAND = re.compile(r"[0-9]+|[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
+"""What stands before the command of a wrapper: `nice -n 19 make`, `env CC=clang make`."""
+_INTERPRETERS = {
+    **dict.fromkeys(("sh", "bash"), r"-[a-z]*c[a-z]*"),
+    "python": r"-[A-Za-z]*c",
+    **dict.fromkeys(("perl", "ruby"), r"-[a-z]*e"),
+    "node": r"-e|-p|--eval|--print",
+}
+"""Programs that run another one, and the options whose word is that program itself (sh(1), python(1),
+perl(1), ruby(1), node(1))."""
+_SHORT = 60
 
 
 def proven_limits(load: LoadSpec, limits: Limits, peak: Bytes | None) -> Limits:
@@ -74,15 +84,38 @@ def kind_of_load(load: LoadSpec) -> str:
 def kind_of(argv: tuple[str, ...]) -> str:
     """Name the kind of load: `pytest` for `python3 -m pytest tests`, `storm` for the built-in one.
 
-    A program that is written on the command line (`sh -c "..."`) has no name but its interpreter's.
+    A program that is written on the command line (`sh -c "..."`) is known by its text; a user's program that
+    is called like a built-in load by its path.
     """
     words = [word for word in argv if not word.startswith("-")]
     if not words:
-        return STORM if not argv else _basename(argv[0])
+        return STORM if not argv else _named(argv[0])
     first = _basename(words[0])
-    if first.rstrip("0123456789.") in _INTERPRETERS and len(words) > 1:
-        return first if _INLINE & set(argv[: argv.index(words[1])]) else _basename(words[1])
-    return first
+    if first in _WRAPPERS:
+        rest = [word for word in words[1:] if not _NO_COMMAND.fullmatch(word)]
+        return kind_of(argv[argv.index(rest[0]) :]) if rest else first
+    inline = _INTERPRETERS.get(first.rstrip("0123456789."))
+    if inline is None or len(words) == 1:
+        return _named(words[0])
+    options = argv[argv.index(words[0]) + 1 : argv.index(words[1])]
+    if any(re.fullmatch(inline, each) for each in options):
+        return f"{first} -c {_in_short(words[1])}"
+    return _named(words[1])
+
+
+def _in_short(text: str) -> str:
+    """Return a program of one line or many in few words, another one for another program."""
+    from zlib import crc32  # a start of `run` hardly ever comes here
+
+    line = " ".join(text.split())
+    return (
+        line if len(line) <= _SHORT else f"{line[:_SHORT]}... ({crc32(text.encode('utf-8', 'replace')):08x})"
+    )
+
+
+def _named(path: str) -> str:
+    name = _basename(path)
+    return f"./{name}" if name in (STORM, HOG) else name
 
 
 def _basename(path: str) -> str:

@@ -48,7 +48,7 @@ class Thresholds(NamedTuple):
     stall_max: Seconds = Seconds(2.0)
     """BLACK: a protected group still stalls this long after the load was frozen."""
     reds_max: int = 3
-    """BLACK: so many REDs within a minute, or longer as others need it (`pressure.reds_within`)."""
+    """BLACK: so many REDs within a minute, longer with other settings (`pressure.reds_within`)."""
     futile: Seconds = Seconds(5.0)
     """BLACK: so long the machine scans for memory and finds next to none."""
     loosen_after: Seconds = Seconds(10.0)

@@ -49,8 +49,8 @@ def changes_for(
 def not_ours_any_more(plan: Plan, disk: Disk, record: Record) -> tuple[Intent, ...]:
     """Return the changes that somebody has taken back or made another of, and that are not wanted again.
 
-    An administrator who removes a file of ours or gives a value of their own has decided; a plan keeps that,
-    so it is nothing that is missing, nor anything to undo.
+    An administrator who gives a value of their own has decided, as has one whose own settings make a file of
+    ours needless and who removed it: that is nothing that is missing, nor anything to undo.
     """
     ours = record.ours()
     wanted = {each.path for each in plan.files} | {each.path for each in plan.values}

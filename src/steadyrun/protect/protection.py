@@ -152,9 +152,10 @@ class Protection:
         with self._alone() as made:
             self._carrier.mend(partial(self._reload_mended, self._carrier.read()))
             changes = self.pending(plan)
-            self._carrier.forget(not_ours_any_more(plan, self._disk, self.record()))
             if changes:
                 self._expect_understood(plan)
+            self._carrier.forget(not_ours_any_more(plan, self._disk, self.record()))
+            if changes:
                 begin = Begin(__version__, plan.profile.value, time.time(), tuple(made))
                 self._carrier.apply(changes, begin)
             record = self.record()

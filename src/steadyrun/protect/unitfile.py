@@ -66,7 +66,7 @@ def _whole_lines(text: str) -> Iterator[str]:
     for raw in re.split(r"[\n\r\0]", text):
         if raw.lstrip().startswith(("#", ";")):
             continue
-        if raw.endswith("\\"):
+        if (len(raw) - len(raw.rstrip("\\"))) % 2:  # two of them are one, escaped
             before += raw[:-1] + " "
             continue
         yield before + raw

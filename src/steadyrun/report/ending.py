@@ -5,9 +5,9 @@ Said on standard error at its end, and again by `steadyrun report`. Nothing is s
 
 from __future__ import annotations
 
-import shlex
 from typing import assert_never
 
+from steadyrun.model.argv import shell_hint
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import NO_SUCH_COMMAND, Ending, LoadOutcome
 from steadyrun.units import (
@@ -86,20 +86,18 @@ def _ending(outcome: LoadOutcome, limits: Limits, argv: tuple[str, ...], ceiling
         case Ending.STOPPED:
             return f"stopped: {outcome.cause}"
         case Ending.NOT_STARTED:
-            return f"{argv[0] or repr('')}: {outcome.start_error}{_how_to_start(outcome, argv[0])}"
+            return f"{argv[0] or repr('')}: {outcome.start_error}{_how_to_start(outcome, argv)}"
         case Ending.CONTAINMENT_GONE | Ending.CONDUCTOR_GONE | Ending.GUARD_GONE | Ending.UNKNOWN:
             return f"ended without being asked: {outcome.cause or 'reason unknown'}"
         case _:
             assert_never(outcome.ending)
 
 
-def _how_to_start(outcome: LoadOutcome, name: str) -> str:
+def _how_to_start(outcome: LoadOutcome, argv: tuple[str, ...]) -> str:
     """Return what to try with a command that is not there; empty: what is wrong says it."""
     if outcome.start_error != NO_SUCH_COMMAND:
         return ""
-    if any(sign in name for sign in " |&;<>$"):
-        return f"; a line of shell goes as: sh -c {shlex.quote(name)}"
-    return "; check its spelling and PATH"
+    return f"; {shell_hint(argv) or 'check its spelling and PATH'}"
 
 
 def _after_memory_kill(outcome: LoadOutcome, limits: Limits, ceiling: Bytes | None) -> str:

@@ -81,7 +81,8 @@ def choose_limits(
     memory = Bytes(max(MIB, room * DEFAULT_PERCENT // 100 // MIB * MIB))
     why = (
         f"{format_size(memory)} of memory, three quarters of what is free less the machine's reserve; "
-        "no ramp has passed here yet with this command or the built-in storm (--memory sets another limit)"
+        "no ramp has passed on this machine as it is with this command or the built-in storm"
+        " (--memory sets another limit)"
     )
     return Chosen(_filled(asked, memory), why)
 

@@ -279,9 +279,9 @@ class _Run:
         """
         if self._journal is None or self.request.asked.memory_max is not None:
             return None
-        found = self._journal.envelope(kind_of(self.request.argv)) or self._journal.envelope(STORM)
-        same = found is not None and found.effective_ram == self._effective_ram
-        return found if same else None
+        kinds = (kind_of(self.request.argv), STORM)
+        found = (self._journal.envelope(kind) for kind in kinds)
+        return next((each for each in found if each and each.effective_ram == self._effective_ram), None)
 
     # The journal: one intent before the release, one summary after
 
