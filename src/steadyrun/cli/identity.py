@@ -8,7 +8,7 @@ from steadyrun.errors import UsageError
 from steadyrun.model.plan import RunAs
 
 
-def working_directory() -> str:
+def expect_working_directory() -> str:
     """Return where we are.
 
     Raises:

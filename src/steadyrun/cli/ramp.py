@@ -17,7 +17,7 @@ from steadyrun.cli.busy import busy
 from steadyrun.cli.enter import wait_for_enter
 from steadyrun.cli.follow import Follower, Interrupts, progress_mode
 from steadyrun.cli.guard_settings import changes
-from steadyrun.cli.identity import environment_of, run_as, working_directory
+from steadyrun.cli.identity import environment_of, expect_working_directory, run_as
 from steadyrun.cli.options import add_options
 from steadyrun.cli.parser import Parser, run_id
 from steadyrun.cli.ramp_lasting import (
@@ -126,7 +126,7 @@ def execute(args: argparse.Namespace) -> int:
         raise UsageError("expected --resume or --anew, found both", hint="--anew begins from the start")
     if args.after_boot and _had_ended():
         return EXIT_OK
-    working_directory()  # before anything is shown
+    expect_working_directory()  # before anything is shown
     settings = settings_here()
     machine = _machine()
     user = run_as(args.user)
@@ -318,7 +318,7 @@ def _order(decided: _Decided, *, folder: tuple[str, str], state: str, force: boo
         run_id=run_id,
         plan=plan,
         argv=plan.phases[-1].load.argv,
-        cwd=working_directory(),
+        cwd=expect_working_directory(),
         env=environment_of(user),
         user=user.name if user else os.environ.get("USER", str(os.geteuid())),
         report_dir=report_dir,

@@ -58,7 +58,7 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
         raise UsageError(
             "expected a command after --, found none", hint="steadyrun run --memory 4G -- YOUR COMMAND"
         )
-    from steadyrun.cli.identity import environment_of, run_as, working_directory
+    from steadyrun.cli.identity import environment_of, expect_working_directory, run_as
     from steadyrun.cli.settings import settings_here
     from steadyrun.run.front import die_like
 
@@ -67,7 +67,7 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
     asked, set_to = limits_of(args, settings), settings.word("memory")
     request = Request(
         argv=args.argv,
-        cwd=working_directory(),
+        cwd=expect_working_directory(),
         env=environment_of(user),
         asked=asked,
         run_as=user,

@@ -100,7 +100,8 @@ def worth_killing(reading: Reading, rules: Rules) -> bool:
 def _freeze(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
     """Freeze; a load that made somebody wait goes on under the tightest grip once it is thawed."""
     held, seq = rest_from_pause(held, tick.at), tick.reading.seq
-    reds = tuple(at for at in held.reds if tick.at - at < reds_within(rules.thresholds))
+    within = reds_within(rules.thresholds)
+    reds = tuple(at for at in held.reds if tick.at - at < within)
     if judgement.kind is not Kind.FRAMES:
         reds = (*reds, tick.at)
     frozen = _frozen(held, tick, black=judgement.level is Level.BLACK)._replace(reds=reds, trial=Trial())

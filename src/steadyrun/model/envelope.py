@@ -30,7 +30,7 @@ HEADROOM = 64
 """A sixty-fourth, 1.6 %, on top of a peak: no two runs of the same have theirs at the same byte. By choice;
 never above the limit under which the load passed."""
 _WRAPPERS = ("env", "sudo", "nice", "time")
-_NO_COMMAND = re.compile(r"[0-9]+|[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
+_NO_COMMAND = r"[0-9]+|[A-Za-z_][A-Za-z0-9_]*=(?s:.*)"
 """What stands before the command of a wrapper: `nice -n 19 make`, `env CC=clang make`."""
 _INTERPRETERS = {
     **dict.fromkeys(("sh", "bash"), r"-[a-z]*c[a-z]*"),
@@ -92,7 +92,7 @@ def kind_of(argv: tuple[str, ...]) -> str:
         return STORM if not argv else _named(argv[0])
     first = _basename(words[0])
     if first in _WRAPPERS:
-        rest = [word for word in words[1:] if not _NO_COMMAND.fullmatch(word)]
+        rest = [word for word in words[1:] if not re.fullmatch(_NO_COMMAND, word)]
         return kind_of(argv[argv.index(rest[0]) :]) if rest else first
     inline = _INTERPRETERS.get(first.rstrip("0123456789."))
     if inline is None or len(words) == 1:
@@ -108,9 +108,9 @@ def _in_short(text: str) -> str:
     from zlib import crc32  # a start of `run` hardly ever comes here
 
     line = " ".join(text.split())
-    return (
-        line if len(line) <= _SHORT else f"{line[:_SHORT]}... ({crc32(text.encode('utf-8', 'replace')):08x})"
-    )
+    if len(line) <= _SHORT:
+        return line
+    return f"{line[:_SHORT]}... ({crc32(text.encode('utf-8', 'replace')):08x})"
 
 
 def _named(path: str) -> str:

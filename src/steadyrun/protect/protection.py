@@ -108,7 +108,10 @@ class Protection:
         Raises:
             CannotContainError: A file is in the way.
         """
-        return changes_for(plan, self._disk, self.record(), owner=self._owner, boot=self._boot)
+        return self._pending(plan, self.record())
+
+    def _pending(self, plan: Plan, record: Record) -> tuple[Change, ...]:
+        return changes_for(plan, self._disk, record, owner=self._owner, boot=self._boot)
 
     def status(self, facts: Facts) -> Status:
         """Look at what is in force.
@@ -151,10 +154,11 @@ class Protection:
         """
         with self._alone() as made:
             self._carrier.mend(partial(self._reload_mended, self._carrier.read()))
-            changes = self.pending(plan)
+            before = self.record()
+            changes = self._pending(plan, before)
             if changes:
                 self._expect_understood(plan)
-            self._carrier.forget(not_ours_any_more(plan, self._disk, self.record()))
+            self._carrier.forget(not_ours_any_more(plan, self._disk, before))
             if changes:
                 begin = Begin(__version__, plan.profile.value, time.time(), tuple(made))
                 self._carrier.apply(changes, begin)
