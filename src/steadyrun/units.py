@@ -8,9 +8,9 @@ Sizes are read as systemd, Docker and the GNU tools read them: `500M` and `500Mi
 from __future__ import annotations
 
 import re
-from typing import NewType
 
 from steadyrun.errors import UsageError
+from steadyrun.typed import NewType
 
 Bytes = NewType("Bytes", int)
 Seconds = NewType("Seconds", float)
@@ -114,10 +114,11 @@ def parse_count(text: str, *, source: str) -> int:
     Raises:
         UsageError: The text is not such a number.
     """
-    if re.fullmatch(r"\s*[0-9]{1,18}\s*", text) is None or int(text) < 1:
+    match = re.fullmatch(r"\s*([0-9]{1,18})\s*", text, re.ASCII)
+    if match is None or int(match[1]) < 1:
         most = " and of 18 digits at most" if re.fullmatch(r"[0-9]{19,}", text.strip()) else ""
         raise UsageError(f"{source}: expected a whole number of at least 1{most}, found {_shown(text)}")
-    return int(text)
+    return int(match[1])
 
 
 def parse_exit_codes(text: str, *, source: str) -> tuple[int, ...]:

@@ -50,6 +50,7 @@ def test_a_fraction_of_a_unit_is_rounded_down_exactly(number, unit):
 @given(st.one_of(st.text(), LOOKS_LIKE_ONE))
 @example("9" * 5000)
 @example("9" * 400 + ".5G")
+@example("0\x1f")
 def test_any_text_is_a_quantity_or_a_usage_error_that_names_its_source(text):
     for parse in (parse_size, parse_duration, parse_cores, parse_count):
         message, value = read(parse, text)

@@ -13,7 +13,7 @@ from steadyrun.contain.cgroup1 import Cgroup1Backend
 from steadyrun.contain.cgroup1_containment import Cgroup1Containment
 from steadyrun.contain.cgroup1_placement import places
 from steadyrun.contain.cgroupfs import CgroupDirectory
-from steadyrun.contain.facts import read_facts
+from steadyrun.contain.facts import read_facts, takes_children
 from steadyrun.contain.readback import machine_has_swap
 from steadyrun.errors import ContainmentFailedError
 from steadyrun.model.containment import BackendName, Capability
@@ -41,6 +41,28 @@ def of(held, controller):
 def read(path):
     with open(path) as file:
         return file.read()
+
+
+def test_whether_children_are_taken_is_seen_without_making_one(backend_named, facts):
+    backend_named(BackendName.CGROUP1)
+    bases = [place.base for place in places(facts) if not place.mount.unified]
+    before = [set(os.listdir(base)) for base in bases]
+    assert [takes_children(base) for base in bases] == [True] * len(bases)
+    assert [takes_children_as_nobody(base) for base in bases] == [False] * len(bases)
+    assert [set(os.listdir(base)) for base in bases] == before
+
+
+def takes_children_as_nobody(directory):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(NOBODY.gid, NOBODY.gid, NOBODY.gid)
+            os.setresuid(NOBODY.uid, NOBODY.uid, NOBODY.uid)
+            os._exit(takes_children(directory))
+        finally:
+            os._exit(2)
+    return {0: False, 1: True}[os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
 
 
 def test_the_first_instruction_of_a_load_is_inside_every_hierarchy(contained):

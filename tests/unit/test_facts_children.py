@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from steadyrun.contain.facts import clean_up
+from steadyrun.contain.facts import clean_up, takes_children
 from steadyrun.contain.unified_facts import OLD, PROBE, remove_old_probes, with_child
 
 NOW = 1_700_000_000.0
@@ -44,6 +44,16 @@ def test_a_look_that_fails_leaves_no_child(tmp_path):
     with pytest.raises(FileNotFoundError):
         with_child(str(tmp_path), lambda child: os.listdir(f"{child}/nowhere"))
     assert os.listdir(tmp_path) == []
+
+
+def test_a_directory_that_takes_any_name_takes_children_and_keeps_none(tmp_path):
+    assert takes_children(str(tmp_path))
+    assert os.listdir(tmp_path) == []
+
+
+def test_where_nothing_can_be_made_no_child_can_be(tmp_path):
+    assert not takes_children(str(tmp_path / "missing"))
+    assert not takes_children("/proc")
 
 
 def test_an_old_empty_child_is_removed_and_nothing_else(tmp_path):

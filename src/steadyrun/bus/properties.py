@@ -8,10 +8,12 @@ src/core/dbus-unit.c) and makes nothing.
 
 from __future__ import annotations
 
-from typing import Any
-
 from steadyrun.errors import BusError
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 INFINITY = 2**64 - 1
 """What systemd calls `infinity` in its unsigned 64-bit numbers: no limit, no weight set."""

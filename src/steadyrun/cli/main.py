@@ -75,10 +75,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _execute(name: str, words: list[str]) -> int:
     own_failure = EXIT_RUN_OWN_FAILURE if name == "run" else None
-    from importlib import import_module
-
+    full_name = f"steadyrun.cli.{name}"
     try:
-        module = import_module(f"steadyrun.cli.{name}")
+        __import__(full_name)  # importlib would import `warnings`
+        module = sys.modules[full_name]
         code = int(module.execute(_parse(name, module.configure, words)))
         sys.stdout.flush()
         return code

@@ -7,17 +7,18 @@ nothing.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from steadyrun.errors import UsageError
 from steadyrun.model.limits import Limits
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import MIB, parse_cores, parse_count, parse_duration, parse_size
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
     from types import SimpleNamespace
+    from typing import Any
 
     from steadyrun.cli.quick import Options
     from steadyrun.cli.settings import Settings

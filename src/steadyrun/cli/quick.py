@@ -9,10 +9,12 @@ what it says. Never prints and never raises.
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _KNOWN = frozenset(("metavar", "help", "action", "dest"))
 """What an option may say of itself here; one that says more (a type, choices) is argparse's."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
 from steadyrun.cli.options import add_limit_options, limits_of
 from steadyrun.errors import EndedBeforeStartError, SteadyrunError, UsageError
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.run.once import Finished, Request, run_once
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import format_duration, format_size
 
 if TYPE_CHECKING:

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
 
 from steadyrun.cli.options import KEYS
 from steadyrun.errors import UsageError
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 PREFIX = "STEADYRUN_"
 OTHER_VARIABLES = frozenset(("STEADYRUN_STATE_DIR", "STEADYRUN_CONTAINMENT", "STEADYRUN_SSH_PORT"))

@@ -13,11 +13,11 @@ stopped it.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Protocol
 
 from steadyrun.model.containment import BackendName, Capability, ContainmentMade, ContainmentPlan
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.sample import CgroupSample
+from steadyrun.typed import Protocol
 from steadyrun.units import Seconds
 
 NOTHING = Limits(swap_max=None)

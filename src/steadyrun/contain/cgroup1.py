@@ -8,7 +8,6 @@ touches a directory that is not its own by name, place and inode.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.cgroup1_containment import Cgroup1Containment, remove_parent
@@ -24,6 +23,7 @@ from steadyrun.model.containment import (
     ContainmentMade,
     ContainmentPlan,
 )
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,6 @@ There is no group OOM kill here: the kernel kills one process at the hard limit;
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.cgroup1_counters import LegacyCounters
 from steadyrun.contain.cgroup1_limits import LegacyLimits
@@ -19,6 +18,7 @@ from steadyrun.contain.processes import cgroups_of, living
 from steadyrun.errors import ContainmentFailedError
 from steadyrun.kernel.kept import KeptFile
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.contain.cgroupfs import CgroupDirectory

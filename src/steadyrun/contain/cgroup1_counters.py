@@ -7,7 +7,6 @@ costs 110 to 190 us (measured in Python 3.11 on 2 busy cores, kernel 6.18).
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.cgroupfs import has_children, read_at, tree
 from steadyrun.contain.counters import Counters, Most, as_bytes, less
@@ -16,6 +15,7 @@ from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.psi import parse_psi
 from steadyrun.kernel.text import counter
 from steadyrun.model.sample import CgroupSample
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Microseconds, Seconds
 
 if TYPE_CHECKING:

@@ -7,8 +7,6 @@ with the reason in the place of the figure. Never raises for a limit: the caller
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.contain.cgroup1_memory import apply_memory
 from steadyrun.contain.disks import whole_disks
 from steadyrun.contain.hierarchy import ancestors
@@ -27,6 +25,7 @@ from steadyrun.contain.readback import (
 )
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.limits import CPU_WEIGHT_LOWEST, Limits, ReadBack
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

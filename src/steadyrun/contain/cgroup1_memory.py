@@ -5,8 +5,6 @@ Writes and reads one cgroup's memory files; judges nothing but whether a limit i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.contain.readback import (
     UNLIMITED,
     bound,
@@ -17,6 +15,7 @@ from steadyrun.contain.readback import (
     try_write,
 )
 from steadyrun.model.limits import Limits, ReadBack
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.contain.cgroupfs import CgroupDirectory

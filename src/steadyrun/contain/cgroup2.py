@@ -8,8 +8,6 @@ needed and not yet enabled there is enabled for cgroups below it; it stays so
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.disks import disks_that_weigh, whole_disks
 from steadyrun.contain.hierarchy import PARENT, expect_plain, is_ours
@@ -25,6 +23,7 @@ from steadyrun.model.containment import (
     ContainmentPlan,
     Obstacle,
 )
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.contain.base import Containment

@@ -8,9 +8,9 @@ controllers, limits or loads.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from steadyrun.model.sample import CgroupId
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

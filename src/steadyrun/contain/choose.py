@@ -7,8 +7,6 @@ why, `NOT_HERE` when the machine has nothing of what it would need and saying so
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from steadyrun.contain.unified_placement import place, unified_memory
 from steadyrun.contain.unified_promises import FREEZER_SINCE
 from steadyrun.errors import CannotContainError
@@ -21,9 +19,11 @@ from steadyrun.model.containment import (
     ManagerFacts,
     Obstacle,
 )
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
 NOT_HERE: Final = "not here"
 _NO_KILL = "nothing to kill by: neither cgroup.kill nor cgroup.freeze"

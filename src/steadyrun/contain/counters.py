@@ -6,11 +6,11 @@ Never raises and never writes: what cannot be read is `None`.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from steadyrun.kernel.cgroupfiles import parse_count
 from steadyrun.kernel.kept import KeptFile, parsed
 from steadyrun.kernel.text import counter
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Bytes
 
 if TYPE_CHECKING:

@@ -7,12 +7,11 @@ a choice.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import ask_again, read_facts
 from steadyrun.errors import CannotContainError
 from steadyrun.model.containment import Choice, ContainmentFacts
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds, format_duration
 
 if TYPE_CHECKING:

@@ -6,7 +6,11 @@ Runs in a forked child alone: it either replaces the process or raises OSError, 
 from __future__ import annotations
 
 import os
-from typing import NoReturn
+
+from steadyrun.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _FIRST_LINE = 128
 """Bytes looked at to tell a script from a binary file; what bash's execute_cmd.c looks at is 80."""

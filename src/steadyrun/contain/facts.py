@@ -1,17 +1,18 @@
 """Reads what `choose` decides from: mounts, our own cgroups, and whether a child can be made.
 
 Where the memory controller is unified, the cgroups above us are read and a child is made where the
-`cgroup2` backend would (`unified_facts`); elsewhere one in each legacy hierarchy. Making a child is
-really tried, with a random name, and undone at once: a writable mount says little (containers mount
+`cgroup2` backend would (`unified_facts`); elsewhere each hierarchy is asked. Making a child is
+really tried, and in the unified hierarchy undone at once: a writable mount says little (containers mount
 hierarchies writable that refuse every mkdir, and the other way round).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 
 from steadyrun.contain.hierarchy import UNIFIED, ancestors, visible
-from steadyrun.contain.unified_facts import remove_old_probes, with_child, with_levels
+from steadyrun.contain.unified_facts import PROBE, remove_old_probes, with_child, with_levels
 from steadyrun.contain.unified_placement import unified_memory
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
 from steadyrun.kernel.kept import parsed, read_text
@@ -89,17 +90,38 @@ def _read_own(before: str) -> tuple[tuple[str, str], ...]:
 
 
 def _try_children(facts: ContainmentFacts, before: str) -> ContainmentFacts:
-    """Make and remove a child at each place we would use."""
+    """See at each place we would use whether a child can be made; in the unified one, what it has."""
     from steadyrun.contain.cgroup1_placement import places
 
     creatable: list[str] = []
     kill = False
     for place in places(facts, root=before):
-        kills = with_child(f"{before}{place.base}", lambda child: os.path.exists(f"{child}/cgroup.kill"))
-        if kills is not None:
+        directory = f"{before}{place.base}"
+        if place.mount.unified:
+            kills = with_child(directory, lambda child: os.path.exists(f"{child}/cgroup.kill"))
+            can, kill = kills is not None, bool(kills)
+        else:
+            can = takes_children(directory)
+        if can:
             creatable.append(place.mount.path)
-            kill = kill or kills
     return facts._replace(creatable=tuple(creatable), kill_supported=kill)
+
+
+def takes_children(directory: str) -> bool:
+    """Tell whether we may make a cgroup there, without making one where this is the kernel's own.
+
+    Whoever may is refused a name with a line feed with EINVAL, and whoever may not with something else:
+    permissions, security modules and the mount are asked before the name is (cgroup_mkdir in
+    kernel/cgroup/cgroup.c, may_create in fs/namei.c). Making and removing a memory cgroup takes
+    fifteen times as long (75 and 5 us on 6.18), and the kernel goes on cleaning up behind it.
+    """
+    refused = f"{directory}/{PROBE}\n"
+    try:
+        os.mkdir(refused)
+    except OSError as error:
+        return error.errno == errno.EINVAL
+    os.rmdir(refused)  # something else that is mounted there takes any name
+    return True
 
 
 def clean_up(root: str = "/", *, now: Seconds) -> int:

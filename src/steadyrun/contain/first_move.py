@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 import select
 from time import monotonic
-from typing import TYPE_CHECKING
+
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.model.containment import ContainmentFacts

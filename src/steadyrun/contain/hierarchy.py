@@ -5,9 +5,8 @@ Pure: text in, text out. Knows no controller and no limit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.errors import ContainmentFailedError
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,14 +6,13 @@ Nothing here waits: kill and freeze are asked for, and `pids()` and `is_frozen()
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.contain.hierarchy import UNIFIED
 from steadyrun.contain.processes import cgroups_of, cgroups_of_threads, living, signal_verified
 from steadyrun.contain.readback import try_write
 from steadyrun.contain.unified_counters import UnifiedCounters
 from steadyrun.contain.unified_limits import UnifiedLimits
 from steadyrun.errors import ContainmentFailedError
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.contain.cgroupfs import CgroupDirectory

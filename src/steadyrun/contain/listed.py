@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.realtime import ahead_of_others
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
-
 from steadyrun.model.containment import BackendName
+from steadyrun.typed import TYPE_CHECKING, assert_never
 
 if TYPE_CHECKING:
     from steadyrun.contain.base import Backend

@@ -13,7 +13,6 @@ all of a user's processes, the desktop's among them.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.counters import as_bytes
@@ -24,6 +23,7 @@ from steadyrun.kernel.processes import stat_of
 from steadyrun.model.containment import BackendName, Capability, ContainmentMade, ContainmentPlan
 from steadyrun.model.limits import CPU_WEIGHT_DEFAULT, Limits, ReadBack
 from steadyrun.model.sample import CgroupSample
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Microseconds, Seconds
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ the process first (pidfd_open(2)) and looks once more whether it is the right on
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
 from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.kernel.processes import stat_of
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.hierarchy import PARENT, SLICE
 from steadyrun.kernel.cgroupfiles import parse_limit
@@ -15,6 +14,7 @@ from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.kernel.text import counter
 from steadyrun.locking import lock_within
 from steadyrun.model.machine import Promise
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:

@@ -6,11 +6,10 @@ what was asked. Never raises: what went wrong becomes part of the words.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.kernel.cgroupfiles import parse_flat, parse_limit
 from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.model.limits import ReadBack
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.contain.cgroupfs import CgroupDirectory

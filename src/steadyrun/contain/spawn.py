@@ -19,14 +19,15 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, NoReturn
 
 from steadyrun.contain.execute import execute, why_denied
 from steadyrun.errors import FormatError
 from steadyrun.model.outcome import StartError
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from typing import NoReturn
 
     from steadyrun.model.containment import ContainmentPlan
     from steadyrun.model.plan import Member, RunAs

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import CREATE_DEADLINE, NOTHING
 from steadyrun.contain.cgroupfs import CgroupDirectory
@@ -45,6 +44,7 @@ from steadyrun.model.containment import (
     ContainmentPlan,
     ManagerFacts,
 )
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.bus.properties import Property

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.processes import living, signal_verified
 from steadyrun.contain.readback import try_write
@@ -17,6 +16,7 @@ from steadyrun.contain.systemd_unit import LEAF
 from steadyrun.errors import BusError, ContainmentFailedError
 from steadyrun.kernel.processes import stat_of
 from steadyrun.model.sample import CgroupSample
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.contain.cgroupfs import CgroupDirectory

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.hierarchy import ancestors, visible
 from steadyrun.errors import BusError
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.containment import ManagerFacts
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.bus.units import Manager

@@ -7,7 +7,6 @@ says it has set is not believed: the cgroup files are read (systemd/systemd#2124
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.cgroupfs import CgroupDirectory
 from steadyrun.contain.hierarchy import PARENT, SLICE
@@ -28,6 +27,7 @@ from steadyrun.errors import BusError
 from steadyrun.kernel.cgroupfiles import parse_io_weight
 from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.model.limits import CPU_WEIGHT_DEFAULT, Limits, ReadBack
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

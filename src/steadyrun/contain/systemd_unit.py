@@ -7,12 +7,11 @@ leaf's; and it bears the weights, which count among siblings alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.bus.properties import INFINITY, Property, command, prop
 from steadyrun.contain.hierarchy import PARENT, SLICE
 from steadyrun.model.limits import CPU_WEIGHT_DEFAULT, CPU_WEIGHT_LOWEST, Limits
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import MIB, Seconds
 
 if TYPE_CHECKING:

@@ -7,8 +7,6 @@ writes: what cannot be read is `None`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.contain.cgroupfs import has_children, read_at, tree
 from steadyrun.contain.counters import Counters, Most, as_bytes, less
 from steadyrun.kernel.cgroupfiles import parse_flat, parse_io_stat
@@ -16,6 +14,7 @@ from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.psi import parse_psi
 from steadyrun.kernel.text import counter
 from steadyrun.model.sample import CgroupSample
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Microseconds, Seconds
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, TypeVar
 
 from steadyrun.contain.hierarchy import UNIFIED, ancestors, visible
 from steadyrun.contain.unified_placement import place, unified_memory
@@ -16,12 +15,14 @@ from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_cpu_max, parse_limit
 from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.model.containment import CgroupMount, ContainmentFacts, UnifiedLevel
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 PROBE = "steadyrun-probe"
 OLD = Seconds(60.0)

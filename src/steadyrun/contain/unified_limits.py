@@ -7,8 +7,6 @@ read-back. All forms are of Documentation/admin-guide/cgroup-v2.rst.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.contain.disks import disks_that_weigh, whole_disks
 from steadyrun.contain.hierarchy import ancestors
 from steadyrun.contain.quota import cores_words, is_held, quota_of
@@ -28,6 +26,7 @@ from steadyrun.kernel.cgroupfiles import parse_cpu_max, parse_io_max, parse_io_w
 from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.reader import read_text
 from steadyrun.model.limits import CPU_WEIGHT_DEFAULT, CPU_WEIGHT_LOWEST, Limits, ReadBack
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

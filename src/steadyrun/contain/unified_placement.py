@@ -18,9 +18,8 @@ beside what it competes with, as in `cgroup1_placement`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.model.containment import AS_ROOT, BackendName, Obstacle
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.model.containment import CgroupMount, ContainmentFacts, UnifiedLevel

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.model.containment import Capability
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

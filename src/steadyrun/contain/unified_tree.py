@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.cgroupfs import CgroupDirectory
 from steadyrun.contain.unified_placement import USED
 from steadyrun.errors import ContainmentFailedError
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection

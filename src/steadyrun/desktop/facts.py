@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from steadyrun.kernel.kept import parsed
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
 from steadyrun.kernel.proc import parse_os_release, parse_stat_btime
 from steadyrun.kernel.reader import boot_id, effective_ram, read_meminfo, read_text
 from steadyrun.model.machine import CgroupMode, MachineFacts
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ nothing is found nothing is known, and nothing fires. Never writes.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from steadyrun.desktop.login_screens import DISPLAY_MANAGERS
 from steadyrun.kernel.cgroupfiles import parse_proc_cgroup
@@ -19,6 +18,7 @@ from steadyrun.kernel.psi import parse_psi, parse_psi_avg60
 from steadyrun.model.sample import ProtectedSample
 from steadyrun.model.thresholds import Usual
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

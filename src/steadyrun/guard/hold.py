@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.base import Backend, Containment
 from steadyrun.contain.spawn import Waiting, marker_environment, spawn_member
@@ -21,6 +20,7 @@ from steadyrun.model.outcome import MemberExit, StartError
 from steadyrun.model.plan import Member, RunAs
 from steadyrun.model.sample import CgroupSample
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import select
 from collections.abc import Callable
 from functools import partial
 from time import monotonic, time
-from typing import TYPE_CHECKING
 
 from steadyrun.guard import law, machine
 from steadyrun.guard.held import Decision, Held, Stage, same
@@ -27,6 +26,7 @@ from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.given import Counted, Freed, MemberEnded, Rules, StopAsked, Ticked
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.sample import Reading
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds, format_duration
 
 if TYPE_CHECKING:

@@ -15,8 +15,6 @@ makes of a running or frozen load is in `pressure.py`.
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from steadyrun.guard.deeds import continued, kill, paused, rest_from_pause, term, thawed
 from steadyrun.guard.held import NO_READING, Decision, Held, Stage, Step, same
 from steadyrun.guard.law import Judgement, Level, judge
@@ -37,6 +35,7 @@ from steadyrun.model.given import (
 from steadyrun.model.outcome import Ending
 from steadyrun.model.sample import Reading
 from steadyrun.named import NamedTuple
+from steadyrun.typed import assert_never
 from steadyrun.units import Seconds, format_size
 
 KERNEL_KILLED = "the kernel killed at the hard limit"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.model.containment import BackendName, Capability
 from steadyrun.model.means import DEEDS, Known, Means, Priority
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.model.sample import Reading

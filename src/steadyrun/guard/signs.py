@@ -7,14 +7,16 @@ that is not there, or went backwards, gives `None`: what is unknown is no sign o
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
-
 from steadyrun.model.sample import ProtectedSample, Reading
 from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING, cast
 from steadyrun.units import Bytes, Ratio, Seconds
 
-Amount = TypeVar("Amount", Ratio, Seconds)
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Amount = TypeVar("Amount", Ratio, Seconds)
 
 WINDOW = Seconds(1.0)
 """Chosen: ten looks at the usual tick, and half of the time after which the kernel's own averages move."""

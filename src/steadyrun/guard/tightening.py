@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.guard.grip import GRIPPED, gripped
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds, format_duration
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from steadyrun import __version__
 from steadyrun.kernel.processes import pid_started
 from steadyrun.kernel.reader import boot_id
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:

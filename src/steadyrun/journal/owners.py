@@ -15,11 +15,11 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from typing import TYPE_CHECKING
 
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.kernel.processes import pid_alive
 from steadyrun.kernel.reader import boot_id
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from steadyrun.errors import FormatError, UsageError
 from steadyrun.journal.rows import IS_OPEN, EventRow, Intent, IntentKind, OpenAttempt, RunRow, SampleRow
@@ -19,13 +17,17 @@ from steadyrun.model.codec import decode
 from steadyrun.model.envelope import Envelope
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.run import RunEnd, RunHeader, RunKind, RunResult, State
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:
+    from enum import Enum
+    from typing import Any, TypeVar
+
     from steadyrun.model.record import Attempt, RunRecord
 
-T = TypeVar("T")
-E = TypeVar("E", bound=Enum)
+    T = TypeVar("T")
+    E = TypeVar("E", bound=Enum)
 
 UNREADABLE = "journal-row-unreadable"
 _PAGE = 2000

@@ -7,11 +7,14 @@ touches a file, a clock or a process.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
 
 from steadyrun.model.run import RunKind, State
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
+
+if TYPE_CHECKING:
+    from typing import Any
 
 OPEN_STATES = (State.RUNNING, State.RECOVERING)
 """An attempt in one of these was going on when its row was last written."""

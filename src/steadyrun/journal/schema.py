@@ -9,7 +9,7 @@ bytes that are no UTF-8. The boot id stands on every row: what is of another boo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlite3

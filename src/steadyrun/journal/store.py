@@ -16,10 +16,13 @@ import sqlite3
 from _thread import RLock
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
 
 from steadyrun.errors import JournalUnwritableError, SteadyrunError
 from steadyrun.model.finding import Finding
+from steadyrun.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 JOURNAL = "journal.db"
 SUSPECT = "journal.db.suspect"

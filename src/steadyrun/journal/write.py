@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
 from steadyrun.errors import FormatError, UsageError
 from steadyrun.journal.opening import open_connection
@@ -20,9 +19,11 @@ from steadyrun.journal.read import Reader, loads
 from steadyrun.journal.rows import IS_OPEN, IntentKind
 from steadyrun.journal.store import DURABLE_SECONDS
 from steadyrun.model.codec import encode
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Any
 
     from steadyrun.journal.recover import AttemptMark, Mark
     from steadyrun.model.envelope import Envelope
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from steadyrun.model.record import Attempt, Baseline, Proof
     from steadyrun.model.run import RunEnd, RunHeader
 
-Payload = tuple[Any, ...] | dict[str, Any]
-"""A NamedTuple of the model, or an object ready for JSON."""
+    Payload = tuple[Any, ...] | dict[str, Any]
+    """A NamedTuple of the model, or an object ready for JSON."""
 
 
 def open_journal(

@@ -6,14 +6,13 @@ Never writes, and never raises because of what a file holds: what cannot be read
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.errors import FormatError
 from steadyrun.kernel.cgroupfiles import parse_count, parse_limit, parse_proc_cgroup
 from steadyrun.kernel.kept import KeptFile, parsed, read_text
 from steadyrun.kernel.mountinfo import parse_cgroup_mounts
 from steadyrun.kernel.text import counter
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Bytes
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ what a file is or holds: what cannot be read is `None`.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from steadyrun.errors import FormatError
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

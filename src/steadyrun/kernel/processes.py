@@ -6,10 +6,9 @@ signals, never waits, and never raises because of what a file holds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from steadyrun.kernel.kept import parsed, read_text
 from steadyrun.kernel.proc import parse_pid_stat
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from steadyrun.kernel.proc import PidStat

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING
 
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.kernel.ancestors import Bound, levels_above, limited_levels, memory_mounts
@@ -24,6 +23,7 @@ from steadyrun.kernel.meminfo import MemInfo, parse_meminfo
 from steadyrun.kernel.proc import parse_loadavg, parse_stat_cpus, parse_vmstat
 from steadyrun.kernel.psi import parse_psi
 from steadyrun.model.sample import HostSample
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:

@@ -1,5 +1,7 @@
 """What the guard can do to a load. A closed set; `guard/machine.py` asks, `guard/loop.py` does."""
 
+from __future__ import annotations
+
 from enum import Enum
 
 

@@ -1,5 +1,7 @@
 """What is to be seen in a command's words. Pure."""
 
+from __future__ import annotations
+
 import shlex
 
 _SIGNS = " |&;<>$"

@@ -4,7 +4,9 @@ Each is written down with what was there before, before it is made, and undone a
 it, else by the next start.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from steadyrun.named import NamedTuple
 
 
 class Lingering(NamedTuple):

@@ -6,15 +6,19 @@ A missing field takes its default, so that rows of an older version can be read;
 is ignored, so that rows of a newer version can be read.
 """
 
-import types
-import typing
+from __future__ import annotations
+
 from enum import Enum
-from typing import Any, TypeVar
 
 from steadyrun.errors import FormatError
 from steadyrun.model import event
+from steadyrun.typed import TYPE_CHECKING, cast
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
 _KIND = "kind"
 _PLAIN = frozenset((int, float, str, bool, type(None)))
 """What JSON has as it is. By exact type: a member of an IntEnum is not."""
@@ -52,7 +56,7 @@ def decode_event(data: Any) -> event.Event:
     kind = data.get(_KIND) if isinstance(data, dict) else None
     for cls in event.EVENTS:
         if cls.__name__ == kind:
-            return typing.cast(event.Event, decode(cls, data))
+            return cast("event.Event", decode(cls, data))
     raise FormatError(f"event: expected one of {[c.__name__ for c in event.EVENTS]}, found {kind!r}")
 
 
@@ -67,7 +71,7 @@ def decode(cls: type[T], data: Any, *, source: str = "") -> T:
     Raises:
         FormatError: A field is missing without a default, or of the wrong type.
     """
-    return typing.cast(T, _decode(cls, data, source or getattr(cls, "__name__", str(cls))))
+    return cast("T", _decode(cls, data, source or getattr(cls, "__name__", str(cls))))
 
 
 _HINTS: dict[type, dict[str, Any]] = {}
@@ -76,19 +80,22 @@ _HINTS: dict[type, dict[str, Any]] = {}
 def _hints(cls: type) -> dict[str, Any]:
     found = _HINTS.get(cls)
     if found is None:
-        found = _HINTS[cls] = typing.get_type_hints(cls)
+        from typing import get_type_hints  # not on the way of a run that only encodes
+
+        found = _HINTS[cls] = get_type_hints(cls)
     return found
 
 
 def _decode(cls: Any, data: Any, source: str) -> Any:
-    origin = typing.get_origin(cls)
-    if origin in (typing.Union, types.UnionType):
-        return _decode_optional(cls, data, source)
+    origin: Any = getattr(cls, "__origin__", None)
+    arguments: tuple[Any, ...] = getattr(cls, "__args__", ())
     if origin is tuple:
-        return _decode_tuple(typing.get_args(cls), data, source)
+        return _decode_tuple(arguments, data, source)
+    if type(None) in arguments:
+        return _decode_optional(arguments, data, source)
     if origin is dict:
         _expect(isinstance(data, dict), source, "an object", data)
-        value_type = typing.get_args(cls)[1]
+        value_type = arguments[1]
         return {key: _decode(value_type, item, f"{source}.{key}") for key, item in data.items()}
     cls = getattr(cls, "__supertype__", cls)
     if isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields"):
@@ -101,10 +108,10 @@ def _decode(cls: Any, data: Any, source: str) -> Any:
     return _decode_scalar(cls, data, source)
 
 
-def _decode_optional(cls: Any, data: Any, source: str) -> Any:
+def _decode_optional(either: tuple[Any, ...], data: Any, source: str) -> Any:
     if data is None:
         return None
-    (inner,) = (t for t in typing.get_args(cls) if t is not type(None))
+    (inner,) = (t for t in either if t is not type(None))
     return _decode(inner, data, source)
 
 

@@ -1,5 +1,7 @@
 """Where a load is held, as data: what the journal writes before the deed and recovery undoes."""
 
+from __future__ import annotations
+
 from enum import Enum
 
 from steadyrun.model.sample import CgroupId

@@ -1,5 +1,7 @@
 """What is known of a crash of the machine: what the next start found of the time before it."""
 
+from __future__ import annotations
+
 from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Ratio, Seconds
 

@@ -1,5 +1,7 @@
 """What was seen of the person's session: three-valued, with an identity that tells a restart."""
 
+from __future__ import annotations
+
 from enum import Enum
 
 from steadyrun.named import NamedTuple

@@ -1,11 +1,13 @@
 """The largest limits proven safe here for a kind of load."""
 
+from __future__ import annotations
+
 import re
-from typing import assert_never
 
 from steadyrun.model.limits import Limits
 from steadyrun.model.plan import LoadKind, LoadSpec
 from steadyrun.named import NamedTuple
+from steadyrun.typed import assert_never
 from steadyrun.units import MIB, Bytes, Seconds
 
 

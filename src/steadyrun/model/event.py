@@ -11,6 +11,8 @@ not get, are missing there. `run` writes down its deeds with their causes and no
 is told, and cannot be played again.
 """
 
+from __future__ import annotations
+
 from enum import Enum
 
 from steadyrun.model.action import Action

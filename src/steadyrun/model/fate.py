@@ -4,6 +4,8 @@ One place, because a ramp is summed up in many: its end, the headline, the deskt
 words. What is counted here cannot be forgotten in one of them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
 from steadyrun.model.record import Attempt, RunRecord, State

@@ -1,5 +1,7 @@
 """What the reader should know, as a value: never a mere log line."""
 
+from __future__ import annotations
+
 from enum import Enum
 
 from steadyrun.named import NamedTuple

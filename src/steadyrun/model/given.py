@@ -3,6 +3,8 @@
 Played again in their order through `guard/machine.py` they give the same decisions.
 """
 
+from __future__ import annotations
+
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, MemberExit
 from steadyrun.model.sample import Reading

@@ -3,6 +3,8 @@
 Pure data; `contain/` turns it into kernel files.
 """
 
+from __future__ import annotations
+
 from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Cores, Seconds
 

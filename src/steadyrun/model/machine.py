@@ -1,5 +1,7 @@
 """The facts of the machine that do not change while a run lasts, and what a load never gets."""
 
+from __future__ import annotations
+
 from enum import Enum
 
 from steadyrun.model.others import OtherGuard

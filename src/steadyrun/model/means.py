@@ -3,6 +3,8 @@
 What is unknown fires nothing, so a reader has to be told what was.
 """
 
+from __future__ import annotations
+
 from steadyrun.model.containment import Capability
 from steadyrun.named import NamedTuple
 

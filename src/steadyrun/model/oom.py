@@ -1,6 +1,8 @@
 """OOM kills: one of them, and those of a phase sorted by whose they were."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from steadyrun.named import NamedTuple
 
 
 class OomKill(NamedTuple):

@@ -1,5 +1,7 @@
 """Who else ends processes on this machine when memory is short, and from where on."""
 
+from __future__ import annotations
+
 from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Ratio, Seconds
 

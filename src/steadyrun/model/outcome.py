@@ -1,5 +1,7 @@
 """How a load ended: the record of fact that both verdicts are judged from."""
 
+from __future__ import annotations
+
 from enum import Enum
 
 from steadyrun.model.means import Means

@@ -1,5 +1,7 @@
 """Phases in order, from most restrictive to loosest: what a ramp carries out."""
 
+from __future__ import annotations
+
 from enum import Enum
 
 from steadyrun.model.limits import Limits

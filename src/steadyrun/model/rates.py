@@ -5,6 +5,8 @@ seconds (kernel, Documentation/accounting/psi.rst: averages are updated every 2 
 that cannot be compared give `None`, never a zero.
 """
 
+from __future__ import annotations
+
 from steadyrun.model.sample import CpuTimes, HostSample, Psi
 from steadyrun.named import NamedTuple
 from steadyrun.units import Cores, Ratio, Seconds

@@ -3,6 +3,8 @@
 One `RunRecord` holds everything a report says; rendering it again gives the same words.
 """
 
+from __future__ import annotations
+
 from steadyrun.model.crash import Crash
 from steadyrun.model.desktop import DesktopView
 from steadyrun.model.envelope import Envelope

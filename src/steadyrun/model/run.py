@@ -3,6 +3,8 @@
 Apart from `record.py` because `steadyrun run` writes these alone, at every start.
 """
 
+from __future__ import annotations
+
 from enum import Enum
 
 from steadyrun.model.containment import BackendName

@@ -3,6 +3,8 @@
 A sample never holds a rate; `rates.py` makes rates out of two samples.
 """
 
+from __future__ import annotations
+
 from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Microseconds, Ratio, Seconds
 

@@ -1,5 +1,7 @@
 """One login session as logind keeps it, whether it was asked or its files were read."""
 
+from __future__ import annotations
+
 from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
 

@@ -4,11 +4,15 @@
 which ends. The ends are such that no setting switches the guard off.
 """
 
-from typing import Any, Self
+from __future__ import annotations
 
 from steadyrun.model.machine import Reserve
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Bytes, Ratio, Seconds
+
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 
 class Thresholds(NamedTuple):

@@ -3,6 +3,8 @@
 One place, because the judge, the schedule and every summary of a try have to agree on it.
 """
 
+from __future__ import annotations
+
 from typing import assert_never
 
 from steadyrun.model.outcome import Ending, LoadOutcome

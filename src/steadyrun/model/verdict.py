@@ -1,5 +1,7 @@
 """Answers that keep "unknown" apart from "yes"."""
 
+from __future__ import annotations
+
 from enum import Enum
 
 from steadyrun.named import NamedTuple
@@ -14,7 +16,7 @@ class Answer(Enum):
     NOT_APPLICABLE = "not applicable"
 
     @staticmethod
-    def of(holds: bool) -> "Answer":
+    def of(holds: bool) -> Answer:
         """Return the answer to a question that could be told."""
         return Answer.YES if holds else Answer.NO
 

@@ -7,14 +7,16 @@ reserve. Pure.
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from steadyrun.errors import UsageError
 from steadyrun.model.envelope import Envelope
 from steadyrun.model.limits import CPU_WEIGHT_LOWEST, Limits
 from steadyrun.model.machine import Promise, Reserve
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import MIB, Bytes, format_size, size_argument
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 DEFAULT_TASKS = 4096
 """Stops a fork bomb long before the machine's own limit of tasks; far above what builds use."""

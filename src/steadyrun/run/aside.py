@@ -12,7 +12,8 @@ from __future__ import annotations
 import _thread
 import signal
 from collections import deque
-from typing import TYPE_CHECKING
+
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from typing import assert_never
 
 from steadyrun.errors import (
     EXIT_RUN_KILLED,
@@ -13,6 +12,7 @@ from steadyrun.errors import (
     EXIT_RUN_TIMEOUT,
 )
 from steadyrun.model.outcome import Ending, LoadOutcome
+from steadyrun.typed import assert_never
 
 SIGNAL_BASE = 128
 _SIGTERM = 15

@@ -13,15 +13,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
 
 from steadyrun.errors import EndedBeforeStartError, SteadyrunError
 from steadyrun.guard.hold import Hold, Streams, signal_and_wake
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from steadyrun.guard.loop import Emit, Loop
     from steadyrun.model.given import Rules

@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.decide import decide, reasons
 from steadyrun.contain.first_move import FirstMove
@@ -37,6 +35,7 @@ from steadyrun.model.thresholds import Thresholds
 from steadyrun.named import NamedTuple
 from steadyrun.run.allowance import choose_limits, room_for_new
 from steadyrun.run.front import guard_in_front
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Bytes, Seconds
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ class _Run:
         self._turn.over()  # the promise can be seen
         self._note(intent, made)
         for name in NEEDED_LATER:
-            import_module(name)
+            __import__(name)
         from steadyrun.run.aside import Aside
 
         self._aside = Aside(self._warn)
