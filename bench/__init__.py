@@ -1,5 +1,4 @@
 """Measures the budgets on this machine, as ratios within one run. Judges nothing but those budgets.
 
-`python -m bench` prints one table and keeps the raw figures in `bench/results/`. The report of a 24 h run
-is not measured here yet.
+`python -m bench` prints one table and keeps the raw figures in `bench/results/`.
 """

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import guard_cost, lateness, overshoot, reaction, startup, survivors, throughput
+from bench import day, guard_cost, lateness, overshoot, reaction, startup, survivors, throughput
 from bench.tools import Row, programs
 from steadyrun import __version__
 
@@ -23,6 +23,7 @@ BENCHMARKS = {
     "throughput": throughput.measure,
     "reaction": reaction.measure,
     "lateness": lateness.measure,
+    "day": day.measure,
 }
 RESULTS = Path(__file__).with_name("results")
 

@@ -1,8 +1,9 @@
-"""What guard, keeper and canary cost while a load does nothing."""
+"""What guard, keeper and canary cost while a load does nothing: beside a `run`, and in a ramp."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from steadyrun.guard.frames import make_frames, start_canary
 SETTLE_S = 2.0
 WATCH_S = 10.0
 START_WITHIN_S = 5.0
+BASELINE_WITHIN_S = 60.0
+"""A ramp looks at the machine for ten seconds before it starts anything."""
 
 
 class Budget(NamedTuple):
@@ -22,15 +25,33 @@ class Budget(NamedTuple):
     rss: int
 
 
-BUDGETS = {
+BUDGETS: dict[str, Budget | None] = {
     "guard": Budget(1.0, 16 * MIB),
     "keeper": Budget(0.05, 10 * MIB),  # "0": it waits for one byte a second
     "canary": Budget(1.0, 14 * MIB),
+    "guard of a ramp": Budget(1.0, 16 * MIB),
+    "canary of a ramp": Budget(1.0, 14 * MIB),
+    "keeper of a ramp": Budget(0.05, 10 * MIB),
+    "conductor of a ramp": None,
 }
+PLAN = """\
+[[phase]]
+load = "command"
+number = 1
+name = "Nothing"
+command = ["sleep", "40"]
+memory_max = "200M"
+"""
 
 
 def measure(tools: Programs) -> Result:
-    """Watch the three while `sleep` is guarded. `run` has no canary, so one is started beside it."""
+    """Watch them while `sleep` is guarded, in a `run` and then in a ramp."""
+    raw = _in_a_run(tools) | _in_a_ramp(tools)
+    return Result(tuple(row for name in BUDGETS for row in _rows(name, raw.get(name))), raw)
+
+
+def _in_a_run(tools: Programs) -> dict[str, dict[str, float]]:
+    """Watch the three of a `run`, which has no canary: one is started beside it."""
     run = subprocess.Popen(
         [tools.steadyrun, "run", "-q", "--memory", "200M", "--", "sleep", "60"],
         env=tools.env,
@@ -40,29 +61,67 @@ def measure(tools: Programs) -> Result:
     frames_fd = make_frames()
     canary = start_canary(frames_fd)
     try:
-        keeper = _keeper_of(run.pid)
-        pids = {"guard": run.pid, "keeper": keeper, "canary": canary.pid}
-        time.sleep(SETTLE_S)
-        raw = _watch({name: pid for name, pid in pids.items() if pid is not None})
+        keeper = _child(run.pid, "keeper", START_WITHIN_S)
+        return _watch({"guard": run.pid, "keeper": keeper, "canary": canary.pid})
     finally:
         canary.close()
         os.close(frames_fd)
         run.terminate()
         run.wait(30)
-    return Result(tuple(row for name in BUDGETS for row in _rows(name, raw.get(name))), raw)
 
 
-def _keeper_of(guard: int) -> int | None:
-    until = time.monotonic() + START_WITHIN_S
-    while time.monotonic() < until:
-        for pid in children(guard):
-            if "keeper" in command_line(pid):
+def _in_a_ramp(tools: Programs) -> dict[str, dict[str, float]]:
+    """Watch those of a ramp with one phase: its guard reads the canary, too, and tells the conductor all."""
+    plan = tools.folder / "nothing.toml"
+    plan.write_text(PLAN)
+    words = [
+        "ramp",
+        str(plan),
+        "--yes",
+        "--force",
+        "--progress",
+        "none",
+        "--report",
+        str(tools.folder / "report"),
+    ]
+    ramp = subprocess.Popen(
+        [tools.steadyrun, *words],
+        env=tools.env,
+        cwd=tools.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        conductor = _child(ramp.pid, "steadyrun.ramp.process", START_WITHIN_S)
+        guard = _child(conductor, "steadyrun.guard.process", BASELINE_WITHIN_S)
+        found = {
+            "guard": guard,
+            "keeper": _child(guard, "keeper.py", START_WITHIN_S),
+            "canary": _child(ramp.pid, "canary.py", START_WITHIN_S),
+            "conductor": conductor,
+        }
+        return _watch({f"{name} of a ramp": pid for name, pid in found.items()})
+    finally:
+        ramp.send_signal(signal.SIGINT)
+        ramp.wait(60)
+
+
+def _child(parent: int | None, word: str, within: float) -> int | None:
+    """Return the child whose command line has that word; `None`: there was none in so many seconds."""
+    until = time.monotonic() + within
+    while parent is not None and time.monotonic() < until:
+        for pid in children(parent):
+            if word in command_line(pid):
                 return pid
         time.sleep(0.05)
     return None
 
 
-def _watch(pids: dict[str, int]) -> dict[str, dict[str, float]]:
+def _watch(found: dict[str, int | None]) -> dict[str, dict[str, float]]:
+    """Watch those that were found, once they have settled."""
+    pids = {name: pid for name, pid in found.items() if pid is not None}
+    time.sleep(SETTLE_S)
     before, began = {n: _cpu_ns(p) for n, p in pids.items()}, time.monotonic_ns()
     time.sleep(WATCH_S)
     spent_ns = time.monotonic_ns() - began
@@ -90,9 +149,14 @@ def _kib(pid: int, file_name: str, key: str) -> int:
 def _rows(name: str, seen: dict[str, float] | None) -> tuple[Row, ...]:
     budget = BUDGETS[name]
     if seen is None:
-        return (Row(name, "not found", f"<= {budget.cpu_percent} %", None),)
+        return (Row(name, "not found", "" if budget is None else f"<= {budget.cpu_percent} %", None),)
     cpu, rss = seen["cpu_percent"], seen["rss_bytes"]
     size = f"{rss / MIB:.1f} MiB RSS, {seen['pss_bytes'] / MIB:.1f} PSS"
+    if budget is None:
+        return (
+            Row(f"{name}: CPU of one core", f"{cpu:.2f} %", "", None),
+            Row(f"{name}: memory", size, "", None),
+        )
     return (
         Row(
             f"{name}: CPU of one core",

@@ -43,6 +43,7 @@ INSERT INTO runs (run_id, kind, boot_id, started_wall, pid, pid_started, uid, he
     VALUES ('old', 'ramp', 'b', 1.5, 7, 8, 0, '{}');
 INSERT INTO intents (run_id, boot_id, kind, payload, wall)
     VALUES ('old', 'b', 'containment', '{"name": "old-1"}', 2.5);
+INSERT INTO samples VALUES ('old', 1, 4, 'b', 4.5, '{"a": 4}'), ('old', 1, 5, 'b', 5.5, '{"a": 5}');
 PRAGMA application_id=0x53544452;
 PRAGMA user_version=1;
 """
@@ -98,6 +99,17 @@ def test_a_journal_of_version_1_is_migrated_with_its_rows(tmp_path):
         tables = {r[0] for r in journal._rows("SELECT name FROM sqlite_master")}
         assert {"runs_open", "attempts_open", "intents_open", "checks"} <= tables
         assert journal.findings == ()
+
+
+def test_samples_of_an_older_version_come_before_those_of_this_one(tmp_path):
+    connection = sqlite3.connect(tmp_path / JOURNAL)
+    connection.executescript(V1)
+    connection.close()
+    with opened(tmp_path) as journal:
+        journal.add_samples("old", 1, [(6, 6.5, {"a": 6}), (7, 7.5, {"a": 7})])
+        assert [row.seq for row in journal.samples("old", 1)] == [4, 5, 6, 7]
+        assert [row.seq for row in journal.last_samples("old", 1, 3)] == [5, 6, 7]
+        assert [row.seq for row in journal.last_samples("old", 1, 2)] == [6, 7]
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):

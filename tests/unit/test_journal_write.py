@@ -20,6 +20,7 @@ from journal_values import (
 from steadyrun.errors import FormatError, SteadyrunError, UsageError
 from steadyrun.journal.recover import plan_recovery
 from steadyrun.journal.rows import IS_OPEN, OPEN_STATES, IntentKind
+from steadyrun.journal.schema import SAMPLES
 from steadyrun.model.codec import decode
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.record import Proof, RunEnd, RunKind, State
@@ -193,6 +194,15 @@ def test_a_sample_that_is_sent_twice_is_kept_once(journal):
     assert [row.seq for row in journal.samples("r1", 1)] == [1, 2]
 
 
+def test_a_sample_takes_little_more_room_than_its_text(journal, tmp_path):
+    """A reading of a ramp is 1.2 KB; a table without rowids would put each on a page of its own."""
+    payload = {"a": "x" * 1200}
+    journal.add_samples("r1", 1, [(seq, seq / 10, payload) for seq in range(1000)])
+    (pages,) = raw(journal, "PRAGMA page_count")[0]
+    (size,) = raw(journal, "PRAGMA page_size")[0]
+    assert 1.2e6 < pages * size < 1.7e6
+
+
 def test_samples_can_be_written_while_they_are_read(journal, monkeypatch):
     monkeypatch.setattr("steadyrun.journal.read._PAGE", 2)
     journal.add_samples("r1", 1, [(seq, 0.0, {}) for seq in range(4)])
@@ -249,7 +259,7 @@ def test_every_row_carries_the_boot_id(journal):
     journal.add_samples("r1", 1, [(1, 1.0, {})])
     journal.add_events("r1", 1, [(1.0, {})])
     journal.store_envelope(an_envelope())
-    for table in ("runs", "attempts", "intents", "samples", "events", "envelopes"):
+    for table in ("runs", "attempts", "intents", SAMPLES, "events", "envelopes"):
         assert raw(journal, f"SELECT DISTINCT boot_id FROM {table}") == [(BOOT,)]
 
 
