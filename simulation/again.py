@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from steadyrun.guard import law
 from steadyrun.guard.held import Decision, Held
-from steadyrun.guard.machine import step
+from steadyrun.guard.machine import judged, step
 from steadyrun.guard.signs import remember
 from steadyrun.journal.read import Reader
 from steadyrun.model.codec import decode, decode_event
@@ -30,9 +30,9 @@ class Turn(NamedTuple):
         """Return what the law says of a reading; `None`: it is none."""
         if self.rules is None or not isinstance(self.event, Sampled):
             return None
-        reading, thresholds, usual = self.event.reading, self.rules.thresholds, self.rules.usual
-        _, signs = remember(self.before.past, reading, thresholds, usual)
-        return law.judge(reading, signs, thresholds, usual)
+        reading = self.event.reading
+        _, signs = remember(self.before.past, reading, self.rules.thresholds, self.rules.usual)
+        return judged(self.before, reading, signs, self.rules)
 
 
 def played(events: Iterable[Event]) -> Iterator[Turn]:

@@ -2,8 +2,8 @@
 
 dangerous: lost with the load and no law, and not lost without the load: what a law is for.
 hopeless:  lost without the load as well: no law over the load can help; it must not kill a small one for it.
-harmless:  no law needed: in no second did the desktop wait for memory so long that a person feels it, memory
-           was never below the floor, and the load did not run into its own limit.
+harmless:  no law needed: in no second did the desktop wait for memory so long that the law would tighten,
+           memory was never below the floor, and the load did not run into its own limit.
 between:   neither; everything is counted and nothing expected, but that nothing is left frozen.
 """
 
@@ -24,8 +24,8 @@ GRACE = 5.0
 """A load that was frozen at the horizon may stay so until it is decided: it is played on that long."""
 
 
-FELT = 0.1
-"""Seconds that it waited of one second, as `Thresholds.protected_full`."""
+WAITED = 0.05
+"""Seconds that it waited of one second, as `Thresholds.protected_some`: above it the law acts."""
 AFTER = 2.0
 """Seconds after the load's end, from which on what happens is not its doing."""
 
@@ -107,7 +107,7 @@ def sort(seed: int) -> Sorted:
     scenario = draw(seed)
     bare = play(scenario, GUARDS["no law"])
     if not bare.lost:
-        well = bare.worst_second < FELT and bare.under_floor == 0.0 and not bare.other_killed
+        well = bare.worst_second < WAITED and bare.under_floor == 0.0 and not bare.other_killed
         well = well and bare.fate is not Fate.AT_LIMIT
         return Sorted(scenario, Sort.HARMLESS if well else Sort.BETWEEN, bare)
     without = play(scenario, GUARDS["no law"], with_load=False)

@@ -37,6 +37,12 @@ _MISSING = 0.03
 _RECLAIM = 3000.0
 """MiB a second of clean cache."""
 _OOM_AFTER = 0.5
+_ASLEEP = 0.9
+"""Share of its time that a load over `memory.high` sleeps, or reclaims for itself; both count as waiting for
+memory, of the load and of all that runs (reclaim_high and mem_cgroup_handle_over_high in mm/memcontrol.c)."""
+_DESKTOP_RUNS = 0.2
+"""Share of the time in which a desktop that draws is not idle: in the rest the load is all that runs, and
+what it waits for is what "all" wait for (Documentation/accounting/psi.rst, "full")."""
 _FREED = 4000.0
 """MiB a second that a dying process gives back."""
 
@@ -329,6 +335,8 @@ class World:
         held = self.mem + self.swapped["load"]
         away = max(0.0, self.load.hot * held - self.mem) / held if held > 1 else 0.0
         self.load_stall = min(0.98, max(short, min(1.0, away * 10))) if runs or back_load else 0.0
+        if runs and self.mem > self.high:
+            self.load_stall = max(self.load_stall, _ASLEEP)
 
     def _limits(self) -> None:
         """The load's own hard limit: its cache goes first, then it is killed."""
@@ -384,9 +392,10 @@ class World:
         away = max(stall, self.io_stall)
         totals["session some"] += stall * self.dt
         totals["session full"] += stall * 0.9 * self.dt
-        running = self.load_stall if runs else 1.0
-        totals["host full"] += stall * running * self.dt
-        totals["load full"] += (self.load_stall if runs else 0.0) * self.dt
+        load = self.load_stall if runs else 0.0
+        together = stall * (load if runs else 1.0)
+        totals["host full"] += (together + (1.0 - stall) * (1.0 - _DESKTOP_RUNS) * load) * self.dt
+        totals["load full"] += load * self.dt
         late = 16.7 * away / (1.0 - min(away, 0.98))
         busy = 0.0 if not runs else min(1.0, self.quota) * (1.5 if self.load.kind is Kind.SUITE else 0.4)
         for _ in range(round(self.dt / DT)):

@@ -13,10 +13,11 @@ from readings import frames, psi, reading
 
 from steadyrun.guard import law
 from steadyrun.guard.deeds import running_time
-from steadyrun.guard.grip import TIGHTEST
+from steadyrun.guard.grip import TIGHTEST, Grip
 from steadyrun.guard.held import Decision, Held, Stage, same
 from steadyrun.guard.law import Kind, Level
 from steadyrun.guard.machine import PASS_ON_EVERY, look, step
+from steadyrun.guard.machine import judged as judged_in
 from steadyrun.guard.pressure import SPARED, worth_killing
 from steadyrun.guard.signs import Past, remember
 from steadyrun.model.action import Action
@@ -201,7 +202,7 @@ def judged(turn, rules):
     if not isinstance(given, Ticked) or (given.reading.late and not turn.before.late_before):
         return None
     _, signs = remember(turn.before.past, given.reading, rules.thresholds, rules.usual)
-    return law.judge(given.reading, signs, rules.thresholds, rules.usual)
+    return judged_in(turn.before, given.reading, signs, rules)
 
 
 def is_well(judgement):
@@ -228,6 +229,19 @@ def test_a_load_stays_frozen_for_its_longest_time_only_while_the_machine_is_foun
         if found and turn.held.stage is Stage.FROZEN and frozen_for >= rules.thresholds.frozen_max:
             assert found.level is Level.GREEN
             assert turn.given.at - turn.held.clean_since < rules.thresholds.clean
+
+
+@given(stories, rules)
+def test_what_is_to_end_is_under_its_own_limits_and_a_kill_does_not_wait_for_them(story, rules):
+    for turn in play(story, rules)[1]:
+        if turn.held.stage in (Stage.ENDING, Stage.KILLING):
+            assert turn.held.grip == Grip()
+            assert turn.did(Action.LOOSEN) == (turn.before.grip != Grip())
+        order = [each.action for each in turn.decisions]
+        if Action.LOOSEN in order and Action.KILL in order:
+            assert order.index(Action.KILL) < order.index(Action.LOOSEN)
+        if Action.LOOSEN in order and Action.TERM in order:
+            assert order.index(Action.LOOSEN) < order.index(Action.TERM)
 
 
 @given(stories, rules)
@@ -269,7 +283,9 @@ def test_pressure_never_loosens_nor_does_what_is_unknown(story, rules):
         found = judged(turn, rules)
         if found and not is_well(found):
             unwell_at = turn.given.at
-        if turn.did(Action.LOOSEN):
+        if turn.did(Action.LOOSEN) and turn.held.stage in (Stage.ENDING, Stage.KILLING):
+            assert turn.held.grip == Grip()  # it is to end
+        elif turn.did(Action.LOOSEN):
             assert turn.given.at - unwell_at >= rules.thresholds.loosen_after
         before, after = turn.before.grip, turn.held.grip
         assert (before != after) == (turn.did(Action.TIGHTEN) or turn.did(Action.LOOSEN))

@@ -8,11 +8,11 @@ from steadyrun.model.thresholds import Usual
 from steadyrun.units import GIB, MIB
 
 
-def judged(*readings, usual=Usual(), thresholds=THRESHOLDS):  # noqa: B008
+def judged(*readings, usual=Usual(), thresholds=THRESHOLDS, bound=None):  # noqa: B008
     past = Past()
     for each in readings:
         past, signs = remember(past, each, thresholds, usual)
-        found = law.judge(each, signs, thresholds, usual)
+        found = law.judge(each, signs, thresholds, usual, bound)
     return found
 
 
@@ -88,6 +88,48 @@ def test_the_machines_own_stall_counts_with_a_silent_canary_and_is_a_stall_then(
     found = judged(start._replace(frames=frames(silent=0.7)), end)
     assert (found.level, found.kind) == (Level.RED, Kind.STALL)
     assert found.cause.endswith("with no frames")
+
+
+def of_its_own(*, memory=GIB, load=0.2, protected=(("session", 0.0, 0.0),), **beside):
+    """All wait for 200 ms of a second, and so does a load that is at its limit of 1 GiB."""
+    given = {"memory": memory, "protected": protected, **beside}
+    start, end = second(host={"psi_memory": psi(0.2), "psi_io": psi()}, psi_memory=psi(load), **given)
+    return judged(start._replace(load=end.load._replace(psi_memory=psi())), end, bound=GIB)
+
+
+@pytest.mark.parametrize("beside", [{"frames": frames(p99_ms=21.0)}, {"available": 1900 * MIB}])
+@pytest.mark.parametrize(
+    ("given", "is_red"),
+    [
+        ({}, False),
+        ({"load": 0.19}, False),
+        ({"load": 0.17}, True),  # somebody else waits, too, while it does not
+        ({"memory": 922 * MIB}, False),
+        ({"memory": 921 * MIB}, True),
+        ({"memory": None}, True),
+        ({"protected": (("session", 0.05, 0.0),)}, False),
+        ({"protected": (("session", 0.06, 0.0), ("sshd", 0.01, 0.01))}, True),
+    ],
+)
+def test_what_a_load_waits_for_at_its_own_limit_is_not_the_machines(beside, given, is_red):
+    """Wherever the desktop is idle the load is all that runs, and all that runs waits."""
+    assert (of_its_own(**given, **beside).level >= Level.RED) is is_red
+
+
+def test_where_no_group_is_known_late_frames_count_and_low_memory_beside_its_own_wait_does_not():
+    assert of_its_own(protected=(), frames=frames(p99_ms=21.0)).level is Level.RED
+    found = of_its_own(protected=(), available=1900 * MIB)
+    assert (found.level, found.kind, found.own) == (Level.YELLOW, Kind.MEMORY, True)
+
+
+def test_yellow_names_the_group_that_waits_longest_though_another_stalls_longer():
+    told = [
+        reading(float(at), protected=(("session", 0.5 * at, 0.0), ("sshd", 0.01 * at, 0.01 * at)))
+        for at in range(3)
+    ]
+    found = judged(*told)
+    assert found.level is Level.YELLOW
+    assert found.cause.startswith("session waited for memory 50%")
 
 
 def test_pressure_of_the_load_and_of_the_cpu_decides_nothing():

@@ -35,7 +35,10 @@ class Walk:
 
     def __init__(self, marker: str, owner: int | None) -> None:
         self._marker = os.fsencode(marker)
+        self._variable = self._marker.partition(b"=")[0] + b"="
         self._owner = owner
+        self._borne: dict[Process, bytes] = {}
+        """The marker that each process was seen with, its own or another; empty for none."""
         self._admitted: set[Process] = set()
         self._known: set[Process] = set()
         """All that were ever seen as members and may live: descent is lost when a parent ends."""
@@ -72,7 +75,8 @@ class Walk:
     def members(self) -> tuple[Process, ...]:
         """Find the living members now: known ones, marked ones, their descendants, orphans of theirs."""
         table = _processes()
-        marked = {pid for pid in table if self._is_marked(pid)}
+        self._borne = {p: marker for p, marker in self._borne.items() if _is_same(table.get(p.pid), p)}
+        marked = {pid for pid, stat in table.items() if self._marker_of(stat) == self._marker}
         if not self._released and marked:
             self._released = True
         self.learn_helpers()
@@ -89,18 +93,29 @@ class Walk:
     def _is_orphan(self, stat: PidStat) -> bool:
         """Tell whether a child of the owner came to it from our load: no helper, nobody else's member."""
         claimed_by = _CLAIMED.get(Process(stat.pid, stat.start_ticks), self)
-        return not self._is_helper(stat) and claimed_by is self and not self._bears_other_marker(stat.pid)
-
-    def _bears_other_marker(self, pid: int) -> bool:
-        variable = self._marker.partition(b"=")[0] + b"="
-        return any(v.startswith(variable) and v != self._marker for v in _environment(pid))
+        return (
+            not self._is_helper(stat) and claimed_by is self and self._marker_of(stat) in (b"", self._marker)
+        )
 
     def _is_helper(self, stat: PidStat) -> bool:
         return Process(stat.pid, stat.start_ticks) in self._helpers
 
-    def _is_marked(self, pid: int) -> bool:
-        """Tell whether a process has the marker; another user's environment cannot be read."""
-        return self._marker in _environment(pid)
+    def _marker_of(self, stat: PidStat) -> bytes:
+        """Return the marker in the environment of a process; empty: none, or unreadable (another user's).
+
+        Read once for each process. It takes that process's mmap lock and brings back what is swapped out
+        (environ_read in fs/proc/base.c), so each look could wait for the disk. A process that is forked has
+        its parent's from the first. One in the middle of an exec(3) has none for a moment, and one that is
+        admitted has ours until it is released: both are asked again.
+        """
+        process = Process(stat.pid, stat.start_ticks)
+        if (known := self._borne.get(process)) is not None:
+            return known
+        environment = _environment(stat.pid)
+        found = next((each for each in environment if each.startswith(self._variable)), b"")
+        if environment and (found or process not in self._admitted):
+            self._borne[process] = found
+        return found
 
     def is_stopped(self, process: Process) -> bool:
         """Tell whether it is stopped by a signal, a tracer, or ended."""
@@ -130,7 +145,7 @@ class Walk:
 
 def _environment(pid: int) -> list[bytes]:
     text = read_text(f"/proc/{pid}/environ")
-    return [] if text is None else os.fsencode(text).split(b"\0")
+    return os.fsencode(text).split(b"\0") if text else []
 
 
 def _processes() -> dict[int, PidStat]:

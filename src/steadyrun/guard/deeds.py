@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from steadyrun.guard.grip import Grip
 from steadyrun.guard.held import Decision, Held, Stage, Step
 from steadyrun.model.action import Action
 from steadyrun.model.outcome import Ending
@@ -56,7 +57,8 @@ def term(held: Held, at: Seconds, ending: Ending, cause: str, seq: int) -> Step:
     named = held._replace(
         stage=Stage.ENDING, since=at, ending=held.ending or ending, cause=held.cause or cause
     )
-    return named, (Decision(Action.THAW, cause, seq), Decision(Action.TERM, cause, seq))
+    free, released = let_go(named, seq)
+    return free, (Decision(Action.THAW, cause, seq), *released, Decision(Action.TERM, cause, seq))
 
 
 def kill(held: Held, at: Seconds, ending: Ending, cause: str, seq: int) -> Step:
@@ -65,4 +67,17 @@ def kill(held: Held, at: Seconds, ending: Ending, cause: str, seq: int) -> Step:
     named = held._replace(
         stage=Stage.KILLING, since=at, ending=held.ending or ending, cause=held.cause or cause
     )
-    return named, (Decision(Action.KILL, named.cause, seq),)
+    free, released = let_go(named, seq)
+    return free, (Decision(Action.KILL, named.cause, seq), *released)
+
+
+def let_go(held: Held, seq: int) -> Step:
+    """Give a load that ends what was taken from it: it ends sooner, and so its memory is free sooner.
+
+    What exits frees its memory by its own CPU time, and what waits for a limited disk cannot be killed: under
+    the tightest grip that took 8 s for 900 processes, and 13 s for four writers (emulated; docs/adr/0023).
+    """
+    if held.grip.step == 0:
+        return held, ()
+    loosen = Decision(Action.LOOSEN, "it is to end, and ends sooner under its own limits", seq, Grip())
+    return held._replace(grip=Grip(), gripped_at=None), (loosen,)

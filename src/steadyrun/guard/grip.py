@@ -66,6 +66,11 @@ def looser(grip: Grip) -> Grip:
     return grip._replace(step=grip.step - 1, read=_double(grip.read), write=_double(grip.write))
 
 
+def memory_bound(limits: Limits) -> Bytes | None:
+    """Return the memory from which on a load waits for room of its own; `None`: it never does."""
+    return min((each for each in (limits.memory_high, limits.memory_max) if each is not None), default=None)
+
+
 def gripped(limits: Limits, grip: Grip, cores: Cores) -> Limits:
     """Return the limits of a load under a grip: never looser than its own.
 

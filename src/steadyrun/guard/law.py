@@ -15,13 +15,20 @@ What follows from a level is `machine.py`'s: that a stall persists after a freez
 several REDs in a short time are BLACK, too, and known there. Memory pressure decides; I/O pressure only says
 what to tighten, and only with late frames and I/O by the load; CPU pressure decides nothing: `some` is near
 100 % with 16 busy loops whether or not a person feels it. What is unknown fires nothing.
+
+All that runs may be the load: what it waits for at its hard limit, and what it sleeps over a throttle limit
+that the guard set, is the whole machine's waiting wherever a desktop is idle (try_charge_memcg and
+mem_cgroup_handle_over_high in mm/memcontrol.c). Of a load at such a limit that waits as long as all do, the
+machine's stall says nothing beside protected groups that do not wait, nor with low memory where no group is
+known.
 """
 
 from __future__ import annotations
 
 from enum import Enum, IntEnum
 
-from steadyrun.guard.signs import OF_THEM, SILENCES, WINDOW, WINDOWS, Signs, is_late, limit, share
+from steadyrun.guard.grip import HIGH_OF_MAX
+from steadyrun.guard.signs import OF_THEM, SILENCES, WINDOW, WINDOWS, Signs, is_late, limit, share, waits
 from steadyrun.model.sample import Reading
 from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.named import NamedTuple
@@ -44,6 +51,12 @@ IO_SHARE = Ratio(0.15)
 Chosen, as `host_full` is: beside late frames it says what to tighten, and by itself nothing."""
 IO_LEAST = 2**20
 """Bytes a second: a load that moves less is not what fills the disk's queue."""
+
+
+OF_BOUND = Ratio(HIGH_OF_MAX)
+"""A load this near to its limit is where the guard would throttle it."""
+OF_HOST = Ratio(0.9)
+"""Chosen: so much of what all wait for the load waits for. With less, others wait while it does not."""
 
 
 class Level(IntEnum):
@@ -79,17 +92,29 @@ class Judgement(NamedTuple):
     """Available memory is below the reserve, or not known, whatever else made the level."""
     io: bool = False
     """The disk is short and the load uses it."""
+    own: bool = False
+    """What all wait for can be what the load waits for at a limit of its own."""
 
 
-def judge(reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual) -> Judgement:
+def judge(
+    reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual, bound: Bytes | None = None
+) -> Judgement:
     """Judge one reading together with what the last second says.
 
     Available memory that could not be read is UNKNOWN, unless something else that is known is worse.
+
+    Args:
+        reading: The reading.
+        signs: What the last second says.
+        thresholds: The table.
+        usual: What is usual here.
+        bound: Memory of the load from which on it waits for room of its own: its throttle or hard limit.
     """
+    own = _is_its_own(reading, signs, bound)
     possible = (
         _reclaim(signs, thresholds),
         _protected(signs, thresholds, usual),
-        _host(reading, signs, thresholds, usual),
+        _host(reading, signs, thresholds, usual, own=own),
         _yellow(signs),
         _memory(reading, thresholds),
         _silence(signs, thresholds),
@@ -98,7 +123,7 @@ def judge(reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual) 
     found = max((each for each in possible if each is not None), key=lambda each: each.level)
     available = reading.host.mem_available
     low = available is None or available < thresholds.reserve
-    return found._replace(low=low, io=_is_io(signs, thresholds, usual))
+    return found._replace(low=low, io=_is_io(signs, thresholds, usual), own=own)
 
 
 def _memory(reading: Reading, thresholds: Thresholds) -> Judgement:
@@ -131,13 +156,18 @@ def _protected(signs: Signs, thresholds: Thresholds, usual: Usual) -> Judgement 
     return Judgement(Level.RED, cause, Kind.STALL)
 
 
-def _host(reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual) -> Judgement | None:
+def _host(
+    reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual, *, own: bool
+) -> Judgement | None:
     full, most = signs.host_full, limit(thresholds.host_full, usual.host_full, thresholds)
     if full is None or share(full, signs.over) < most:
         return None
+    waiting = waits(signs, thresholds, usual)
+    if own and waiting is False:
+        return None
     available = reading.host.mem_available
     with_it = []
-    if available is not None and available < thresholds.reserve:
+    if available is not None and available < thresholds.reserve and not (own and waiting is None):
         with_it.append(f"available memory {format_size(available)}")
     if is_late(signs, thresholds, usual):
         with_it.append(f"frames {_ms(signs.frames_late or Seconds(0.0))} late (p99)")
@@ -149,6 +179,14 @@ def _host(reading: Reading, signs: Signs, thresholds: Thresholds, usual: Usual) 
         f"all that ran waited for memory for {_ms(full)} of {_ms(signs.over)}, with {' and '.join(with_it)}"
     )
     return Judgement(Level.RED, cause, Kind.STALL)
+
+
+def _is_its_own(reading: Reading, signs: Signs, bound: Bytes | None) -> bool:
+    """Tell whether what all wait for can be what the load waits for at a limit of its own."""
+    memory = reading.load.memory
+    if bound is None or memory is None or memory < OF_BOUND * bound:
+        return False
+    return signs.load_full is None or signs.load_full >= OF_HOST * (signs.host_full or 0.0)
 
 
 def _silence(signs: Signs, thresholds: Thresholds) -> Judgement | None:

@@ -16,10 +16,11 @@ makes of a running or frozen load is in `pressure.py`.
 from __future__ import annotations
 
 from steadyrun.guard.deeds import continued, kill, paused, rest_from_pause, term, thawed
+from steadyrun.guard.grip import gripped, memory_bound
 from steadyrun.guard.held import NO_READING, Decision, Held, Stage, Step, same
 from steadyrun.guard.law import Judgement, Level, judge
 from steadyrun.guard.pressure import on_frozen, on_running
-from steadyrun.guard.signs import remember, restart
+from steadyrun.guard.signs import Signs, remember, restart
 from steadyrun.model.action import Action
 from steadyrun.model.given import (
     Continued,
@@ -107,7 +108,7 @@ def _ticked(held: Held, tick: Ticked, rules: Rules) -> Step:
         return held, (Decision(Action.KILL, held.cause, tick.reading.seq),)
     if held.stage is not Stage.WAITING and (over := _over_its_limit(tick.reading, rules)):
         return kill(held, tick.at, Ending.MEMORY_LIMIT, over, tick.reading.seq)
-    judgement = judge(tick.reading, signs, thresholds, usual)
+    judgement = judged(held, tick.reading, signs, rules)
     if held.stage is Stage.RUNNING:
         return on_running(held, tick, judgement, signs, rules)
     if held.stage is Stage.FROZEN:
@@ -115,6 +116,12 @@ def _ticked(held: Held, tick: Ticked, rules: Rules) -> Step:
     if held.stage is Stage.ENDING:
         return _ending(held, tick, judgement, rules)
     return held, ()
+
+
+def judged(held: Held, reading: Reading, signs: Signs, rules: Rules) -> Judgement:
+    """Judge a reading of a load under the limits that are in force."""
+    bound = memory_bound(gripped(rules.limits, held.grip, rules.cores))
+    return judge(reading, signs, rules.thresholds, rules.usual, bound)
 
 
 def _over_its_limit(reading: Reading, rules: Rules) -> str | None:

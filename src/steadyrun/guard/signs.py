@@ -45,6 +45,7 @@ class Mark(NamedTuple):
     host_full: int | None
     """Microseconds."""
     io_full: int | None
+    load_full: int | None
     protected: tuple[ProtectedSample, ...]
     read: Bytes | None
     written: Bytes | None
@@ -91,8 +92,11 @@ class Signs(NamedTuple):
     """Length of the window: shorter while there are few readings, longer after a late one."""
     stall: Stall | None
     """The protected group with the longest `full`."""
+    wait: Stall | None
+    """The one with the longest `some`; `None` where `stall` is: no group is known."""
     host_full: Seconds | None
     io_full: Seconds | None
+    load_full: Seconds | None
     read_rate: float | None
     """Bytes a second, by the load."""
     write_rate: float | None
@@ -103,6 +107,13 @@ class Signs(NamedTuple):
     wrong: tuple[Wrong, ...]
     """Of the last windows, those with something wrong."""
     futile_for: Seconds
+
+
+NOTHING_YET = Signs(
+    over=Seconds(0.0), stall=None, wait=None, host_full=None, io_full=None, load_full=None, read_rate=None,
+    write_rate=None, frames_late=None, silent=0, wrong=(), futile_for=Seconds(0.0),
+)  # fmt: skip
+"""What one reading alone says."""
 
 
 def remember(past: Past, reading: Reading, thresholds: Thresholds, usual: Usual) -> tuple[Past, Signs]:
@@ -140,6 +151,7 @@ def _mark(reading: Reading) -> Mark:
         available=host.mem_available,
         host_full=None if host.psi_memory is None else host.psi_memory.full_total,
         io_full=None if host.psi_io is None else host.psi_io.full_total,
+        load_full=None if load.psi_memory is None else load.psi_memory.full_total,
         protected=reading.protected,
         read=load.io_read,
         written=load.io_write,
@@ -166,14 +178,17 @@ def _signs(since: Mark | None, now: Mark, reading: Reading) -> Signs:
     frames = reading.frames
     late = None if frames is None or frames.p99_ms is None else Seconds(frames.p99_ms / 1000)
     if since is None or not now.at > since.at:
-        return Signs(Seconds(0.0), None, None, None, None, None, late, 0, (), Seconds(0.0))
+        return NOTHING_YET._replace(frames_late=late)
     over = Seconds(now.at - since.at)
     read, written = _grown(since.read, now.read), _grown(since.written, now.written)
+    stalls = _stalls(since.protected, now.protected)
     return Signs(
         over=over,
-        stall=_worst(since.protected, now.protected),
+        stall=max(stalls, key=lambda each: (each.full, each.some), default=None),
+        wait=max(stalls, key=lambda each: (each.some, each.full), default=None),
         host_full=_time(since.host_full, now.host_full),
         io_full=_time(since.io_full, now.io_full),
+        load_full=_time(since.load_full, now.load_full),
         read_rate=None if read is None else read / over,
         write_rate=None if written is None else written / over,
         frames_late=late,
@@ -183,20 +198,18 @@ def _signs(since: Mark | None, now: Mark, reading: Reading) -> Signs:
     )
 
 
-def _worst(before: tuple[ProtectedSample, ...], now: tuple[ProtectedSample, ...]) -> Stall | None:
-    """Return the group that stalled longest; a group that is new, or was made anew, says nothing yet."""
+def _stalls(before: tuple[ProtectedSample, ...], now: tuple[ProtectedSample, ...]) -> list[Stall]:
+    """Return how each group stalled; a group that is new, or was made anew, says nothing yet."""
     earlier = {group.name: group for group in before}
-    worst: Stall | None = None
+    stalls = []
     for group in now:
         old = earlier.get(group.name)
         if old is None:
             continue
         some, full = _time(old.some_total, group.some_total), _time(old.full_total, group.full_total)
-        if some is None or full is None:
-            continue
-        if worst is None or (full, some) > (worst.full, worst.some):
-            worst = Stall(group.name, some, full)
-    return worst
+        if some is not None and full is not None:
+            stalls.append(Stall(group.name, some, full))
+    return stalls
 
 
 def _grown(before: int | None, now: int | None) -> int | None:
@@ -210,19 +223,24 @@ def _time(before: int | None, now: int | None) -> Seconds | None:
 
 def _wrong(signs: Signs, thresholds: Thresholds, usual: Usual) -> Wrong | None:
     """Say what is wrong with a window; `None` when nothing is known to be."""
-    stall = signs.stall
-    if stall is not None:
-        waited = share(stall.some, signs.over)
+    if signs.wait is not None and waits(signs, thresholds, usual):
+        waited = share(signs.wait.some, signs.over)
         most = limit(thresholds.protected_some, usual.protected_some, thresholds)
-        if waited > most:
-            return Wrong(
-                False, f"{stall.name} waited for memory {waited:.0%} of {signs.over:.1f} s, over {most:.0%}"
-            )
+        words = f"{signs.wait.name} waited for memory {waited:.0%} of {signs.over:.1f} s, over {most:.0%}"
+        return Wrong(False, words)
     if is_late(signs, thresholds, usual):
         late = 1000 * (signs.frames_late or 0.0)
         longest = 1000 * limit(thresholds.frames_late, usual.frames_late, thresholds)
         return Wrong(True, f"the canary's frames were {late:.0f} ms late (p99), over {longest:.0f} ms")
     return None
+
+
+def waits(signs: Signs, thresholds: Thresholds, usual: Usual) -> bool | None:
+    """Tell whether something in a protected group waited for memory; `None`: no group is known."""
+    if signs.wait is None:
+        return None
+    most = limit(thresholds.protected_some, usual.protected_some, thresholds)
+    return share(signs.wait.some, signs.over) > most
 
 
 def is_late(signs: Signs, thresholds: Thresholds, usual: Usual) -> bool:

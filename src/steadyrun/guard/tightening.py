@@ -76,10 +76,9 @@ class Tightening:
             "",
         )
 
-    def close(self) -> None:
-        """Wait a moment for what is under way, when nothing is guarded any more."""
-        if self._hand is not None:
-            self._hand.close(PATIENCE)
+    def close(self) -> bool:
+        """Wait a moment for what is under way, when nothing is guarded any more; False: it still waits."""
+        return self._hand is None or self._hand.close(PATIENCE)
 
 
 def _record(done: Done) -> Record:

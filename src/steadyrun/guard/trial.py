@@ -12,7 +12,7 @@ from __future__ import annotations
 from steadyrun.guard.grip import TIGHTEST
 from steadyrun.guard.held import Held, Trial
 from steadyrun.guard.law import Judgement, Kind, Level
-from steadyrun.guard.signs import WINDOW, Signs, is_late, limit, share
+from steadyrun.guard.signs import WINDOW, Signs, is_late, limit, share, waits
 from steadyrun.model.given import Rules, Ticked
 from steadyrun.model.thresholds import Thresholds
 from steadyrun.units import Bytes, Seconds
@@ -37,7 +37,7 @@ def is_due(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: 
     waited = frozen_for >= thresholds.stall_max * 2**held.trial.tries
     after_the_freeze = signs.over <= frozen_for  # `stall_max` may be set below a window
     room = available >= thresholds.black + 2 * _step(thresholds)
-    return waited and after_the_freeze and room and nobody_waits(signs, rules)
+    return waited and after_the_freeze and room and nobody_waits(judgement, signs, rules)
 
 
 def is_memory_alone(judgement: Judgement) -> bool:
@@ -63,7 +63,7 @@ def goes_on(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules:
     least, available = held.trial.least, tick.reading.host.mem_available
     if least is None or available is None or available < least:
         return False
-    return is_memory_alone(judgement) and nobody_waits(signs, rules)
+    return is_memory_alone(judgement) and nobody_waits(judgement, signs, rules)
 
 
 def is_over(held: Held, tick: Ticked, rules: Rules) -> bool:
@@ -71,18 +71,19 @@ def is_over(held: Held, tick: Ticked, rules: Rules) -> bool:
     return held.trial.least is not None and tick.at - held.since >= rules.thresholds.frozen_max
 
 
-def nobody_waits(signs: Signs, rules: Rules) -> bool:
+def nobody_waits(judgement: Judgement, signs: Signs, rules: Rules) -> bool:
     """Tell whether it is known that nobody stalls: of what can be seen here, something was, and is well."""
     thresholds, usual, over = rules.thresholds, rules.usual, signs.over
-    host, stall = signs.host_full, signs.stall
-    if host is None and stall is None:
+    host = signs.host_full
+    if host is None and signs.wait is None:
         return False
     if signs.silent or is_late(signs, thresholds, usual) or signs.futile_for:
         return False
-    if host is not None and share(host, over) > limit(thresholds.host_full, usual.host_full, thresholds) / 2:
+    waiting = waits(signs, thresholds, usual)
+    most = limit(thresholds.host_full, usual.host_full, thresholds) / 2
+    if host is not None and share(host, over) > most and not (judgement.own and waiting is False):
         return False
-    most = limit(thresholds.protected_some, usual.protected_some, thresholds)
-    return stall is None or share(stall.some, over) <= most
+    return not waiting
 
 
 def _step(thresholds: Thresholds) -> Bytes:
