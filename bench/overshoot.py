@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import time
 
@@ -16,8 +15,7 @@ EACH = 300 * 10**6
 
 def measure(tools: Programs) -> Result:
     """Run the load; the peak is read from its cgroup by us while it lives, and from the outcome."""
-    hog = shlex.join([*HOG, "--bytes", str(EACH), "--hold", "2"])
-    load = ["sh", "-c", " & ".join([hog] * PROCESSES) + " & wait"]
+    load = [*HOG, "--bytes", str(EACH), "--hold", "2", "--processes", str(PROCESSES)]
     file = tools.folder / "overshoot.json"
     run = subprocess.Popen(
         [tools.steadyrun, "run", "-q", "--memory", "500MB", "--json", str(file), "--", *load],

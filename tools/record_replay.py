@@ -84,7 +84,18 @@ def record(rules: Rules, hold_s: float, stop_after: float | None) -> list[Event]
     facts = read_facts()
     backend = open_backend(choose(facts).backend, facts)
     plan = backend.plan(f"{new_run_id()}-replay")
-    argv = (sys.executable, "-I", "-S", hog.__file__, "--bytes", str(HOG), "--hold", f"{hold_s:g}")
+    argv = (
+        sys.executable,
+        "-I",
+        "-S",
+        hog.__file__,
+        "--bytes",
+        str(HOG),
+        "--hold",
+        f"{hold_s:g}",
+        "--processes",
+        "1",
+    )
     nothing = os.open(os.devnull, os.O_RDWR)
     held = prepare(
         backend,

@@ -235,6 +235,9 @@ def test_a_boot_does_not_go_on_with_a_ramp_that_had_ended(short):
     assert (again.returncode, again.stdout) == (0, "")
     assert "had come to its end before the boot" in again.stderr
     assert not (short.cwd / "ran").exists()
+    plain = short(*RESUME, "--", "true")
+    assert (plain.returncode, plain.stdout) == (0, "")
+    assert "there is nothing to go on with" in plain.stderr
     assert short("history").stdout == runs
 
 
@@ -411,6 +414,7 @@ def test_a_wrong_plan_is_one_clear_message_exit_two_and_nothing_left(ramp, chang
     [
         (["ramp", "nowhere.toml"], 2, "expected a plan"),
         (["ramp", "--tries", "none"], 2, "--tries"),
+        (["ramp", "--memory=1G", "--", "true"], 2, "the limits of a ramp are in its plan"),
         (["ramp", "--ok-exit", "x", "--", "true"], 2, "--ok-exit"),
         (["ramp", "--", "no-such-command"], 2, "no-such-command"),
         (["ramp", "--resume"], 2, "expected"),
@@ -433,7 +437,7 @@ def test_bad_words_have_one_message_and_their_code(ramp, words, code, says):
 def test_a_report_folder_that_cannot_be_written_is_said_before_anything_runs(ramp):
     (ramp.cwd / "file").write_text("")
     done = ramp("ramp", "plan.toml", "--yes", "--report", "file/below")
-    assert done.returncode == 74
+    assert (done.returncode, done.stdout) == (74, "")
     assert "--report" in done.stderr
 
 

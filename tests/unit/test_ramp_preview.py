@@ -8,7 +8,8 @@ import pytest
 import records
 from evidence import attempt, plan
 
-from steadyrun.cli.ramp_plan import describe
+from steadyrun.cli.ramp_plan import describe, expect_command
+from steadyrun.errors import UsageError
 from steadyrun.model.containment import BackendName, Choice
 from steadyrun.model.plan import LoadKind, LoadSpec
 from steadyrun.model.record import State
@@ -59,3 +60,24 @@ def test_each_try_of_a_command_is_in_the_most_time():
     of = with_limits(plan(300, tries=3), wall_time=Seconds(60.0))
     assert "about 15 s and the time of your command, at most 9 min 15 s unless" in said(of)
     assert "at most" not in said(plan(300)).partition("It takes")[2].partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("argv", "hint"),
+    [
+        (("make -j8",), 'each word is a string of its own: command = ["make", "-j8"]'),
+        (("make | tee log",), "a line of shell goes as: sh -c 'make | tee log'"),
+        (("no-such-command",), "check its spelling and PATH"),
+    ],
+)
+def test_a_command_that_is_not_there_is_named_with_its_place_in_the_plan(argv, hint):
+    with pytest.raises(UsageError) as caught:
+        expect_command(argv, source="my.toml: phase[2].command: ")
+    said = f"my.toml: phase[2].command: {argv[0]}: expected a command, found none of that name"
+    assert caught.value.message == said
+    assert caught.value.hint == hint
+
+
+def test_a_command_that_was_typed_has_no_place():
+    with pytest.raises(UsageError, match=r"^make -j8: expected a command"):
+        expect_command(("make -j8",))

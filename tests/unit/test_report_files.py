@@ -12,7 +12,7 @@ import pytest
 import records
 
 from steadyrun.errors import SteadyrunError
-from steadyrun.report.files import ReportUnwritableError, prepare_folder, write_atomic
+from steadyrun.report.files import ReportUnwritableError, expect_room, prepare_folder, write_atomic
 from steadyrun.report.rights import rights_of
 from steadyrun.report.writer import ReportWriter
 
@@ -89,6 +89,27 @@ def test_a_file_in_the_way_of_the_folder_is_named(tmp_path):
     with pytest.raises(ReportUnwritableError, match="taken") as caught:
         prepare_folder(str(tmp_path / "taken"), "run")
     assert "--report" in caught.value.hint
+
+
+def test_whether_a_folder_can_be_made_is_seen_without_making_it(tmp_path):
+    expect_room(str(tmp_path / "new/below"))
+    expect_room(str(tmp_path))
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(
+        ReportUnwritableError, match=r"taken/below: expected a folder .* found .*taken, which is none"
+    ):
+        expect_room(str(tmp_path / "taken/below"))
+    assert os.listdir(tmp_path) == ["taken"]
+
+
+@needs_root
+def test_whether_a_user_may_write_there_is_asked_with_the_users_rights(open_tmp):
+    private = open_tmp / "private"
+    private.mkdir(mode=0o755)
+    expect_room(str(private / "new"))
+    with pytest.raises(ReportUnwritableError, match="no permission to write") as caught:
+        expect_room(str(private / "new"), owner=NOBODY)
+    assert caught.value.exit_code == 74
 
 
 @needs_root

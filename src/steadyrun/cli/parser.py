@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NoReturn
 
 from steadyrun.errors import UsageError
@@ -14,6 +16,8 @@ class Parser(argparse.ArgumentParser):
 
     takes_command = False
     """Set by `configure` where `-- COMMAND ...` is allowed; `args.argv` then holds it."""
+    elsewhere: Mapping[str, str] = MappingProxyType({})
+    """Options that belong to another command, by their flags: where what they say is said here."""
 
     def __init__(self, name: str, about: str) -> None:
         super().__init__(
@@ -27,6 +31,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting: `cli.main` alone exits."""
         hint = f"`{self.prog} --help` lists the options"
+        found = next((flag for flag in self.elsewhere if flag in message.replace("=", " ").split()), None)
+        if found is not None and "unrecognized arguments" in message:
+            raise UsageError(f"{found}: {self.prog} has no such option", hint=self.elsewhere[found])
         if self.takes_command and not self._dashes and "unrecognized arguments" in message:
             hint = f"the command goes after --: {self.prog} -- COMMAND; {hint}"
         raise UsageError(message, hint=hint)

@@ -18,7 +18,7 @@ from steadyrun.cli.enter import wait_for_enter
 from steadyrun.cli.follow import Follower, Interrupts, progress_mode
 from steadyrun.cli.guard_settings import changes
 from steadyrun.cli.identity import environment_of, expect_working_directory, run_as
-from steadyrun.cli.options import add_options
+from steadyrun.cli.options import LIMITS, add_options
 from steadyrun.cli.parser import Parser, run_id
 from steadyrun.cli.ramp_lasting import (
     boot_unit_for,
@@ -27,7 +27,7 @@ from steadyrun.cli.ramp_lasting import (
     session_words,
     wait_until_settled,
 )
-from steadyrun.cli.ramp_plan import describe, goes_on_words, plan_for
+from steadyrun.cli.ramp_plan import describe, goes_on_words, has_all_passed, plan_for
 from steadyrun.cli.records import find_run, journal_here, rewrite_reports
 from steadyrun.cli.settings import Settings, settings_here
 from steadyrun.contain.decide import decide, reasons
@@ -50,7 +50,7 @@ from steadyrun.ramp.launch import launch
 from steadyrun.ramp.order import RampOrder
 from steadyrun.ramp.outlive import TAKEN_OVER, hold_lasting
 from steadyrun.recovery.clean_up import recover
-from steadyrun.report.files import prepare_folder
+from steadyrun.report.files import expect_room, prepare_folder
 
 EPILOG = """\
 Nothing is installed, nothing lasting is changed, no sudo is called. The ramp goes on when this
@@ -69,6 +69,10 @@ examples:
   steadyrun ramp --print-plan > my.toml       a plan to edit; then: steadyrun ramp my.toml
 """
 
+LIMITS_ARE_IN_THE_PLAN = (
+    "the limits of a ramp are in its plan: steadyrun ramp --print-plan > plan.toml, then "
+    "steadyrun ramp plan.toml; one command under one limit: steadyrun run"
+)
 NEWEST = object()
 """What `--resume` without an id means."""
 AFTER_BOOT = "--after-boot"
@@ -80,6 +84,7 @@ def configure(parser: Parser) -> None:
     parser.takes_command = True
     parser.usage = "steadyrun ramp [PLAN] [options] [-- COMMAND [ARG ...]]"
     parser.epilog = EPILOG
+    parser.elsewhere = {option.flag: LIMITS_ARE_IN_THE_PLAN for option in LIMITS}
     parser.add_argument("plan", nargs="?", metavar="PLAN", help="a plan as --print-plan writes it (TOML)")
     add_options(parser, "yes")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, then stop")
@@ -137,9 +142,15 @@ def execute(args: argparse.Namespace) -> int:
 
         sys.stdout.write(print_plan(plan))
         return 0
+    if earlier is not None and earlier.end is not None and has_all_passed(plan, machine, earlier):
+        run_id = earlier.header.run_id
+        _warn(f"ramp {run_id} came to its end and every phase passed: there is nothing to go on with")
+        _warn(f"`steadyrun report {run_id}` shows it; without --resume a ramp begins anew")
+        return EXIT_OK
     _, choice = decide(accept_weak=args.accept_weak, say=_warn)
     _refuse_weak(choice, args.accept_weak)
     unit = boot_unit_for(args, settings, user)
+    expect_room(report_base(args, settings), owner=None if user is None else (user.uid, user.gid))
     lock = None if args.dry_run else _lock()
     if not args.quiet:
         carried = () if earlier is None else earlier.attempts

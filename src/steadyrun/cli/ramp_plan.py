@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 
@@ -22,7 +23,7 @@ from steadyrun.ramp.default_plan import default_plan
 from steadyrun.ramp.plancheck import check_plan, with_command, with_ok_exits
 from steadyrun.ramp.planfile import read_plan
 from steadyrun.ramp.recovery import RECOVERY_LIMIT
-from steadyrun.ramp.schedule import RunPhase, most_memory, next_step
+from steadyrun.ramp.schedule import ALL_PASSED, RunPhase, Step, most_memory, next_step
 from steadyrun.report.others import other_lines
 from steadyrun.report.rights import rights_of
 from steadyrun.units import Bytes, Seconds, format_duration, format_size, parse_count, parse_exit_codes
@@ -75,10 +76,15 @@ def plan_for(
     if args.accept_weak:
         plan = plan._replace(phases=tuple(p for p in plan.phases if p.load.kind is not LoadKind.STORM))
     check_plan(plan, effective_ram=ram, reserve=reserve, source=args.plan or "plan")
-    for phase in plan.phases:
+    for number, phase in enumerate(plan.phases):
         if phase.load.kind is LoadKind.COMMAND:
-            expect_command(phase.load.argv)
+            expect_command(phase.load.argv, source=_said_in(args, number))
     return plan
+
+
+def _said_in(args: argparse.Namespace, number: int) -> str:
+    """Say where the command of a phase is written down; empty: a person has just typed it."""
+    return f"{args.plan}: phase[{number}].command: " if args.plan and not args.argv else ""
 
 
 def _left() -> Bytes | None:
@@ -104,8 +110,12 @@ def _read(path: str, user: RunAs | None) -> str:
         ) from None
 
 
-def expect_command(argv: tuple[str, ...]) -> None:
+def expect_command(argv: tuple[str, ...], *, source: str = "") -> None:
     """Refuse a command that cannot be executed, before anything runs.
+
+    Args:
+        argv: The command.
+        source: Where it is written down, before the message.
 
     Raises:
         UsageError: There is none of that name, or it is not executable.
@@ -115,14 +125,24 @@ def expect_command(argv: tuple[str, ...]) -> None:
     found = [os.path.join(folder, name) for folder in folders if os.path.isfile(os.path.join(folder, name))]
     if not found:
         raise UsageError(
-            f"{name}: expected a command, found none of that name",
-            hint=shell_hint(argv) or "check its spelling and PATH",
+            f"{source}{name}: expected a command, found none of that name",
+            hint=_words_apart(name, in_plan=bool(source))
+            or shell_hint(argv)
+            or "check its spelling and PATH",
         )
     if not any(os.access(path, os.X_OK) for path in found):
         raise UsageError(
-            f"{found[0]}: expected a command, found a file that is not executable",
+            f"{source}{found[0]}: expected a command, found a file that is not executable",
             hint=f"chmod +x {found[0]}",
         )
+
+
+def _words_apart(name: str, *, in_plan: bool) -> str:
+    """Return how a plan writes a command of several words; empty: it is one word, or a line of shell."""
+    words = name.split(" ")
+    if not in_plan or len(words) == 1 or shlex.quote("".join(words)) != "".join(words):
+        return ""
+    return f"each word is a string of its own: command = {json.dumps(words)}"
 
 
 def describe(
@@ -172,15 +192,24 @@ def goes_on_words(plan: Plan, machine: MachineFacts, earlier: RunRecord | None) 
     """Say where a ramp that goes on begins; nothing of one that begins."""
     if earlier is None:
         return ()
-    ram = machine.effective_ram or Bytes(0)
-    ceiling = Bytes(ram - reserve_for(machine, ram).reserve)
-    step = next_step(plan, (), ceiling=ceiling, effective_ram=ram, carried=earlier.attempts)
+    step = _next(plan, machine, earlier)
     after = f"It goes on from run {earlier.header.run_id}"
     if isinstance(step, RunPhase):
         return (f"{after} at phase {step.label} ({step.phase.name}); what passed is not done again.",)
     if step.exit_code == EXIT_OK:
         return (f"{after}, where every phase passed: only the baseline and the proofs are done again.",)
     return (f"{after}, and comes no further: {step.reason}",)
+
+
+def has_all_passed(plan: Plan, machine: MachineFacts, earlier: RunRecord) -> bool:
+    """Tell whether an earlier ramp has left nothing of this plan to be done."""
+    return _next(plan, machine, earlier).status == ALL_PASSED
+
+
+def _next(plan: Plan, machine: MachineFacts, earlier: RunRecord) -> Step:
+    ram = machine.effective_ram or Bytes(0)
+    ceiling = Bytes(ram - reserve_for(machine, ram).reserve)
+    return next_step(plan, (), ceiling=ceiling, effective_ram=ram, carried=earlier.attempts)
 
 
 def _phase(phase: Phase) -> list[str]:

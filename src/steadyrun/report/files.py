@@ -125,6 +125,33 @@ def _replace(directory: int, name: str, data: bytes) -> None:
         raise
 
 
+def expect_room(base: str, *, owner: tuple[int, int] | None = None) -> None:
+    """See that the folder of the reports is there and can be written, or that it can be made. Makes nothing.
+
+    Args:
+        base: `steadyrun-report` or what `--report` says.
+        owner: (uid, gid) whose rights are asked for; `None`: the caller's.
+
+    Raises:
+        ReportUnwritableError: It is not so, as far as it can be told without making anything.
+    """
+    with rights_of(owner):
+        there = top = os.path.abspath(base)
+        while not os.path.lexists(there):
+            there = os.path.dirname(there)
+        if not os.path.isdir(there):
+            raise _no_folder(top, "something else" if there == top else f"{there}, which is none")
+        if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+            raise _no_folder(top, f"no permission to write into {there}")
+
+
+def _no_folder(path: str, found: str) -> ReportUnwritableError:
+    return ReportUnwritableError(
+        f"{path}: expected a folder that can be written, found {found}",
+        hint="name another folder with --report DIR",
+    )
+
+
 def prepare_folder(base: str, name: str, *, owner: tuple[int, int] | None = None) -> str:
     """Make the folder of one run below `base`, and point `latest` at it.
 
@@ -149,10 +176,7 @@ def prepare_folder(base: str, name: str, *, owner: tuple[int, int] | None = None
             _point_latest(top, made)
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            raise ReportUnwritableError(
-                f"{error.filename or top}: expected a folder that can be written, found {reason}",
-                hint="name another folder with --report DIR",
-            ) from error
+            raise _no_folder(error.filename or top, reason) from error
     return os.path.join(top, made)
 
 
