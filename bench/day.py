@@ -24,37 +24,18 @@ AT_ONCE = 5000
 """Rows of a transaction: far more than the spool ever writes at once, so that it is over sooner."""
 ROUNDS = 5
 WALL_BUDGET_S, MEMORY_BUDGET = 5.0, 200 * MIB
-PLAN = """\
-[[phase]]
-load = "command"
-number = 1
-name = "A day"
-command = ["sleep", "3"]
-memory_max = "200M"
-"""
 
 
 class Cost(NamedTuple):
     """Of one whole process."""
 
-    wall: float
-    rss: int
+    wall_s: float
+    rss_bytes: int
 
 
 def measure(tools: Programs) -> Result:
     """Measure each command with the journal of a short ramp, make that ramp a day long, measure again."""
-    plan = tools.folder / "day.toml"
-    plan.write_text(PLAN)
-    words = [
-        "ramp",
-        str(plan),
-        "--yes",
-        "--force",
-        "--progress",
-        "none",
-        "--report",
-        str(tools.folder / "report"),
-    ]
+    words = tools.ramp_words("sleep", "3")
     code = subprocess.run(
         [tools.steadyrun, *words], env=tools.env, cwd=tools.folder, capture_output=True, check=False
     ).returncode
@@ -107,7 +88,7 @@ def _fill(directory: str) -> tuple[int, float]:
 def _cost(tools: Programs, words: list[str]) -> Cost:
     """Return the median time and the most memory of some whole processes."""
     costs = [_once(tools, words) for _ in range(ROUNDS)]
-    return Cost(statistics.median(c.wall for c in costs), max(c.rss for c in costs))
+    return Cost(statistics.median(c.wall_s for c in costs), max(c.rss_bytes for c in costs))
 
 
 def _once(tools: Programs, words: list[str]) -> Cost:
@@ -127,20 +108,20 @@ def _once(tools: Programs, words: list[str]) -> Cost:
 
 
 def _rows(name: str, short: Cost, day: Cost) -> tuple[Row, ...]:
-    ratio = f"{day.wall / short.wall:.2f} of a short one"
+    ratio = f"{day.wall_s / short.wall_s:.2f} of a short one"
     if not name.startswith("report"):
-        return (Row(f"a day in the journal: {name}", f"{day.wall * 1000:.0f} ms, {ratio}", "", None),)
+        return (Row(f"a day in the journal: {name}", f"{day.wall_s * 1000:.0f} ms, {ratio}", "", None),)
     return (
         Row(
             f"a day in the journal: {name}",
-            f"{day.wall:.2f} s, {ratio}",
+            f"{day.wall_s:.2f} s, {ratio}",
             f"<= {WALL_BUDGET_S:g} s",
-            day.wall <= WALL_BUDGET_S,
+            day.wall_s <= WALL_BUDGET_S,
         ),
         Row(
             f"a day in the journal: {name}, memory",
-            f"{day.rss / MIB:.1f} MiB",
+            f"{day.rss_bytes / MIB:.1f} MiB",
             f"<= {MEMORY_BUDGET // MIB} MiB",
-            day.rss <= MEMORY_BUDGET,
+            day.rss_bytes <= MEMORY_BUDGET,
         ),
     )

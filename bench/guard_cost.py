@@ -25,29 +25,22 @@ class Budget(NamedTuple):
     rss: int
 
 
-BUDGETS: dict[str, Budget | None] = {
+BUDGETS = {
     "guard": Budget(1.0, 16 * MIB),
     "keeper": Budget(0.05, 10 * MIB),  # "0": it waits for one byte a second
     "canary": Budget(1.0, 14 * MIB),
     "guard of a ramp": Budget(1.0, 16 * MIB),
     "canary of a ramp": Budget(1.0, 14 * MIB),
     "keeper of a ramp": Budget(0.05, 10 * MIB),
-    "conductor of a ramp": None,
 }
-PLAN = """\
-[[phase]]
-load = "command"
-number = 1
-name = "Nothing"
-command = ["sleep", "40"]
-memory_max = "200M"
-"""
+BESIDE = ("conductor of a ramp",)
+"""Without a budget: to compare with."""
 
 
 def measure(tools: Programs) -> Result:
     """Watch them while `sleep` is guarded, in a `run` and then in a ramp."""
     raw = _in_a_run(tools) | _in_a_ramp(tools)
-    return Result(tuple(row for name in BUDGETS for row in _rows(name, raw.get(name))), raw)
+    return Result(tuple(row for name in (*BUDGETS, *BESIDE) for row in _rows(name, raw.get(name))), raw)
 
 
 def _in_a_run(tools: Programs) -> dict[str, dict[str, float]]:
@@ -72,18 +65,7 @@ def _in_a_run(tools: Programs) -> dict[str, dict[str, float]]:
 
 def _in_a_ramp(tools: Programs) -> dict[str, dict[str, float]]:
     """Watch those of a ramp with one phase: its guard reads the canary, too, and tells the conductor all."""
-    plan = tools.folder / "nothing.toml"
-    plan.write_text(PLAN)
-    words = [
-        "ramp",
-        str(plan),
-        "--yes",
-        "--force",
-        "--progress",
-        "none",
-        "--report",
-        str(tools.folder / "report"),
-    ]
+    words = tools.ramp_words("sleep", "40")
     ramp = subprocess.Popen(
         [tools.steadyrun, *words],
         env=tools.env,
@@ -147,7 +129,7 @@ def _kib(pid: int, file_name: str, key: str) -> int:
 
 
 def _rows(name: str, seen: dict[str, float] | None) -> tuple[Row, ...]:
-    budget = BUDGETS[name]
+    budget = BUDGETS.get(name)
     if seen is None:
         return (Row(name, "not found", "" if budget is None else f"<= {budget.cpu_percent} %", None),)
     cpu, rss = seen["cpu_percent"], seen["rss_bytes"]

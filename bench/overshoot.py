@@ -35,7 +35,8 @@ def measure(tools: Programs) -> Result:
         "peak_told_bytes": told,
         "exit_code": run.returncode,
     }
-    return Result((_row(max(peaks, default=None), run.returncode), *_others(tools, load)), raw)
+    peak = None if seen is None else max(peaks)  # the outcome alone is what is to be checked
+    return Result((_row(peak, run.returncode), *_others(tools, load)), raw)
 
 
 def _row(peak: int | None, code: int) -> Row:
@@ -62,9 +63,9 @@ def _watch(run: subprocess.Popen[bytes]) -> int | None:
 
 
 def _peak_file(guard: int) -> str | None:
-    """Return the peak file of the cgroup that the guarded shell is in."""
+    """Return the peak file of the cgroup that the guarded load is in."""
     for pid in children(guard):
-        if not command_line(pid).startswith("sh -c"):
+        if HOG[-1] not in command_line(pid):
             continue
         try:
             with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,14 @@ from steadyrun.ramp.loads import hog
 
 HOG = (sys.executable, "-I", "-S", hog.__file__)
 MIB = 2**20
+PLAN = """\
+[[phase]]
+load = "command"
+number = 1
+name = "One command"
+command = {command}
+memory_max = "200M"
+"""
 
 
 class Row(NamedTuple):
@@ -55,6 +64,13 @@ class Programs(NamedTuple):
         if self.runexec is None:
             return None
         return [self.runexec, "--no-container", "--output", str(self.folder / "runexec.log"), *options, "--"]
+
+    def ramp_words(self, *command: str) -> list[str]:
+        """Return the words after `steadyrun` of a ramp with one phase, which runs a command under 200 MiB."""
+        plan = self.folder / "one-phase.toml"
+        plan.write_text(PLAN.format(command=json.dumps(command)))
+        report = str(self.folder / "report")
+        return ["ramp", str(plan), "--yes", "--force", "--progress", "none", "--report", report]
 
 
 @contextmanager

@@ -82,7 +82,7 @@ class Ours:
             limits=self.limits,
             cores=Cores(float(world.machine.cores)),
             tightens=True,
-            throttles=load.may_swap,
+            throttles=load.may_swap and world.scenario.watching.load,  # without it there is no memory.high
         )
         self.emit = emit
         self.held, _ = machine.step(Held(), Freed(Seconds(0.0)), self.rules)
@@ -166,7 +166,8 @@ class Ours:
             working_set=_bytes(world.mem), swap=_bytes(world.swapped["load"]),
             cpu_time=Microseconds(0), cpu_throttled=Microseconds(0), tasks=1, tasks_peak=1, oom_kills=0,
             io_read=_bytes(world.read), io_write=_bytes(world.written),
-            psi_memory=_psi(totals["load full"]), psi_io=None, psi_cpu=None, frozen=world.frozen,
+            psi_memory=_psi(totals["load full"]) if watching.load else None, psi_io=None, psi_cpu=None,
+            frozen=world.frozen,
         )  # fmt: skip
         frames = None
         if watching.canary:

@@ -102,6 +102,8 @@ class Watching(NamedTuple):
     pause: tuple[float, float]
     """The guard does not run from, to."""
     jitter: float
+    load: bool = True
+    """What the load waits for; unknown without a unified hierarchy, and for polled loads."""
 
 
 class Scenario(NamedTuple):
@@ -216,11 +218,18 @@ def _other(random: Random, machine: Machine) -> Other:
     return Other(tuple(points), random.choice((0, 0, 200, 300)))
 
 
+BLIND_BEFORE = 20.0
+"""Where no group is known, about half of the scenarios do not know what the load waits for either (legacy
+hierarchies alone, polled loads). Told by the begin of the pause, so that all else is drawn as before."""
+
+
 def _watching(random: Random) -> Watching:
     began = random.uniform(1, 40)
+    canary, protected = random.random() < 0.6, random.random() < 0.7
     return Watching(
-        canary=random.random() < 0.6,
-        protected=random.random() < 0.7,
+        canary=canary,
+        protected=protected,
+        load=protected or began < BLIND_BEFORE,
         unknown=random.choice((0.0, 0.0, 0.0, 0.01, 0.2)),
         pause=(began, began + random.choice((0.0, 0.0, 0.0, 0.3, 1.5))),
         jitter=random.choice((0.0, 0.005, 0.02)),

@@ -38,11 +38,12 @@ _RECLAIM = 3000.0
 """MiB a second of clean cache."""
 _OOM_AFTER = 0.5
 _ASLEEP = 0.9
-"""Share of its time that a load over `memory.high` sleeps, or reclaims for itself; both count as waiting for
-memory, of the load and of all that runs (reclaim_high and mem_cgroup_handle_over_high in mm/memcontrol.c)."""
+"""Chosen: share of its time that a load over `memory.high` sleeps, or reclaims for itself; both count as
+waiting for memory, of the load and of all that runs (reclaim_high and mem_cgroup_handle_over_high in
+mm/memcontrol.c)."""
 _DESKTOP_RUNS = 0.2
-"""Share of the time in which a desktop that draws is not idle: in the rest the load is all that runs, and
-what it waits for is what "all" wait for (Documentation/accounting/psi.rst, "full")."""
+"""Chosen: share of the time in which a desktop that draws is not idle: in the rest the load is all that runs,
+and what it waits for is what "all" wait for (Documentation/accounting/psi.rst, "full")."""
 _FREED = 4000.0
 """MiB a second that a dying process gives back."""
 
@@ -350,7 +351,7 @@ class World:
         if over > 0 and self.load.may_swap and self.swap_free() > 1:
             out = min(over, self.machine.swap_rate * self.dt, self.swap_free())
             self._swap("load", out)
-            self.load_stall = max(self.load_stall, 0.9)
+            self.load_stall = max(self.load_stall, _ASLEEP)
             over -= out
             self.mem -= max(0.0, over)  # nobody gets it while it waits for its own reclaim
             over = 0.0

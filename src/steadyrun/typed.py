@@ -41,6 +41,11 @@ else:
 
             return Union[self, other]  # noqa: UP007
 
+        def __ror__(self, other):  # noqa: ANN001, ANN204
+            from typing import Union
+
+            return Union[other, self]  # noqa: UP007
+
     def cast(_type, value):  # noqa: ANN001, ANN201, D103
         return value
 

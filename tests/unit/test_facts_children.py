@@ -1,5 +1,6 @@
 """The child that is made to see whether one can be made: gone whatever happens, a left one removed later."""
 
+import errno
 import os
 import signal
 import threading
@@ -49,6 +50,25 @@ def test_a_look_that_fails_leaves_no_child(tmp_path):
 def test_a_directory_that_takes_any_name_takes_children_and_keeps_none(tmp_path):
     assert takes_children(str(tmp_path))
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "takes"),
+    [
+        (errno.EINVAL, True),
+        *((no, False) for no in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENODEV)),
+    ],
+)
+def test_who_may_make_a_child_is_refused_its_name_alone(tmp_path, monkeypatch, number, takes):
+    asked = []
+
+    def mkdir(path):
+        asked.append(path)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    assert takes_children(str(tmp_path)) is takes
+    assert asked == [f"{tmp_path}/{PROBE}\n"]
 
 
 def test_where_nothing_can_be_made_no_child_can_be(tmp_path):

@@ -20,7 +20,7 @@ from evidence import (
     worst,
 )
 
-from steadyrun.model.action import Action
+from steadyrun.model.action import LET_GO, Action
 from steadyrun.model.desktop import ProbeName, Seen
 from steadyrun.model.event import Acted
 from steadyrun.model.finding import Finding, Severity
@@ -216,6 +216,13 @@ def test_what_is_unknown_is_not_told_as_if_it_had_happened(name):
     assert findings_of(phase().load, limits(), evidence(), Verdict(Answer.UNKNOWN, (unknown,))) == ()
     known = unknown._replace(answer=Answer.NO)
     assert len(findings_of(phase().load, limits(), evidence(), Verdict(Answer.NO, (known,)))) == 1
+
+
+def test_what_a_load_is_given_back_for_its_end_is_not_loosening():
+    let_go = acted(Action.LOOSEN)._replace(cause=LET_GO)
+    acts = (acted(Action.TIGHTEN), acted(Action.LOOSEN), let_go, acted(Action.TERM))
+    (told,) = found(evidence(actions=acts))
+    assert (told.code, told.done) == ("load-tightened", "tightened it once, loosened it once")
 
 
 def test_only_an_ending_at_the_memory_limit_is_told_as_one():

@@ -1,6 +1,6 @@
 import pytest
 
-from steadyrun.guard.grip import GRIPPED, TIGHTEST, Grip, gripped, looser, tighter
+from steadyrun.guard.grip import GRIPPED, TIGHTEST, Grip, gripped, looser, memory_bound, tighter
 from steadyrun.model.limits import Limits
 from steadyrun.units import GIB, MIB
 
@@ -52,3 +52,10 @@ def test_loosening_ends_with_the_loads_own_limits():
     assert steps == [2, 1, 0]
     assert grip == Grip()
     assert gripped(OWN, grip, 2.0) == OWN
+
+
+def test_a_load_waits_for_room_from_its_throttle_limit_on_or_from_its_hard_one():
+    assert memory_bound(Limits()) is None
+    assert memory_bound(Limits(memory_max=4 * GIB)) == 4 * GIB
+    assert memory_bound(Limits(memory_max=4 * GIB, memory_high=GIB)) == GIB
+    assert memory_bound(Limits(memory_high=GIB)) == GIB

@@ -11,7 +11,7 @@ import stat
 import pytest
 from journal_values import BOOT, OTHER_BOOT, Clock, a_header, a_plan, opened
 
-from steadyrun.errors import JournalUnwritableError
+from steadyrun.errors import JournalUnwritableError, SteadyrunError
 from steadyrun.journal import opening, schema
 from steadyrun.journal.opening import LOCK
 from steadyrun.journal.rows import IntentKind
@@ -110,6 +110,58 @@ def test_samples_of_an_older_version_come_before_those_of_this_one(tmp_path):
         assert [row.seq for row in journal.samples("old", 1)] == [4, 5, 6, 7]
         assert [row.seq for row in journal.last_samples("old", 1, 3)] == [5, 6, 7]
         assert [row.seq for row in journal.last_samples("old", 1, 2)] == [6, 7]
+
+
+def of_version_2(directory):
+    """A journal as the version before the last wrote it, with a run that has not ended."""
+    connection = sqlite3.connect(directory / JOURNAL, isolation_level=None)
+    connection.executescript(V1)
+    for statement in schema.MIGRATIONS[1]:
+        connection.execute(statement)
+    connection.execute("PRAGMA user_version=2")
+    connection.close()
+
+
+def refusing(code):
+    def migrate(_connection, **_how):
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = code
+        raise error
+
+    return migrate
+
+
+@pytest.mark.parametrize(
+    "code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY_DIRECTORY]
+)
+def test_a_journal_that_a_full_disk_keeps_from_its_next_version_is_used_as_it_is(tmp_path, monkeypatch, code):
+    of_version_2(tmp_path)
+    (tmp_path / SUSPECT).touch()  # all of its tables are looked at
+    with monkeypatch.context() as full:
+        full.setattr(schema, "migrate", refusing(code))
+        with opened(tmp_path) as journal:
+            assert journal.open_intents()[0].payload == {"name": "old-1"}
+            journal.add_samples("old", 1, [(6, 6.5, {"a": 6})])
+            assert [row.seq for row in journal.samples("old", 1)] == [4, 5, 6]
+            assert [row.seq for row in journal.last_samples("old", 1, 2)] == [5, 6]
+            assert journal.findings == ()
+    with opened(tmp_path) as journal:
+        journal.add_samples("old", 1, [(7, 7.5, {"a": 7})])
+        assert [row.seq for row in journal.samples("old", 1)] == [4, 5, 6, 7]
+        assert schema.version_of(journal._connection) == schema.VERSION
+
+
+def test_a_journal_that_is_damaged_or_too_old_is_not_used_as_it_is(tmp_path, monkeypatch):
+    of_version_2(tmp_path)
+    monkeypatch.setattr(schema, "migrate", refusing(sqlite3.SQLITE_CORRUPT))
+    with pytest.raises((JournalUnwritableError, SteadyrunError)):
+        opened(tmp_path)
+    with sqlite3.connect(tmp_path / aside(tmp_path)[0]) as old:
+        old.execute("PRAGMA user_version=1")
+    os.rename(tmp_path / aside(tmp_path)[0], tmp_path / JOURNAL)
+    monkeypatch.setattr(schema, "migrate", refusing(sqlite3.SQLITE_FULL))
+    with pytest.raises(JournalUnwritableError, match="room on the disk"):
+        opened(tmp_path)
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):

@@ -20,7 +20,6 @@ from journal_values import (
 from steadyrun.errors import FormatError, SteadyrunError, UsageError
 from steadyrun.journal.recover import plan_recovery
 from steadyrun.journal.rows import IS_OPEN, OPEN_STATES, IntentKind
-from steadyrun.journal.schema import SAMPLES
 from steadyrun.model.codec import decode
 from steadyrun.model.containment import ContainmentMade, ContainmentPlan
 from steadyrun.model.record import Proof, RunEnd, RunKind, State
@@ -259,7 +258,7 @@ def test_every_row_carries_the_boot_id(journal):
     journal.add_samples("r1", 1, [(1, 1.0, {})])
     journal.add_events("r1", 1, [(1.0, {})])
     journal.store_envelope(an_envelope())
-    for table in ("runs", "attempts", "intents", SAMPLES, "events", "envelopes"):
+    for table in ("runs", "attempts", "intents", "kept_samples", "events", "envelopes"):
         assert raw(journal, f"SELECT DISTINCT boot_id FROM {table}") == [(BOOT,)]
 
 

@@ -90,10 +90,11 @@ def test_the_machines_own_stall_counts_with_a_silent_canary_and_is_a_stall_then(
     assert found.cause.endswith("with no frames")
 
 
-def of_its_own(*, memory=GIB, load=0.2, protected=(("session", 0.0, 0.0),), **beside):
+def of_its_own(*, memory=GIB, load: float | None = 0.2, protected=(("session", 0.0, 0.0),), **beside):
     """All wait for 200 ms of a second, and so does a load that is at its limit of 1 GiB."""
     given = {"memory": memory, "protected": protected, **beside}
-    start, end = second(host={"psi_memory": psi(0.2), "psi_io": psi()}, psi_memory=psi(load), **given)
+    waited = None if load is None else psi(load, some=0.9)
+    start, end = second(host={"psi_memory": psi(0.2), "psi_io": psi()}, psi_memory=waited, **given)
     return judged(start._replace(load=end.load._replace(psi_memory=psi())), end, bound=GIB)
 
 
@@ -104,6 +105,8 @@ def of_its_own(*, memory=GIB, load=0.2, protected=(("session", 0.0, 0.0),), **be
         ({}, False),
         ({"load": 0.19}, False),
         ({"load": 0.17}, True),  # somebody else waits, too, while it does not
+        ({"load": None, "memory": 1014 * MIB}, False),  # not known: its limit has to be used up
+        ({"load": None, "memory": 1013 * MIB}, True),
         ({"memory": 922 * MIB}, False),
         ({"memory": 921 * MIB}, True),
         ({"memory": None}, True),
@@ -118,6 +121,8 @@ def test_what_a_load_waits_for_at_its_own_limit_is_not_the_machines(beside, give
 
 def test_where_no_group_is_known_late_frames_count_and_low_memory_beside_its_own_wait_does_not():
     assert of_its_own(protected=(), frames=frames(p99_ms=21.0)).level is Level.RED
+    assert of_its_own(protected=(), available=1900 * MIB, load=None, memory=1013 * MIB).level is Level.RED
+    assert of_its_own(protected=(), available=1900 * MIB, load=None).level is Level.YELLOW
     found = of_its_own(protected=(), available=1900 * MIB)
     assert (found.level, found.kind, found.own) == (Level.YELLOW, Kind.MEMORY, True)
 

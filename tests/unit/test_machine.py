@@ -1,10 +1,12 @@
 import pytest
-from readings import THRESHOLDS, reading
+from readings import THRESHOLDS, psi, reading
 
-from steadyrun.guard.deeds import running_time
+from steadyrun.guard.deeds import kill, running_time, term
+from steadyrun.guard.grip import Grip
 from steadyrun.guard.held import Decision, Held, Stage
-from steadyrun.guard.machine import step
-from steadyrun.model.action import Action
+from steadyrun.guard.machine import judged, step
+from steadyrun.guard.signs import NOTHING_YET
+from steadyrun.model.action import LET_GO, Action
 from steadyrun.model.given import (
     Continued,
     Counted,
@@ -15,6 +17,7 @@ from steadyrun.model.given import (
     StopAsked,
     Ticked,
 )
+from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, MemberExit
 from steadyrun.units import GIB, MIB
 
@@ -283,3 +286,61 @@ def test_a_member_that_cannot_be_reaped_is_given_up_as_well():
     ask = StopAsked(1.0, Ending.STOPPED, "asked", now=True)
     assert play(ask, Counted(60.9, 0, 0))[0].stage is Stage.KILLING
     assert play(ask, Counted(61.0, 0, 0))[0].stage is Stage.OVER
+
+
+# What is to end gets its own limits back
+
+
+@pytest.mark.parametrize("grip", [Grip(1), Grip(2, 10 * MIB), Grip(3, 10 * MIB, 5 * MIB, True)])
+def test_what_is_to_end_gets_its_own_limits_before_the_term_and_after_the_kill(grip):
+    held = Held(stage=Stage.FROZEN, grip=grip, gripped_at=3.0)
+    loosen = Decision(Action.LOOSEN, LET_GO, 7, Grip())
+    asked, decisions = term(held, 5.0, Ending.WALL_TIME, "why", 7)
+    assert decisions == (Decision(Action.THAW, "why", 7), loosen, Decision(Action.TERM, "why", 7))
+    killed, decisions = kill(held, 5.0, Ending.HOST_MEMORY, "why", 7)
+    assert decisions == (Decision(Action.KILL, "why", 7), loosen)
+    assert [(each.grip, each.gripped_at) for each in (asked, killed)] == [(Grip(), None)] * 2
+
+
+def test_a_load_that_nothing_was_taken_from_is_given_nothing_back():
+    decisions = term(Held(stage=Stage.RUNNING), 5.0, Ending.STOPPED, "why", 7)[1]
+    assert [each.action for each in decisions] == [Action.THAW, Action.TERM]
+
+
+def stalling(at, share):
+    """All of a group has waited for so large a share of the time."""
+    return Ticked(at, reading(at, seq=int(at * 10), protected=(("session", share * at, share * at),)))
+
+
+def test_a_group_that_stalls_while_a_load_is_asked_to_end_does_not_wait_for_its_grace():
+    rules = RULES._replace(thresholds=THRESHOLDS._replace(term_grace=60.0))
+    asked = [tick(1.0), StopAsked(1.0, Ending.STOPPED, "asked")]
+    well = [stalling(at / 10, 0.0) for at in range(11, 50)]
+    assert play(*asked, *well, rules=rules)[1][-1] is Action.TERM
+    held, done = play(*asked, *(stalling(at / 10, 0.5) for at in range(11, 32)), rules=rules)
+    assert (done[-1], held.since) == (Action.KILL, 3.0)  # `stall_max` after it was asked
+
+
+# The limit from which on a load waits for room of its own
+
+
+@pytest.mark.parametrize(
+    ("changes", "memory", "own"),
+    [
+        ({}, 7373 * MIB, True),  # nine tenths of 8 GiB
+        ({}, 7372 * MIB, False),
+        ({"grip": Grip(3)}, 7372 * MIB, False),
+        ({"grip": Grip(3, high=True), "gripped_at": 0.0}, 6636 * MIB, True),  # of the throttle limit, 7.2 GiB
+        ({"grip": Grip(3, high=True), "gripped_at": 0.0}, 6635 * MIB, False),
+        ({"grip": Grip(3, high=True), "gripped_at": 1.1}, 6636 * MIB, False),  # being set, or refused
+        ({"stage": Stage.FROZEN}, 8 * GIB, False),  # waits for nothing
+    ],
+)
+def test_a_load_waits_at_the_limit_that_is_in_force(changes, memory, own):
+    held = Held(stage=Stage.RUNNING)._replace(**changes)
+    rules = RULES._replace(limits=Limits(memory_max=8 * GIB, swap_max=None))
+    seen = reading(2.0, memory=memory, psi_memory=psi(0.5))
+    signs = NOTHING_YET._replace(over=1.0, host_full=0.5, load_full=0.5)
+    assert judged(held, seen, signs, rules).own is own
+    polled = rules._replace(polled_memory=8 * GIB)  # no limit of the kernel's, nothing to wait at
+    assert not judged(held, seen, signs, polled).own

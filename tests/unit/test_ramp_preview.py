@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 import records
 from evidence import attempt, plan
 
-from steadyrun.cli.ramp_plan import describe, expect_command
+from steadyrun.cli.ramp_plan import describe, expect_command, has_all_passed, plan_for
+from steadyrun.cli.settings import Settings
 from steadyrun.errors import UsageError
 from steadyrun.model.containment import BackendName, Choice
 from steadyrun.model.plan import LoadKind, LoadSpec
@@ -66,6 +68,7 @@ def test_each_try_of_a_command_is_in_the_most_time():
     ("argv", "hint"),
     [
         (("make -j8",), 'each word is a string of its own: command = ["make", "-j8"]'),
+        (("make  -j8", "all"), 'each word is a string of its own: command = ["make", "-j8", "all"]'),
         (("make | tee log",), "a line of shell goes as: sh -c 'make | tee log'"),
         (("no-such-command",), "check its spelling and PATH"),
     ],
@@ -76,6 +79,31 @@ def test_a_command_that_is_not_there_is_named_with_its_place_in_the_plan(argv, h
     said = f"my.toml: phase[2].command: {argv[0]}: expected a command, found none of that name"
     assert caught.value.message == said
     assert caught.value.hint == hint
+
+
+def test_a_plans_phases_are_counted_from_one_as_in_its_other_errors(tmp_path):
+    file = tmp_path / "my.toml"
+    good = '[[phase]]\nload = "command"\nnumber = {}\nname = "x"\ncommand = ["{}"]\nmemory_max = "100M"\n'
+    file.write_text(good.format(1, "true") + good.format(2, "make -j8"))
+    args = SimpleNamespace(
+        plan=str(file), argv=(), tries=None, problem=None, goal=None, ok_exit=None, accept_weak=False
+    )
+    with pytest.raises(UsageError, match=r"my.toml: phase\[2\].command: make -j8: expected a command"):
+        plan_for(args, Settings(), MACHINE, None, earlier=None)
+    args.argv = ("make -j8",)  # typed behind --
+    with pytest.raises(UsageError, match=r"^make -j8: expected a command"):
+        plan_for(args, Settings(), MACHINE, None, earlier=None)
+
+
+def test_a_ramp_has_nothing_left_where_every_phase_of_this_very_plan_passed():
+    passed = records.passed()
+    assert has_all_passed(passed.header.plan, MACHINE, passed)
+    of = passed.header.plan
+    other = of.phases[-1]._replace(load=of.phases[-1].load._replace(argv=("another",)))
+    changed = of._replace(phases=(*of.phases[:-1], other))
+    assert not has_all_passed(changed, MACHINE, passed)
+    last = passed.attempts[-1]._replace(state=State.FAILED)
+    assert not has_all_passed(of, MACHINE, passed._replace(attempts=(*passed.attempts[:-1], last)))
 
 
 def test_a_command_that_was_typed_has_no_place():

@@ -2,7 +2,7 @@
 
 import pytest
 from readings import THRESHOLDS, frames, psi
-from stories import FREEZE, KILL, RULES, THAW, TIGHTEN, Story
+from stories import FREEZE, KILL, LOOSEN, RULES, THAW, TIGHTEN, Story
 
 from steadyrun.guard.grip import TIGHTEST
 from steadyrun.guard.held import Stage
@@ -81,9 +81,28 @@ def test_what_is_judged_before_a_trial_is_all_from_after_the_freeze():
     assert story.go(0.4, **PEAK).acts() == [FREEZE, TIGHTEN]
 
 
+def test_a_group_that_waits_although_nobody_stalls_ends_a_trial():
+    assert on_trial().go(1.2, some=0.2, **PEAK).acts()[3] is FREEZE
+
+
+def own_wait(story, **more):
+    """All wait for half of the time, and so does the load, at its limit."""
+    for tenth in range(12):
+        waited = psi(0.05 * tenth)
+        story.go(0.1, **PEAK, memory=8 * GIB, psi_memory=waited, host={"psi_memory": waited}, **more)
+    return story
+
+
+def test_what_the_load_waits_for_at_its_own_limit_ends_no_trial_where_groups_are_known_not_to_wait():
+    assert own_wait(on_trial()).acts() == [FREEZE, TIGHTEN, THAW]
+    story = on_trial()
+    story.blind = True
+    assert own_wait(story).acts()[3] is FREEZE
+
+
 def test_below_half_the_floor_a_trial_ends_in_a_kill():
     story = on_trial().go(0.2, available=400 * MIB)
-    assert story.acts()[3:] == [FREEZE, KILL]
+    assert story.acts()[3:] == [FREEZE, KILL, LOOSEN]
 
 
 def test_a_trial_that_changes_nothing_is_ended_after_half_a_minute():

@@ -65,10 +65,12 @@ def test_annotations_with_a_new_type_can_be_read(light):
 
     class Told:
         most: "Size | None"  # noqa: F821
+        least: "None | Size"  # noqa: F821, RUF036
         each: "tuple[Size, ...]"  # noqa: F821
 
     hints = typing.get_type_hints(Told, localns={"Size": size})
-    assert hints == {"most": typing.Optional[size], "each": tuple[size, ...]}  # noqa: UP045
+    either = typing.Optional[size]  # noqa: UP045
+    assert hints == {"most": either, "least": either, "each": tuple[size, ...]}
 
 
 def test_a_class_takes_a_protocol_as_its_base_and_keeps_its_slots(light):

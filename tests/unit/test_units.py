@@ -156,7 +156,8 @@ def test_exit_codes_are_numbers_of_one_byte_with_commas():
 
 def test_a_count_is_a_whole_number_of_at_least_one():
     assert parse_count(" 200 ", source="--tasks") == 200
-    for text in ("", "0", "-1", "1.5", "٣", "²", "9" * 5000):
+    assert parse_count("9" * 18, source="--tasks") == 10**18 - 1
+    for text in ("", "0", "-1", "1.5", "٣", "²", "9" * 5000, "9" * 19, "5\x1f", "\x1c5"):
         with pytest.raises(UsageError, match=r"^--tasks: expected a whole number of at least 1"):
             parse_count(text, source="--tasks")
 

@@ -8,7 +8,8 @@ and of dbus-broker for `/run/user/UID/bus`.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, assert_never
+
+from steadyrun.typed import TYPE_CHECKING, assert_never
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,15 +14,16 @@ import socket
 import struct
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
 
 from steadyrun.bus.address import Bus, candidates
 from steadyrun.errors import BusError
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
+    from typing import Any
 
     from jeepney import Message
 

@@ -6,15 +6,16 @@ Source: org.freedesktop.login1(5).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from steadyrun.bus.connection import Connection, Target
 from steadyrun.errors import BusError
 from steadyrun.model.session import Session
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 LOGIN = "org.freedesktop.login1"
 MANAGER = Target(LOGIN, "/org/freedesktop/login1", f"{LOGIN}.Manager")

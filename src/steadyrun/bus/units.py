@@ -9,17 +9,18 @@ reads the unit. What the unit then says about limits is not proof that the kerne
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
 
 from steadyrun.bus.address import own_socket
 from steadyrun.bus.connection import Connection, Target, open_bus, open_peer, within
 from steadyrun.bus.properties import prop
 from steadyrun.errors import BusError
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from steadyrun.bus.address import Bus
     from steadyrun.bus.connection import Signal

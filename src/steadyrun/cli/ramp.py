@@ -142,7 +142,7 @@ def execute(args: argparse.Namespace) -> int:
 
         sys.stdout.write(print_plan(plan))
         return 0
-    if earlier is not None and earlier.end is not None and has_all_passed(plan, machine, earlier):
+    if earlier is not None and _is_done(args, plan, machine, earlier):
         run_id = earlier.header.run_id
         _warn(f"ramp {run_id} came to its end and every phase passed: there is nothing to go on with")
         _warn(f"`steadyrun report {run_id}` shows it; without --resume a ramp begins anew")
@@ -160,6 +160,11 @@ def execute(args: argparse.Namespace) -> int:
     if lock is None:
         return 0
     return _ramp(args, settings, _Decided(machine, user, plan, choice, earlier, unit), lock, owners)
+
+
+def _is_done(args: argparse.Namespace, plan: Plan, machine: MachineFacts, earlier: RunRecord) -> bool:
+    """Tell whether there is nothing to go on with. What a crashed ramp left its conductor takes over."""
+    return earlier.end is not None and not args.resume_on_boot and has_all_passed(plan, machine, earlier)
 
 
 class _Decided(NamedTuple):

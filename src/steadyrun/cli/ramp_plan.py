@@ -23,7 +23,7 @@ from steadyrun.ramp.default_plan import default_plan
 from steadyrun.ramp.plancheck import check_plan, with_command, with_ok_exits
 from steadyrun.ramp.planfile import read_plan
 from steadyrun.ramp.recovery import RECOVERY_LIMIT
-from steadyrun.ramp.schedule import ALL_PASSED, RunPhase, Step, most_memory, next_step
+from steadyrun.ramp.schedule import Finish, RunPhase, Step, most_memory, next_step
 from steadyrun.report.others import other_lines
 from steadyrun.report.rights import rights_of
 from steadyrun.units import Bytes, Seconds, format_duration, format_size, parse_count, parse_exit_codes
@@ -76,7 +76,7 @@ def plan_for(
     if args.accept_weak:
         plan = plan._replace(phases=tuple(p for p in plan.phases if p.load.kind is not LoadKind.STORM))
     check_plan(plan, effective_ram=ram, reserve=reserve, source=args.plan or "plan")
-    for number, phase in enumerate(plan.phases):
+    for number, phase in enumerate(plan.phases, 1):
         if phase.load.kind is LoadKind.COMMAND:
             expect_command(phase.load.argv, source=_said_in(args, number))
     return plan
@@ -124,11 +124,10 @@ def expect_command(argv: tuple[str, ...], *, source: str = "") -> None:
     folders = [""] if "/" in name else os.environ.get("PATH", os.defpath).split(":")
     found = [os.path.join(folder, name) for folder in folders if os.path.isfile(os.path.join(folder, name))]
     if not found:
+        apart = _words_apart(argv) if source else ""
         raise UsageError(
             f"{source}{name}: expected a command, found none of that name",
-            hint=_words_apart(name, in_plan=bool(source))
-            or shell_hint(argv)
-            or "check its spelling and PATH",
+            hint=apart or shell_hint(argv) or "check its spelling and PATH",
         )
     if not any(os.access(path, os.X_OK) for path in found):
         raise UsageError(
@@ -137,12 +136,12 @@ def expect_command(argv: tuple[str, ...], *, source: str = "") -> None:
         )
 
 
-def _words_apart(name: str, *, in_plan: bool) -> str:
-    """Return how a plan writes a command of several words; empty: it is one word, or a line of shell."""
-    words = name.split(" ")
-    if not in_plan or len(words) == 1 or shlex.quote("".join(words)) != "".join(words):
+def _words_apart(argv: tuple[str, ...]) -> str:
+    """Return how a plan writes a command whose first string holds several words; empty: it does not."""
+    words = argv[0].split()
+    if len(words) == 1 or any(shlex.quote(word) != word for word in words):
         return ""
-    return f"each word is a string of its own: command = {json.dumps(words)}"
+    return f"each word is a string of its own: command = {json.dumps([*words, *argv[1:]])}"
 
 
 def describe(
@@ -196,14 +195,15 @@ def goes_on_words(plan: Plan, machine: MachineFacts, earlier: RunRecord | None) 
     after = f"It goes on from run {earlier.header.run_id}"
     if isinstance(step, RunPhase):
         return (f"{after} at phase {step.label} ({step.phase.name}); what passed is not done again.",)
-    if step.exit_code == EXIT_OK:
+    if has_all_passed(plan, machine, earlier):
         return (f"{after}, where every phase passed: only the baseline and the proofs are done again.",)
     return (f"{after}, and comes no further: {step.reason}",)
 
 
 def has_all_passed(plan: Plan, machine: MachineFacts, earlier: RunRecord) -> bool:
     """Tell whether an earlier ramp has left nothing of this plan to be done."""
-    return _next(plan, machine, earlier).status == ALL_PASSED
+    step = _next(plan, machine, earlier)
+    return isinstance(step, Finish) and step.exit_code == EXIT_OK
 
 
 def _next(plan: Plan, machine: MachineFacts, earlier: RunRecord) -> Step:

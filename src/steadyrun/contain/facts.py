@@ -1,9 +1,9 @@
 """Reads what `choose` decides from: mounts, our own cgroups, and whether a child can be made.
 
 Where the memory controller is unified, the cgroups above us are read and a child is made where the
-`cgroup2` backend would (`unified_facts`); elsewhere each hierarchy is asked. Making a child is
-really tried, and in the unified hierarchy undone at once: a writable mount says little (containers mount
-hierarchies writable that refuse every mkdir, and the other way round).
+`cgroup2` backend would (`unified_facts`). Elsewhere one is made in the unified hierarchy, and each legacy
+one is asked by a mkdir that it refuses for the name alone. A writable mount says little: containers mount
+hierarchies writable that refuse every mkdir, and the other way round.
 """
 
 from __future__ import annotations

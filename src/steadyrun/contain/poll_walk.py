@@ -57,7 +57,7 @@ class Walk:
             return
         for stat in _processes().values():
             process = Process(stat.pid, stat.start_ticks)
-            if stat.ppid == self._owner and process not in self._admitted:
+            if stat.ppid == self._owner and process not in self._admitted and process not in self._known:
                 self._helpers.add(process)
 
     def admit(self, pid: int) -> None:
@@ -106,14 +106,14 @@ class Walk:
         Read once for each process. It takes that process's mmap lock and brings back what is swapped out
         (environ_read in fs/proc/base.c), so each look could wait for the disk. A process that is forked has
         its parent's from the first. One in the middle of an exec(3) has none for a moment, and one that is
-        admitted has ours until it is released: both are asked again.
+        admitted has ours, and with it perhaps an outer marker, until it is released: both are asked again.
         """
         process = Process(stat.pid, stat.start_ticks)
         if (known := self._borne.get(process)) is not None:
             return known
         environment = _environment(stat.pid)
         found = next((each for each in environment if each.startswith(self._variable)), b"")
-        if environment and (found or process not in self._admitted):
+        if environment and (found == self._marker or process not in self._admitted):
             self._borne[process] = found
         return found
 

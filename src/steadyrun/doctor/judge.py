@@ -146,7 +146,7 @@ def _mount_command(facts: ContainmentFacts, legacy: str) -> str:
 
 
 def delegation(facts: DoctorFacts) -> Rung:
-    """Judge whether we may make cgroups: a child was really made and removed."""
+    """Judge whether we may make cgroups: it was tried (`contain.facts`)."""
     found = facts.containment
     if not found.mounts:
         return Rung("delegation", Level.MISSING, "there is no hierarchy to make a cgroup in", "")

@@ -1,7 +1,7 @@
 """Reads what the doctor judges: kernel files, rights, disks, neighbours. Judges nothing, mends nothing.
 
-The only things it changes for a moment: a child cgroup is made and removed (`contain.facts`), and a forked
-child asks for real time and exits.
+The only things it changes for a moment: where there is a unified hierarchy a child cgroup is made and removed
+(`contain.facts`), and a forked child asks for real time and exits.
 """
 
 from __future__ import annotations

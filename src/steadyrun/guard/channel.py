@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from steadyrun.model.codec import encode_event
 from steadyrun.model.event import Event, Sampled
+from steadyrun.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_UNSENT = 256 * 1024
 """Bytes waiting to be sent from which on samples are dropped: about 100 of them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from steadyrun.guard.grip import Grip
 from steadyrun.guard.held import Decision, Held, Stage, Step
-from steadyrun.model.action import Action
+from steadyrun.model.action import LET_GO, Action
 from steadyrun.model.outcome import Ending
 from steadyrun.units import Seconds
 
@@ -75,9 +75,10 @@ def let_go(held: Held, seq: int) -> Step:
     """Give a load that ends what was taken from it: it ends sooner, and so its memory is free sooner.
 
     What exits frees its memory by its own CPU time, and what waits for a limited disk cannot be killed: under
-    the tightest grip that took 8 s for 900 processes, and 13 s for four writers (emulated; docs/adr/0023).
+    the tightest grip that took 8 s for 900 processes, and 13 s for four writers
+    (emulated; docs/adr/0023-what-a-load-waits-for-is-its-own.md).
     """
     if held.grip.step == 0:
         return held, ()
-    loosen = Decision(Action.LOOSEN, "it is to end, and ends sooner under its own limits", seq, Grip())
+    loosen = Decision(Action.LOOSEN, LET_GO, seq, Grip())
     return held._replace(grip=Grip(), gripped_at=None), (loosen,)

@@ -12,9 +12,9 @@ import _thread
 import os
 import signal
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
 
 if TYPE_CHECKING:

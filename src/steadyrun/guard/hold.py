@@ -212,14 +212,6 @@ class Hold:
         self.keeper.dismiss()
         return gone
 
-    def leave(self) -> None:
-        """Dismiss the keeper, which would remove the containment, and leave that to a later recovery.
-
-        Its descriptors stay open: somebody still writes to one.
-        """
-        self._over = True
-        self.keeper.dismiss()
-
     def abandon(self) -> None:
         """Undo a preparation that failed: nothing was released, nothing stays."""
         self.kill()

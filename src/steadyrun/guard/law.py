@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from enum import Enum, IntEnum
 
-from steadyrun.guard.grip import HIGH_OF_MAX
 from steadyrun.guard.signs import OF_THEM, SILENCES, WINDOW, WINDOWS, Signs, is_late, limit, share, waits
 from steadyrun.model.sample import Reading
 from steadyrun.model.thresholds import Thresholds, Usual
@@ -51,10 +50,10 @@ IO_SHARE = Ratio(0.15)
 Chosen, as `host_full` is: beside late frames it says what to tighten, and by itself nothing."""
 IO_LEAST = 2**20
 """Bytes a second: a load that moves less is not what fills the disk's queue."""
-
-
-OF_BOUND = Ratio(HIGH_OF_MAX)
-"""A load this near to its limit is where the guard would throttle it."""
+OF_BOUND = Ratio(0.9)
+"""Chosen: a load that reclaims at its limit is below it by what it gained."""
+USED_UP = Ratio(0.99)
+"""Chosen: of a limit where the load reclaims, some pages at a time; its own waiting is not known there."""
 OF_HOST = Ratio(0.9)
 """Chosen: so much of what all wait for the load waits for. With less, others wait while it does not."""
 
@@ -108,7 +107,8 @@ def judge(
         signs: What the last second says.
         thresholds: The table.
         usual: What is usual here.
-        bound: Memory of the load from which on it waits for room of its own: its throttle or hard limit.
+        bound: Memory of the load from which on it waits for room of its own: its throttle or hard limit;
+            `None`: it has none, or waits for nothing.
     """
     own = _is_its_own(reading, signs, bound)
     possible = (
@@ -182,11 +182,16 @@ def _host(
 
 
 def _is_its_own(reading: Reading, signs: Signs, bound: Bytes | None) -> bool:
-    """Tell whether what all wait for can be what the load waits for at a limit of its own."""
-    memory = reading.load.memory
-    if bound is None or memory is None or memory < OF_BOUND * bound:
+    """Tell whether what all wait for can be what the load waits for at a limit of its own.
+
+    Where its waiting is not known (legacy hierarchies alone) the limit has to be used up.
+    """
+    memory, waited = reading.load.memory, signs.load_full
+    if bound is None or memory is None:
         return False
-    return signs.load_full is None or signs.load_full >= OF_HOST * (signs.host_full or 0.0)
+    if waited is None:
+        return memory >= USED_UP * bound
+    return memory >= OF_BOUND * bound and waited >= OF_HOST * (signs.host_full or 0.0)
 
 
 def _silence(signs: Signs, thresholds: Thresholds) -> Judgement | None:
@@ -205,10 +210,10 @@ def _yellow(signs: Signs) -> Judgement | None:
 
 
 def _is_io(signs: Signs, thresholds: Thresholds, usual: Usual) -> bool:
-    waits = signs.io_full is not None and share(signs.io_full, signs.over) >= IO_SHARE
+    short = signs.io_full is not None and share(signs.io_full, signs.over) >= IO_SHARE
     moved = (signs.read_rate or 0.0) + (signs.write_rate or 0.0)
     late = is_late(signs, thresholds, usual) or signs.silent >= SILENCES
-    return waits and moved >= IO_LEAST and late
+    return short and moved >= IO_LEAST and late
 
 
 def _ms(time: Seconds) -> str:

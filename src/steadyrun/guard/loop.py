@@ -368,37 +368,19 @@ class Loop:
     def _trouble(self, code: str, title: str, evidence: str, remedy: str) -> None:
         self._tell(Finding(code, Severity.WARNING, title, evidence, remedy, ""))
 
-    def _leave(self) -> None:
-        """Leave the load's cgroup where it is, because a write to a file of it still waits for the kernel.
-
-        To remove a cgroup the kernel waits for all who use its files, and meanwhile nobody on the machine
-        can make or remove one, or be moved (kernfs_drain in fs/kernfs/dir.c, called under cgroup_mutex).
-        """
-        self.hold.leave()
-        self._trouble(
-            "cgroup-left",
-            "The load's cgroup is left where it is, empty: a limit of it is still being set",
-            "removing it would wait for the same disk, and everybody who makes a cgroup would wait with it",
-            "later: steadyrun recover",
-        )
-
     def _finish(self) -> LoadOutcome:
         now = self.now()
         self._pass_on(now, Sampled(self._read(now)))  # also a load of milliseconds has a last reading
         last = self.hold.last_sample()
         survivors = len(self.hold.survivors(self.hold.living()))
         self.forget(self._tightening.fd)
-        settled = self._tightening.close()
+        self._tightening.close()
         self._tightened()
         if self._protected is not None:
             self._protected.close()
         if self.hold.keeper.pidfd >= 0:
             self.forget(self.hold.keeper.pidfd)
-        if settled:
-            removed = self.hold.remove()
-        else:
-            removed = False
-            self._leave()
+        removed = self.hold.remove()
         self._host.close()
         outcome = outcome_of(
             self.held,

@@ -18,9 +18,9 @@ from __future__ import annotations
 from steadyrun.guard.deeds import continued, kill, paused, rest_from_pause, term, thawed
 from steadyrun.guard.grip import gripped, memory_bound
 from steadyrun.guard.held import NO_READING, Decision, Held, Stage, Step, same
-from steadyrun.guard.law import Judgement, Level, judge
+from steadyrun.guard.law import Judgement, Kind, Level, judge
 from steadyrun.guard.pressure import on_frozen, on_running
-from steadyrun.guard.signs import Signs, remember, restart
+from steadyrun.guard.signs import WINDOW, Signs, remember, restart
 from steadyrun.model.action import Action
 from steadyrun.model.given import (
     Continued,
@@ -119,8 +119,13 @@ def _ticked(held: Held, tick: Ticked, rules: Rules) -> Step:
 
 
 def judged(held: Held, reading: Reading, signs: Signs, rules: Rules) -> Judgement:
-    """Judge a reading of a load under the limits that are in force."""
-    bound = memory_bound(gripped(rules.limits, held.grip, rules.cores))
+    """Judge a reading of a load under the limits in force. One that is frozen or polled waits for none."""
+    bound = None
+    if held.stage is not Stage.FROZEN and rules.polled_memory is None:
+        settled = held.gripped_at is None or reading.host.at - held.gripped_at >= WINDOW
+        # A throttle limit that was wished for a moment ago may still wait for the kernel.
+        grip = held.grip if settled else held.grip._replace(high=False)
+        bound = memory_bound(gripped(rules.limits, grip, rules.cores))
     return judge(reading, signs, rules.thresholds, rules.usual, bound)
 
 
@@ -138,8 +143,10 @@ def _over_its_limit(reading: Reading, rules: Rules) -> str | None:
 
 
 def _ending(held: Held, tick: Ticked, judgement: Judgement, rules: Rules) -> Step:
-    out_of_grace = tick.at - held.since >= rules.thresholds.term_grace
-    if out_of_grace or judgement.level is Level.BLACK:
+    asked_for = tick.at - held.since
+    out_of_grace = asked_for >= rules.thresholds.term_grace
+    stalls = judgement.level is Level.RED and judgement.kind is Kind.STALL
+    if out_of_grace or judgement.level is Level.BLACK or (stalls and asked_for >= rules.thresholds.stall_max):
         return kill(held, tick.at, held.ending or Ending.UNKNOWN, held.cause, tick.reading.seq)
     return held, ()
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
 
 from steadyrun.contain.poll import become_subreaper
 from steadyrun.contain.processes import is_alive, signal_verified
 from steadyrun.kernel.processes import stat_of
 from steadyrun.kernel.reader import read_text
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -24,7 +24,6 @@ import os
 import select
 import signal
 import sys
-from typing import Any
 
 from steadyrun.contain.facts import read_facts
 from steadyrun.contain.open import open_backend
@@ -41,7 +40,11 @@ from steadyrun.model.codec import decode
 from steadyrun.model.event import Control, Ended, Event, Order, Prepared, Refused
 from steadyrun.model.means import Priority
 from steadyrun.model.outcome import Ending
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
+
+if TYPE_CHECKING:
+    from typing import Any
 
 KEEPER_WITHIN = Seconds(20.0)
 """A ramp's load waits for its keeper's first word; `run`, which must start quickly, does not."""

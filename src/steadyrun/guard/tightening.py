@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from steadyrun.guard.held import Decision
     from steadyrun.model.given import Rules
 
-PATIENCE = Seconds(2.0)
-"""For a write that still waits when the load is over: its memory is free by then."""
+PATIENCE = Seconds(5.0)
+"""For a write that still waits when the load is over, as long as its removal is tried (`hold.REMOVE_WITHIN`).
+To remove a cgroup the kernel waits for all who write to its files, and meanwhile nobody on the machine can
+make or remove one (kernfs_drain in fs/kernfs/dir.c, called under cgroup_mutex)."""
 _MAY_LACK = ("io_weight", "cpu_weight")
 """A weight that no disk goes by, or that counts elsewhere, is no failure of the grip."""
 
@@ -76,9 +78,10 @@ class Tightening:
             "",
         )
 
-    def close(self) -> bool:
-        """Wait a moment for what is under way, when nothing is guarded any more; False: it still waits."""
-        return self._hand is None or self._hand.close(PATIENCE)
+    def close(self) -> None:
+        """Wait a moment for what is under way, when nothing is guarded any more."""
+        if self._hand is not None:
+            self._hand.close(PATIENCE)
 
 
 def _record(done: Done) -> Record:

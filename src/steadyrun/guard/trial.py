@@ -83,7 +83,7 @@ def nobody_waits(judgement: Judgement, signs: Signs, rules: Rules) -> bool:
     most = limit(thresholds.host_full, usual.host_full, thresholds) / 2
     if host is not None and share(host, over) > most and not (judgement.own and waiting is False):
         return False
-    return not waiting
+    return waiting is not True
 
 
 def _step(thresholds: Thresholds) -> Bytes:

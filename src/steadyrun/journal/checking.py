@@ -35,7 +35,7 @@ def damage(connection: sqlite3.Connection, directory: str, boot_id: str, wall: f
     suspect = os.path.lexists(os.path.join(directory, SUSPECT))
     if not suspect and connection.execute("SELECT 1 FROM checks WHERE boot_id=?", (boot_id,)).fetchone():
         return None
-    for table in schema.CHECKED_TABLES + (schema.BULK_TABLES if suspect else ()):
+    for table in schema.CHECKED_TABLES + (schema.bulk_tables(connection) if suspect else ()):
         for (found,) in connection.execute(f"PRAGMA quick_check({table})"):
             if found != "ok":
                 return f"{table}: {found}"

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from steadyrun.durable import sync
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.journal import checking, schema
-from steadyrun.journal.store import BUSY_SECONDS, JOURNAL, connect, hold, is_damage, is_held, refuse
+from steadyrun.journal.store import BUSY_SECONDS, JOURNAL, code_of, connect, hold, is_damage, is_held, refuse
 from steadyrun.locking import lock_within
 from steadyrun.model.finding import Finding, Severity
 
@@ -30,6 +30,7 @@ _BESIDE = ("-wal", "-shm", "-journal")
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 """SQLite, "Database File Format", section 1.3: magic at 0, user_version at 60, application_id at 68."""
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
 _NO_ROOM_FOR_INDEX = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP)
 
 
@@ -173,8 +174,13 @@ def _make_sound(connection: sqlite3.Connection, path: str, boot_id: str, wall: f
         sqlite3.Error: It could not be read or written.
     """
     directory = os.path.dirname(path)
-    _expect_known_version(path, schema.version_of(connection))
-    schema.migrate(connection)
+    version = schema.version_of(connection)
+    _expect_known_version(path, version)
+    try:
+        schema.migrate(connection)
+    except sqlite3.Error as error:
+        if version < schema.USABLE or code_of(error) not in _NO_ROOM:
+            raise  # else what an earlier run left can be read and undone on a full disk, too
     return checking.damage(connection, directory, boot_id, wall)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from steadyrun.errors import FormatError, UsageError
 from steadyrun.journal.rows import IS_OPEN, EventRow, Intent, IntentKind, OpenAttempt, RunRow, SampleRow
-from steadyrun.journal.schema import SAMPLE_TABLES
+from steadyrun.journal.schema import sample_tables
 from steadyrun.journal.store import Store, is_damage, mark_suspect
 from steadyrun.model.codec import decode
 from steadyrun.model.envelope import Envelope
@@ -152,7 +152,7 @@ class Reader(Store):
     def samples(self, run_id: str, serial: int) -> Iterator[SampleRow]:
         """Yield the kept samples of one attempt in their order, a page in memory at a time."""
         after = -(2**63)
-        for table in SAMPLE_TABLES:
+        for table in self._sample_tables():
             sql = f"SELECT seq, wall, payload FROM {table} WHERE run_id=? AND serial=? AND seq>?"
             for seq, wall, payload in self._pages(sql + " ORDER BY seq LIMIT ?", (run_id, serial), after):
                 yield SampleRow(seq, Seconds(wall), payload)
@@ -160,11 +160,15 @@ class Reader(Store):
     def last_samples(self, run_id: str, serial: int, most: int) -> tuple[SampleRow, ...]:
         """Return the last kept samples of one attempt, in their order, at most so many."""
         rows: list[Any] = []
-        for table in reversed(SAMPLE_TABLES):
+        for table in reversed(self._sample_tables()):
             sql = f"SELECT seq, wall, payload FROM {table} WHERE run_id=? AND serial=?"
             rows += self._rows(sql + " ORDER BY seq DESC LIMIT ?", (run_id, serial, most - len(rows)))
         read = ((seq, wall, _object(payload)) for seq, wall, payload in reversed(rows))
         return tuple(SampleRow(seq, Seconds(wall), payload) for seq, wall, payload in read if payload)
+
+    def _sample_tables(self) -> tuple[str, ...]:
+        with self._lock, self._refusing():
+            return sample_tables(self._connection)
 
     def events(self, run_id: str, serial: int | None = None) -> Iterator[EventRow]:
         """Yield the kept events of one attempt (`None`: of the whole run) in their order."""

@@ -73,12 +73,18 @@ VERSION = len(MIGRATIONS)
 CHECKED_TABLES = ("runs", "attempts", "intents", "envelopes")
 """Small, and what recovery and resuming stand on: checked for damage once in each boot."""
 
-SAMPLES = "kept_samples"
-SAMPLE_TABLES = ("samples", SAMPLES)
-"""In the order in which they were written: up to version 2, and since."""
+USABLE = 2
+"""A journal of this version or a later one can be used as it is where a full disk keeps it from the next."""
 
-BULK_TABLES = (*SAMPLE_TABLES, "events")
-"""May be large: checked only after damage was met."""
+
+def sample_tables(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Return the tables of samples in the order in which they were written; the last one is written."""
+    return ("samples", "kept_samples") if version_of(connection) >= 3 else ("samples",)
+
+
+def bulk_tables(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Return the tables that may be large: checked only after damage was met."""
+    return (*sample_tables(connection), "events")
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -17,7 +17,7 @@ from steadyrun.errors import FormatError, UsageError
 from steadyrun.journal.opening import open_connection
 from steadyrun.journal.read import Reader, loads
 from steadyrun.journal.rows import IS_OPEN, IntentKind
-from steadyrun.journal.schema import SAMPLES
+from steadyrun.journal.schema import sample_tables
 from steadyrun.journal.store import DURABLE_SECONDS
 from steadyrun.model.codec import encode
 from steadyrun.typed import TYPE_CHECKING
@@ -214,7 +214,7 @@ class Journal(Reader):
         rows = [(run_id, serial, seq, self.boot_id, wall, _json(payload)) for seq, wall, payload in samples]
         with self._transaction(durable=False) as connection:
             connection.executemany(
-                f"INSERT INTO {SAMPLES} (run_id, serial, seq, boot_id, wall, payload)"
+                f"INSERT INTO {sample_tables(connection)[-1]} (run_id, serial, seq, boot_id, wall, payload)"
                 " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 rows,
             )

@@ -11,11 +11,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from steadyrun.kernel.text import unexpected
 from steadyrun.model.crash import LogLine
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
+
+if TYPE_CHECKING:
+    from typing import Any
 
 LINES_MOST = 6
 """Of one log; the last ones. By choice: what a person reads before asking for the whole log."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
+LET_GO = "it is to end, and ends sooner under its own limits"
+"""Cause of the LOOSEN that goes with a TERM or KILL: nothing has become better."""
+
 
 class Action(Enum):
     """One deed. Everything that tightens never waits for the disk."""
@@ -13,7 +16,7 @@ class Action(Enum):
     TIGHTEN = "tighten"
     """Give it less of what is short: CPU time, the disk, memory that may go to swap."""
     LOOSEN = "loosen"
-    """Take one step of that back."""
+    """Take one step of that back; of a load that is to end, all of it."""
     TERM = "term"
     """Ask the load's leaders to end (SIGTERM, thawed first: a frozen process cannot hear it)."""
     KILL = "kill"

@@ -5,11 +5,10 @@ One place, because the judge, the schedule and every summary of a try have to ag
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.record import Evidence
 from steadyrun.named import NamedTuple
+from steadyrun.typed import assert_never
 from steadyrun.units import Ratio, Seconds
 
 SUSPEND_LEAST = Seconds(1.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from steadyrun.model.action import Action
+from steadyrun.model.action import LET_GO, Action
 from steadyrun.model.desktop import ProbeName
 from steadyrun.model.fate import times
 from steadyrun.model.finding import Finding, Severity
@@ -228,7 +228,7 @@ def _of_guard(evidence: Evidence) -> Iterator[Finding]:
     kills = tuple(a for a in evidence.actions if a.action is Action.KILL and a.seq >= 0)
     tightened = tuple(a for a in evidence.actions if a.action is Action.TIGHTEN)
     if tightened:
-        loosened = sum(a.action is Action.LOOSEN for a in evidence.actions)
+        loosened = sum(a.action is Action.LOOSEN and a.cause != LET_GO for a in evidence.actions)
         yield Finding(
             "load-tightened",
             Severity.NOTE,

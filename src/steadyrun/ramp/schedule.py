@@ -38,9 +38,6 @@ VOTES = 2
 REPEATS = 2
 """How often a try that says nothing (suspend, clock jump, others on the CPUs, interruption) is made again."""
 
-ALL_PASSED = "All phases passed"
-"""Status of a ramp that has nothing left to do."""
-
 _SAYS_NOTHING = frozenset(
     {State.INVALID, State.INTERRUPTED, State.READY, State.RUNNING, State.RECOVERING},
 )
@@ -130,7 +127,7 @@ def next_step(
     count = len(plan.phases)
     reason = f"all {count} phases passed" if count > 1 else "the phase passed"
     words = machine_words(fate_of((*carried, *attempts), downs))
-    return Finish(errors.EXIT_OK, f"{reason}, {words}", bounds.held, ALL_PASSED)
+    return Finish(errors.EXIT_OK, f"{reason}, {words}", bounds.held, "All phases passed")
 
 
 def most_memory(

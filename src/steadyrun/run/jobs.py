@@ -8,9 +8,9 @@ shell above it. A process with a handler for TSTP gets it there all the same, an
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from steadyrun.kernel.processes import stat_of
+from steadyrun.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,7 @@ from steadyrun.guard.hold import Hold, Streams, prepare
 from steadyrun.guard.priority import come_first
 from steadyrun.journal.identity import new_run_id, run_header
 from steadyrun.kernel.reader import HostReader, boot_id
-from steadyrun.model.action import Action
+from steadyrun.model.action import LET_GO, Action
 from steadyrun.model.containment import BackendName, ContainmentMade, ContainmentPlan
 from steadyrun.model.envelope import STORM, kind_of
 from steadyrun.model.event import Acted, Event, Troubled
@@ -382,7 +382,7 @@ class _Run:
             self._acted.append(event)
         if isinstance(event, Troubled):
             self._tell(event.finding.title)
-        elif isinstance(event, Acted) and event.action in (Action.TIGHTEN, Action.LOOSEN):
+        elif isinstance(event, Acted) and event.action in _GRIPPED and event.cause != LET_GO:
             self._tell(f"the command is {_GRIPPED[event.action]}: {event.cause}")
         elif isinstance(event, Acted) and event.action is Action.FREEZE:
             self._frozen = True
