@@ -1,7 +1,8 @@
 """What guards and a ramp recorded, played again through the pure core: the same decisions.
 
 `law/` holds a story for each row of the guard's law, found among the simulation's machines by
-simulation/traces.py. The others were recorded on a real machine by tools/record_replay.py; the `.jsonl` that
+simulation/traces.py; `machines/` what guards of real machines passed on, as the journal gave it back: own-wait
+is the worst mixture in the testbed with a swap file, up to its third decision (docs/adr/0023). The others were recorded on a real machine by tools/record_replay.py; the `.jsonl` that
 stand here are older than guards that pass on all they decide from: each input has its decisions beside it.
 default-ramp.json is the record of a default ramp, as the journal gave it back.
 """
@@ -18,7 +19,9 @@ from simulation.traces import ROWS, holds
 
 from steadyrun.guard import machine
 from steadyrun.guard.held import Held, Stage
+from steadyrun.guard.law import Level
 from steadyrun.model import given as inputs
+from steadyrun.model.action import Action
 from steadyrun.model.codec import decode, encode, encode_event
 from steadyrun.model.event import Acted, Sampled
 from steadyrun.model.given import Rules
@@ -28,6 +31,7 @@ from steadyrun.ramp.judge import judge
 FOLDER = Path(__file__).parent
 TRACES = sorted(FOLDER.glob("*.jsonl"))
 OF_THE_LAW = sorted((FOLDER / "law").glob("*.jsonl"))
+OF_MACHINES = sorted((FOLDER / "machines").glob("*.jsonl"))
 
 
 def play(path):
@@ -71,7 +75,7 @@ def decided(events):
     return acts_of([decision for turn in played(events) for decision in turn.decisions])
 
 
-@pytest.mark.parametrize("path", OF_THE_LAW, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*OF_THE_LAW, *OF_MACHINES], ids=lambda path: path.stem)
 def test_what_a_guard_passed_on_decides_the_same_again(path):
     events = told_in(path)
     assert decided(events) == acts_of(event for event in events if isinstance(event, Acted))
@@ -117,3 +121,12 @@ def test_a_recorded_ramp_is_judged_the_same_again():
         told.update(finding.code for finding in judged.findings)
         assert (judged.state, judged.host, judged.job) == (attempt.state, attempt.host, attempt.job)
         assert (judged.findings, judged.observation) == (attempt.findings, attempt.observation)
+
+
+def test_a_load_that_waits_at_its_own_limit_is_tightened_for_late_frames_and_never_frozen():
+    """All that runs waits for half of the time, and none of the session does."""
+    turns = list(played(told_in(FOLDER / "machines" / "own-wait.jsonl")))
+    assert [each.action for turn in turns for each in turn.decisions] == [Action.TIGHTEN] * 3
+    found = [turn.judgement() for turn in turns if isinstance(turn.event, Sampled)]
+    assert max(each.level for each in found) is Level.YELLOW
+    assert sum(each.own for each in found) > len(found) / 2
