@@ -1,10 +1,11 @@
 """What guards and a ramp recorded, played again through the pure core: the same decisions.
 
 `law/` holds a story for each row of the guard's law, found among the simulation's machines by
-simulation/traces.py; `machines/` what guards of real machines passed on, as the journal gave it back: own-wait
-is the worst mixture in the testbed with a swap file, up to its third decision (docs/adr/0023). The others were recorded on a real machine by tools/record_replay.py; the `.jsonl` that
-stand here are older than guards that pass on all they decide from: each input has its decisions beside it.
-default-ramp.json is the record of a default ramp, as the journal gave it back.
+simulation/traces.py; `machines/` what guards of real machines passed on, as the journal gave it back:
+own-wait is the worst mixture in the testbed with a swap file, up to its third decision (docs/adr/0023).
+The others were recorded on a real machine by tools/record_replay.py; the `.jsonl` that stand here are older
+than guards that pass on all they decide from: each input has its decisions beside it. default-ramp.json is
+the record of a default ramp, as the journal gave it back.
 """
 
 import json
