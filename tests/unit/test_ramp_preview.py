@@ -9,12 +9,14 @@ import pytest
 import records
 from evidence import attempt, plan
 
+from steadyrun.cli.ramp import _expect_resumable
 from steadyrun.cli.ramp_plan import describe, expect_command, has_all_passed, plan_for
 from steadyrun.cli.settings import Settings
 from steadyrun.errors import UsageError
 from steadyrun.model.containment import BackendName, Choice
 from steadyrun.model.plan import LoadKind, LoadSpec
 from steadyrun.model.record import State
+from steadyrun.model.run import RunKind
 from steadyrun.units import GIB, MIB, Bytes, Seconds
 
 MACHINE = records.passed().header.machine
@@ -104,6 +106,36 @@ def test_a_ramp_has_nothing_left_where_every_phase_of_this_very_plan_passed():
     assert not has_all_passed(changed, MACHINE, passed)
     last = passed.attempts[-1]._replace(state=State.FAILED)
     assert not has_all_passed(of, MACHINE, passed._replace(attempts=(*passed.attempts[:-1], last)))
+
+
+def goes_on(record, **args):
+    _expect_resumable(record, SimpleNamespace(**({"plan": None, "argv": ()} | args)))
+
+
+def in_folder(folder, argv=("make",)):
+    return records.passed()._replace(header=records.passed().header._replace(cwd=str(folder), argv=argv))
+
+
+def test_a_ramp_goes_on_with_its_command_where_it_ran_it_and_nowhere_else(tmp_path, monkeypatch):
+    there, here = tmp_path / "the project", tmp_path / "here"
+    there.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(here)
+    goes_on(in_folder(here))
+    with pytest.raises(UsageError, match=r"ran its command in .*the project, this is .*here") as caught:
+        goes_on(in_folder(there))
+    assert f"cd '{there}' && steadyrun ramp --resume " in caught.value.hint
+    for fine in ({"argv": ("make",)}, {"plan": "my.toml"}):
+        goes_on(in_folder(there), **fine)
+    goes_on(in_folder(there, argv=()))  # built-in loads
+
+
+@pytest.mark.parametrize("kind", [RunKind.RUN, RunKind.DOCTOR])
+def test_what_is_no_ramp_is_not_gone_on_with(kind, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    record = in_folder(tmp_path)
+    with pytest.raises(UsageError, match=f"expected a ramp to go on with, found a {kind.value}"):
+        goes_on(record._replace(header=record.header._replace(kind=kind)))
 
 
 def test_a_command_that_was_typed_has_no_place():

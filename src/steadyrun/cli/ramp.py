@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -257,6 +258,7 @@ def _earlier(args: argparse.Namespace) -> tuple[RunRecord, Owners | None]:
         record = journal.record(
             find_run(journal, None if args.resume is NEWEST else args.resume, kind=RunKind.RAMP)
         )
+        _expect_resumable(record, args)
         if owners is not None and fruitless_boots(_and_before(journal, record)) >= FRUITLESS_MOST:
             owners.close()
             _recover(journal)  # also what a ramp that goes on would have taken over: the unit, lingering
@@ -267,6 +269,27 @@ def _earlier(args: argparse.Namespace) -> tuple[RunRecord, Owners | None]:
                 "tries once more, `steadyrun ramp --anew` begins from the start",
             )
         return record, owners
+
+
+def _expect_resumable(record: RunRecord, args: argparse.Namespace) -> None:
+    """Refuse to go on with what is no ramp, or with its command in another directory than it ran in.
+
+    Raises:
+        UsageError: It is so.
+    """
+    header = record.header
+    if header.kind is not RunKind.RAMP:
+        raise UsageError(
+            f"{header.run_id}: expected a ramp to go on with, found a {header.kind.value}",
+            hint="`steadyrun history` says which runs are ramps",
+        )
+    here = expect_working_directory()
+    if not args.plan and not args.argv and header.argv and header.cwd != here:
+        again = f"cd {shlex.quote(header.cwd)} && steadyrun ramp --resume {header.run_id}"
+        raise UsageError(
+            f"ramp {header.run_id} ran its command in {header.cwd}, this is {here}",
+            hint=f"{again}; to run one here: steadyrun ramp --resume {header.run_id} -- COMMAND",
+        )
 
 
 def _had_ended() -> bool:

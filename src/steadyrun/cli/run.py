@@ -144,6 +144,8 @@ def _open_place(path: str) -> int:
     Raises:
         UsageError: There is no such folder, or it may not be written.
     """
+    if path == "-":
+        raise UsageError("--json -: expected the name of a file; standard output is the command's")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise UsageError(f"--json {path}: there is no folder {folder}", hint=f"mkdir -p {folder}")

@@ -58,7 +58,7 @@ def with_command(plan: Plan, argv: tuple[str, ...], *, source: str = "plan") -> 
     if not commands:
         raise PlanError(
             f"{source}: phase: expected one with load = 'command' to run {argv[0]!r} in, found none",
-            hint=HINT,
+            hint=f"one with such a phase: steadyrun ramp --print-plan -- {shlex.join(argv)} > plan.toml",
         )
     empty = [n for n in commands if not plan.phases[n].load.argv] or commands[-1:]
     phases = tuple(_running(p, argv) if n in empty else p for n, p in enumerate(plan.phases))

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 from storm.inside import load, window
 from storm.record import Census, Process
 
 ANSWER_S = 15.0
+BETWEEN_S = 0.5
+"""Between two looks: an exec(3) takes milliseconds, also on an emulated machine."""
 DESK = 1000
 KERNEL = 2
 """kthreadd: every kernel thread is its child (proc_pid_stat(5))."""
@@ -21,7 +24,7 @@ OURS = {load.COMM, window.COMM, "storm-watch"}
 
 def take(own: int) -> Census:
     """Look at everything once; `own` is the watcher's pid."""
-    there = processes()
+    there = staying()
     return Census(
         boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
         session=_session(),
@@ -32,6 +35,14 @@ def take(own: int) -> Census:
         processes=tuple(one for one in there if one.comm not in OURS and one.pid != own),
         shm_bytes=_used("/dev/shm"),
     )
+
+
+def staying() -> tuple[Process, ...]:
+    """Return the processes that are there at two looks: what sshd forks is a shell a moment later."""
+    first = processes()
+    time.sleep(BETWEEN_S)
+    later = set(processes())
+    return tuple(one for one in first if one in later)
 
 
 def processes() -> tuple[Process, ...]:
