@@ -137,6 +137,8 @@ def execute(args: argparse.Namespace) -> int:
     machine = _machine()
     user = run_as(args.user)
     earlier, owners = (None, None) if args.resume is None else _earlier(args)
+    if earlier is not None:
+        _expect_resumable(earlier, args)
     plan = plan_for(args, settings, machine, user, earlier=None if earlier is None else earlier.header.plan)
     if args.print_plan:
         from steadyrun.ramp.planprint import print_plan
@@ -258,7 +260,6 @@ def _earlier(args: argparse.Namespace) -> tuple[RunRecord, Owners | None]:
         record = journal.record(
             find_run(journal, None if args.resume is NEWEST else args.resume, kind=RunKind.RAMP)
         )
-        _expect_resumable(record, args)
         if owners is not None and fruitless_boots(_and_before(journal, record)) >= FRUITLESS_MOST:
             owners.close()
             _recover(journal)  # also what a ramp that goes on would have taken over: the unit, lingering
