@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import NamedTuple
 
-from bench.tools import MIB, Programs, Result, Row
+from bench.tools import MIB, Programs, Result, Row, started
 from steadyrun.durable import sync
 from steadyrun.journal.store import JOURNAL
 from steadyrun.journal.write import open_journal
@@ -93,13 +93,7 @@ def _cost(tools: Programs, words: list[str]) -> Cost:
 
 def _once(tools: Programs, words: list[str]) -> Cost:
     began = time.monotonic()
-    process = subprocess.Popen(
-        [tools.steadyrun, *words],
-        env=tools.env,
-        cwd=tools.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
+    process = started(tools, [tools.steadyrun, *words], stderr=None)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from typing import NamedTuple
 
-from bench.tools import MIB, Programs, Result, Row, children, command_line
+from bench.tools import MIB, Programs, Result, Row, children, command_line, started
 from steadyrun.guard.frames import make_frames, start_canary
 
 SETTLE_S = 2.0
@@ -45,12 +44,8 @@ def measure(tools: Programs) -> Result:
 
 def _in_a_run(tools: Programs) -> dict[str, dict[str, float]]:
     """Watch the three of a `run`, which has no canary: one is started beside it."""
-    run = subprocess.Popen(
-        [tools.steadyrun, "run", "-q", "--memory", "200M", "--", "sleep", "60"],
-        env=tools.env,
-        cwd=tools.folder,
-        stdin=subprocess.DEVNULL,
-    )
+    words = ["run", "-q", "--memory", "200M", "--", "sleep", "60"]
+    run = started(tools, [tools.steadyrun, *words], stderr=None)
     frames_fd = make_frames()
     canary = start_canary(frames_fd)
     try:
@@ -65,15 +60,7 @@ def _in_a_run(tools: Programs) -> dict[str, dict[str, float]]:
 
 def _in_a_ramp(tools: Programs) -> dict[str, dict[str, float]]:
     """Watch those of a ramp with one phase: its guard reads the canary, too, and tells the conductor all."""
-    words = tools.ramp_words("sleep", "40")
-    ramp = subprocess.Popen(
-        [tools.steadyrun, *words],
-        env=tools.env,
-        cwd=tools.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    ramp = started(tools, [tools.steadyrun, *tools.ramp_words("sleep", "40")])
     try:
         conductor = _child(ramp.pid, "steadyrun.ramp.process", START_WITHIN_S)
         guard = _child(conductor, "steadyrun.guard.process", BASELINE_WITHIN_S)
@@ -130,21 +117,13 @@ def _kib(pid: int, file_name: str, key: str) -> int:
 
 def _rows(name: str, seen: dict[str, float] | None) -> tuple[Row, ...]:
     budget = BUDGETS.get(name)
+    most_cpu = "" if budget is None else f"<= {budget.cpu_percent} %"
+    most_rss = "" if budget is None else f"<= {budget.rss // MIB} MiB RSS"
     if seen is None:
-        return (Row(name, "not found", "" if budget is None else f"<= {budget.cpu_percent} %", None),)
+        return (Row(name, "not found", most_cpu, None),)
     cpu, rss = seen["cpu_percent"], seen["rss_bytes"]
     size = f"{rss / MIB:.1f} MiB RSS, {seen['pss_bytes'] / MIB:.1f} PSS"
-    if budget is None:
-        return (
-            Row(f"{name}: CPU of one core", f"{cpu:.2f} %", "", None),
-            Row(f"{name}: memory", size, "", None),
-        )
     return (
-        Row(
-            f"{name}: CPU of one core",
-            f"{cpu:.2f} %",
-            f"<= {budget.cpu_percent} %",
-            cpu <= budget.cpu_percent,
-        ),
-        Row(f"{name}: memory", size, f"<= {budget.rss // MIB} MiB RSS", rss <= budget.rss),
+        Row(f"{name}: CPU of one core", f"{cpu:.2f} %", most_cpu, budget and cpu <= budget.cpu_percent),
+        Row(f"{name}: memory", size, most_rss, budget and rss <= budget.rss),
     )

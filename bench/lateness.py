@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from bench.tools import MIB, Programs, Result, Row
+from bench.tools import MIB, Programs, Result, Row, started
 from steadyrun.guard.frames import FramesReader, frames_of, make_frames, start_canary
 from steadyrun.ramp.loads import storm
 from steadyrun.units import Seconds
@@ -48,11 +48,7 @@ def measure(tools: Programs) -> Result:
 def _storm(tools: Programs) -> subprocess.Popen[bytes]:
     blow = [sys.executable, "-I", "-S", storm.__file__, "--bytes", str(MEMORY), "--hold", "60"]
     both = f"({WRITER}) & exec {shlex.join([*blow, '--processes', str(PROCESSES)])}"
-    return subprocess.Popen(
-        [tools.steadyrun, "run", "-q", "--memory", "2000M", "--", "sh", "-c", both],
-        env=tools.env, cwd=tools.folder,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    return started(tools, [tools.steadyrun, "run", "-q", "--memory", "2000M", "--", "sh", "-c", both])
 
 
 def _p99(reader: FramesReader) -> float | None:

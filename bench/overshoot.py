@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 
-from bench.tools import HOG, Programs, Result, Row, children, command_line
+from bench.tools import HOG, Programs, Result, Row, children, command_line, started
 
 LIMIT = 500 * 10**6
 PROCESSES = 4
@@ -17,25 +17,18 @@ def measure(tools: Programs) -> Result:
     """Run the load; the peak is read from its cgroup by us while it lives, and from the outcome."""
     load = [*HOG, "--bytes", str(EACH), "--hold", "2", "--processes", str(PROCESSES)]
     file = tools.folder / "overshoot.json"
-    run = subprocess.Popen(
-        [tools.steadyrun, "run", "-q", "--memory", "500MB", "--json", str(file), "--", *load],
-        env=tools.env,
-        cwd=tools.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    limits = ["-q", "--memory", "500MB", "--json", str(file)]
+    run = started(tools, [tools.steadyrun, "run", *limits, "--", *load])
     seen = _watch(run)
     outcome = json.loads(file.read_text()) if file.exists() else {}
     told = outcome.get("memory_peak_bytes")
-    peaks = [peak for peak in (seen, told) if peak is not None]
     raw = {
         "limit_bytes": LIMIT,
         "peak_seen_bytes": seen,
         "peak_told_bytes": told,
         "exit_code": run.returncode,
     }
-    peak = None if seen is None else max(peaks)  # the outcome alone is what is to be checked
+    peak = None if seen is None else max(seen, told or 0)  # the outcome alone is what is to be checked
     return Result((_row(peak, run.returncode), *_others(tools, load)), raw)
 
 

@@ -98,14 +98,21 @@ def programs(runexec: str | None) -> Iterator[Programs]:
             subprocess.run([found, "recover"], env=env, cwd=folder, capture_output=True, check=False)
 
 
+def started(
+    tools: Programs, argv: list[str], *, stderr: int | None = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Start a program with nothing to read and nowhere to write; `stderr=None` lets its errors be seen."""
+    null = subprocess.DEVNULL
+    return subprocess.Popen(argv, stdin=null, stdout=null, stderr=stderr, env=tools.env, cwd=tools.folder)
+
+
 def quiet(tools: Programs, argv: list[str], *, timeout: float = 60) -> int:
     """Run a program with nothing to read and nowhere to write; return its exit code, -9 after the timeout.
 
     Its end is waited for by the kernel: a wait with a timeout of `subprocess` looks again and again, up to
     50 ms apart, and gives figures of 16, 32, 64 and 114 ms alone.
     """
-    null = subprocess.DEVNULL
-    process = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, env=tools.env, cwd=tools.folder)
+    process = started(tools, argv)
     too_late = threading.Timer(timeout, process.kill)
     too_late.start()
     try:

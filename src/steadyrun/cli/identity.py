@@ -68,3 +68,8 @@ def environment_of(user: RunAs | None) -> dict[str, str]:
     if user is not None:
         env |= {"HOME": user.home, "USER": user.name, "LOGNAME": user.name}
     return env
+
+
+def owner_of(user: RunAs | None) -> tuple[int, int] | None:
+    """Return (uid, gid) of the user that root works for; `None`: whoever runs this."""
+    return None if user is None else (user.uid, user.gid)

@@ -13,8 +13,8 @@ import sys
 from steadyrun import __version__
 from steadyrun.cli.unheard import hear_what_is_lost
 from steadyrun.errors import EXIT_BUG, EXIT_RUN_OWN_FAILURE, EXIT_USAGE, SteadyrunError
+from steadyrun.typed import TYPE_CHECKING
 
-TYPE_CHECKING = False  # without `typing`, whose import is most of what would come before `entry`
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -18,7 +18,7 @@ from steadyrun.cli.busy import busy
 from steadyrun.cli.enter import wait_for_enter
 from steadyrun.cli.follow import Follower, Interrupts, progress_mode
 from steadyrun.cli.guard_settings import changes
-from steadyrun.cli.identity import environment_of, expect_working_directory, run_as
+from steadyrun.cli.identity import environment_of, expect_working_directory, owner_of, run_as
 from steadyrun.cli.options import LIMITS, add_options
 from steadyrun.cli.parser import Parser, run_id
 from steadyrun.cli.ramp_lasting import (
@@ -153,7 +153,7 @@ def execute(args: argparse.Namespace) -> int:
     _, choice = decide(accept_weak=args.accept_weak, say=_warn)
     _refuse_weak(choice, args.accept_weak)
     unit = boot_unit_for(args, settings, user)
-    expect_room(report_base(args, settings), owner=None if user is None else (user.uid, user.gid))
+    expect_room(report_base(args, settings), owner=owner_of(user))
     lock = None if args.dry_run else _lock()
     if not args.quiet:
         carried = () if earlier is None else earlier.attempts
@@ -347,8 +347,7 @@ def _folder(args: argparse.Namespace, settings: Settings, user: RunAs | None) ->
     """Make the folder of a new run; return its id and the folder."""
     run_id = new_run_id()
     stamp = time.strftime("%Y-%m-%d-%H%M%S") + f"-{run_id}"
-    owner = None if user is None else (user.uid, user.gid)
-    return run_id, prepare_folder(report_base(args, settings), stamp, owner=owner)
+    return run_id, prepare_folder(report_base(args, settings), stamp, owner=owner_of(user))
 
 
 def _order(decided: _Decided, *, folder: tuple[str, str], state: str, force: bool) -> RampOrder:

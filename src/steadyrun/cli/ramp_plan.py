@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 
+from steadyrun.cli.identity import owner_of
 from steadyrun.cli.settings import Settings
 from steadyrun.contain.choose import choose
 from steadyrun.contain.facts import read_facts
@@ -99,7 +100,7 @@ def _left() -> Bytes | None:
 
 def _read(path: str, user: RunAs | None) -> str:
     try:
-        with rights_of(None if user is None else (user.uid, user.gid)), open(path, encoding="utf-8") as file:
+        with rights_of(owner_of(user)), open(path, encoding="utf-8") as file:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "text that is not UTF-8"
@@ -195,7 +196,7 @@ def goes_on_words(plan: Plan, machine: MachineFacts, earlier: RunRecord | None) 
     after = f"It goes on from run {earlier.header.run_id}"
     if isinstance(step, RunPhase):
         return (f"{after} at phase {step.label} ({step.phase.name}); what passed is not done again.",)
-    if has_all_passed(plan, machine, earlier):
+    if step.exit_code == EXIT_OK:
         return (f"{after}, where every phase passed: only the baseline and the proofs are done again.",)
     return (f"{after}, and comes no further: {step.reason}",)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False  # imported before anything else, by every command
+from steadyrun.typed import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from typing import Any
 

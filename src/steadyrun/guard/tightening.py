@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from steadyrun.guard.grip import GRIPPED, gripped
+from steadyrun.guard.hold import REMOVE_WITHIN
 from steadyrun.model.finding import Finding, Severity
 from steadyrun.named import NamedTuple
 from steadyrun.typed import TYPE_CHECKING
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from steadyrun.guard.held import Decision
     from steadyrun.model.given import Rules
 
-PATIENCE = Seconds(5.0)
-"""For a write that still waits when the load is over, as long as its removal is tried (`hold.REMOVE_WITHIN`).
+PATIENCE = REMOVE_WITHIN
+"""For a write that still waits when the load is over: as long as its removal is tried.
 To remove a cgroup the kernel waits for all who write to its files, and meanwhile nobody on the machine can
 make or remove one (kernfs_drain in fs/kernfs/dir.c, called under cgroup_mutex)."""
 _MAY_LACK = ("io_weight", "cpu_weight")
