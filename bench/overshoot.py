@@ -58,7 +58,7 @@ def _watch(run: subprocess.Popen[bytes]) -> int | None:
 def _peak_file(guard: int) -> str | None:
     """Return the peak file of the cgroup that the guarded load is in."""
     for pid in children(guard):
-        if HOG[-1] not in command_line(pid):
+        if not command_line(pid).startswith(" ".join(HOG)):  # before its exec it has the guard's own words
             continue
         try:
             with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
