@@ -21,6 +21,8 @@ pytestmark = pytest.mark.deadline(300)
 
 TO_WORK_AT = 20
 """Frames a second. Below, the mouse jumps."""
+SMOOTH = 0.75
+"""Of the idle machine's frames. Fewer are felt; how many fewer 64 loops leave is the host's speed."""
 WATCHED_S = 12.0
 """Of what has no end under a limit: later nothing changed in longer looks."""
 LEAK_WATCHED_S = 25.0
@@ -68,7 +70,7 @@ NEEDS_CPU = pytest.mark.skipif(
 def test_bare_the_command_takes_the_desktop_with_it(put_through):
     """Many processes: a few large ones have done their work on a fast host before the memory is full."""
     _, record, row = put_through("many-small", BARE)
-    assert not row.survived or row.fps < TO_WORK_AT
+    assert not row.survived or not smooth(row)
     assert record.told.stopped_s is None or record.told.children_killed > 0
 
 
@@ -94,8 +96,12 @@ def test_what_fits_comes_to_its_end_and_the_desktop_does_not_feel_it(put_through
             rows.append(row)
         assert (bare[-1].exit_code, held[-1].exit_code, held[-1].work_share) == (0, 0, 1.0)
         expect_untouched(held[-1])
-    assert min(row.fps for row in bare) < TO_WORK_AT
+    assert not all(smooth(row) for row in bare)
     assert as_smooth(bare, held)
+
+
+def smooth(row):
+    return row.fps >= SMOOTH * row.fps_idle
 
 
 def as_smooth(bare, held):
@@ -104,8 +110,8 @@ def as_smooth(bare, held):
     A user's own manager cannot put a load below the whole session, only below the user's other units: what
     is late here waited for its turn beside them. The canary's budget is in the ramp's own verdict above.
     """
-    shown = any(row.fps >= 0.75 * row.fps_idle for row in held)
-    return shown and min(row.p99_ms for row in held) <= min(row.p99_ms for row in bare) / 3
+    late_held, late_bare = (min(row.p99_ms for row in rows) for rows in (held, bare))
+    return any(smooth(row) for row in held) and late_held <= late_bare / 3
 
 
 @pytest.mark.long  # the host's own speed wanders by a tenth from lap to lap
