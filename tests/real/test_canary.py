@@ -161,6 +161,19 @@ def test_the_command_prints_json_lines(steadyrun):
     assert rows[1]["lateness_p99_ms"] >= rows[1]["lateness_p50_ms"]
 
 
+def test_the_command_asks_the_display_too_where_that_is_wanted(steadyrun):
+    rows = [json.loads(line) for line in steadyrun("canary", "--seconds", "1", "--json").stdout.splitlines()]
+    assert "display_seen" not in rows[0]
+    done = steadyrun("canary", "--seconds", "2", "--json", "--display")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 2
+    for row in rows:
+        assert row["display_seen"] in ("present", "absent", "unknown")
+        assert (row["display_ms"] is not None) <= (row["display_seen"] == "present")
+    words = steadyrun("canary", "--seconds", "1", "--display").stdout
+    assert "; " in words.partition("worst gap")[2] or "; " in words.partition("no frame yet")[2]
+
+
 def test_ctrl_c_ends_the_command_and_its_canary(steadyrun):
     process = steadyrun.start("canary")
     assert process.stdout.readline()

@@ -12,7 +12,7 @@ import pytest
 from desktop_tree import Tree
 
 from steadyrun.desktop import probes
-from steadyrun.desktop.probes import take_view
+from steadyrun.desktop.probes import begin_look, take_view
 from steadyrun.model.desktop import ProbeName, Seen
 
 pytestmark = pytest.mark.real
@@ -193,6 +193,12 @@ def test_a_unit_that_is_up_counts_only_for_a_display_manager_of_unknown_name(tre
     tree.link("etc/systemd/system/display-manager.service", f"/lib/systemd/system/{unit}.service")
     tree.link(f"run/systemd/units/invocation:{unit}.service", "0123abcd")
     assert look(tree, MANAGER).seen is seen
+
+
+def test_one_probe_is_taken_alone(tree):
+    name = ProbeName.DISPLAY_SERVER
+    found = begin_look(name, deadline_s=1.0, root=tree.root, env={}).result(time.monotonic() + 1.0)
+    assert (found.name, found.seen) == (name, Seen.ABSENT)
 
 
 def test_a_probe_that_raises_or_hangs_is_unknown_and_holds_nobody_up(tree, monkeypatch):

@@ -1,10 +1,13 @@
+import argparse
 import shlex
 
 import pytest
 
+from steadyrun.cli import report
 from steadyrun.cli.options import add_limit_options, limits_of
 from steadyrun.cli.parser import Parser
 from steadyrun.cli.settings import Settings
+from steadyrun.errors import UsageError
 from steadyrun.model.envelope import kind_of, proven_limits
 from steadyrun.model.limits import Limits
 from steadyrun.model.plan import LoadKind, LoadSpec
@@ -30,6 +33,32 @@ def test_the_command_can_be_pasted_into_a_shell():
     line = run_command(("sh", "-c", "echo 'a b'"), Limits(memory_max=MIB))
     assert shlex.split(line) == ["steadyrun", "run", "--memory", "1M", "--", "sh", "-c", "echo 'a b'"]
     assert run_command((), Limits(memory_max=MIB)).endswith("-- YOUR COMMAND")
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--memroy", "1G"], "did you mean --memory? "),
+        (["--cpu=2"], "did you mean --cpus? "),
+        (["--no-such-thing-anywhere"], ""),
+        (["-x"], ""),
+        (["--secert"], ""),
+    ],
+)
+def test_a_misspelt_option_is_asked_for_by_its_name(words, hint):
+    parser = Parser("run", "about")
+    add_limit_options(parser)
+    parser.add_argument("--secret", help=argparse.SUPPRESS)
+    with pytest.raises(UsageError) as refused:
+        parser.parse(words)
+    assert refused.value.hint == f"{hint}`steadyrun run --help` lists the options"
+
+
+def test_two_formats_of_a_report_are_one_too_many():
+    parser = Parser("report", "about")
+    report.configure(parser)
+    with pytest.raises(UsageError, match="--format: not allowed with argument --json"):
+        parser.parse(["--json", "--format", "md"])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from steadyrun.doctor.guard import judge_guard
 from steadyrun.doctor.judge import judge_all, unsafe_to_prove
 from steadyrun.doctor.proofs import Proved, exit_code, journal_lacks, prove_here
 from steadyrun.doctor.read import capability_set, read_doctor_facts, try_in_child
-from steadyrun.doctor.rung import Family, Level, Rung, typed_here
+from steadyrun.doctor.rung import Family, Level, Rung
 from steadyrun.errors import JournalUnwritableError
 from steadyrun.model.containment import (
     AS_ROOT,
@@ -30,6 +30,7 @@ from steadyrun.model.means import DEEDS, Known, Means
 from steadyrun.model.others import OtherGuard, Swap
 from steadyrun.model.record import Proof
 from steadyrun.model.verdict import Answer
+from steadyrun.report.remedy import typed_here
 
 MIB, GIB = 2**20, 2**30
 EVERY_CAPABILITY = 2**41 - 1
@@ -268,6 +269,7 @@ def test_each_rung_stands_as_its_facts_say(name, changes, level, evidence, remed
         ("sudo kill 7", True, False, "kill 7"),
         ("sudo kill 7", False, False, "kill 7   # as root: there is no sudo here"),
         ("sudo a && sudo b  # c", False, False, "a && b   # as root: there is no sudo here; c"),
+        ("sudo -u kim steadyrun stop", True, False, "sudo -u kim steadyrun stop"),
         ("plug it in", True, False, "plug it in"),
     ],
 )

@@ -27,7 +27,7 @@ from steadyrun.model.finding import Finding, Severity
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import LoadKind
 from steadyrun.model.verdict import Answer, Check, Scope, Verdict
-from steadyrun.ramp.findings import findings_of
+from steadyrun.ramp.findings import NOT_APPLIED, findings_of
 from steadyrun.ramp.judge import judge
 from steadyrun.units import GIB, MIB
 
@@ -183,6 +183,19 @@ def test_every_finding_says_what_to_do_or_what_was_done():
             assert finding.remedy or finding.done, finding
             assert finding.title
             assert finding.evidence
+
+
+def test_what_a_polled_containment_lacks_is_told_once_a_run():
+    def lacking(*names, **more):
+        seen = evidence(readback=tuple(read_back(name, held=False) for name in names))
+        return [f.title for f in found(seen, **more) if f.code == NOT_APPLIED]
+
+    first = lacking("cpu_weight", "io_weight", weak=True)
+    assert len(first) == 2
+    told = frozenset(first)
+    again = lacking("cpu_weight", "tasks_max", weak=True, told=told)
+    assert [title.partition(" ")[0] for title in again] == ["tasks_max"]
+    assert len(lacking("cpu_weight", "tasks_max", told=told)) == 2, "a limit that the kernel does not hold"
 
 
 def test_a_command_that_ended_by_itself_is_told_from_one_that_a_limit_ended():

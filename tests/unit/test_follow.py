@@ -227,6 +227,12 @@ def test_the_conductors_exit_code_is_ours_with_status_log_and_tomorrows_command(
     assert f"tomorrow: {record.tomorrow}" in out
 
 
+def test_limits_that_were_polled_are_told_at_the_end_too(ramp, capsys):
+    record = records.weak()._replace(end=RunEnd(0.0, 0, "all phases passed"))
+    assert ramp("sys.exit(0)").follow(record=record) == 0
+    assert "\nAll phases passed (containment not guaranteed)\n" in capsys.readouterr().out
+
+
 def test_a_bad_end_names_what_to_do(ramp, capsys):
     record = records.host_failure()
     assert record.end.exit_code == 5

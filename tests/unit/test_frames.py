@@ -6,9 +6,11 @@ import struct
 
 import pytest
 
-from steadyrun.cli.canary import line_of
+from steadyrun.cli.canary import display_json, display_words, line_of
+from steadyrun.desktop.looks import absent, present, unknown
 from steadyrun.guard import canary
 from steadyrun.guard.frames import Entry, FramesReader, frames_of, make_frames, nearest_rank
+from steadyrun.model.desktop import ProbeName
 from steadyrun.model.sample import Frames
 from steadyrun.units import Seconds
 
@@ -193,3 +195,36 @@ def test_the_frames_of_a_canary_that_exited_say_nothing(shared, reader):
 def test_a_second_without_trouble_reads_as_one():
     calm = Frames(window=1.0, shown=60, p50_ms=0.1, p99_ms=0.2, worst_ms=0.0, silent=0.0)
     assert line_of(calm) == "60.0 fps   late by p50 0.1 ms, p99 0.2 ms; worst gap 0.0 ms late"
+
+
+@pytest.mark.parametrize(
+    ("probe", "words", "told"),
+    [
+        (
+            present(ProbeName.DISPLAY_SERVER, identity="i", label="X :0", evidence="e", latency_ms=0.8123),
+            "X :0 answers in 0.8 ms",
+            {"display": "X :0", "display_seen": "present", "display_ms": 0.812},
+        ),
+        (
+            present(ProbeName.DISPLAY_SERVER, identity="i", label="", evidence="e"),
+            "display server is there",
+            {"display": None, "display_seen": "present", "display_ms": None},
+        ),
+        (
+            absent(ProbeName.DISPLAY_SERVER, "no socket"),
+            "no display server",
+            {"display": None, "display_seen": "absent", "display_ms": None},
+        ),
+        (
+            unknown(ProbeName.DISPLAY_SERVER, "X0: no answer in 1 s"),
+            "display server: X0: no answer in 1 s",
+            {"display": None, "display_seen": "unknown", "display_ms": None},
+        ),
+    ],
+)
+def test_a_round_trip_to_the_display_reads_as_what_came_of_it(probe, words, told):
+    assert (display_words(probe), display_json(probe)) == (words, told)
+
+
+def test_a_display_that_nobody_asked_for_is_not_in_the_line():
+    assert display_json(None) == {}

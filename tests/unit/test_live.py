@@ -198,6 +198,8 @@ def test_a_weak_containment_is_said_in_plain_lines():
     assert all(
         "containment not guaranteed" in line for line in line_for(None, records.weak()) if ": passed" in line
     )
+    ended = next(line for line in line_for(None, records.weak()) if "ended, exit code" in line)
+    assert ended.endswith("(containment not guaranteed)")
 
 
 @pytest.mark.parametrize("state", list(State))

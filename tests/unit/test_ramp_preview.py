@@ -47,6 +47,27 @@ def test_what_a_ramp_goes_on_with_is_in_the_most_that_is_said():
     assert "The loads get at most 450 MiB (300 MiB, " in said(of, carried=(broke_off,))
 
 
+def test_a_ramp_that_goes_on_counts_only_what_is_left():
+    of = with_limits(plan(300, 400, 900, command=False), wall_time=Seconds(20.0))
+    words = said(of, carried=tuple(attempt(phase) for phase in of.phases[1:]))
+    assert "The loads get at most 300 MiB; " in words
+    assert re.search(r"^Phase 3: .*: has passed$", words, re.M)
+    assert words.count("hard limit") == 1
+    assert "at most 2 min 35 s unless" in words
+
+
+def test_a_ramp_with_nothing_left_names_no_load():
+    of = plan(300, command=False)
+    words = said(of, carried=(attempt(of.phases[0]),))
+    assert "No load is run but the proofs'; " in words
+
+
+def test_a_quota_above_the_cores_there_are_is_told():
+    of = plan(300, command=False)
+    assert "  cpu_max 64 limits nothing here: there are 20 cores" in said(with_limits(of, cpu_max=64.0))
+    assert "limits nothing here" not in said(with_limits(of, cpu_max=20.0))
+
+
 @pytest.mark.parametrize("wall_s", [20.0, 60.0])
 def test_it_does_not_usually_take_longer_than_it_can(wall_s):
     of = plan(command=False)

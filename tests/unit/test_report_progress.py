@@ -391,6 +391,21 @@ def test_every_state_renders_and_only_a_passed_one_is_completed(state):
     assert ("COMPLETED" in heading) is (state is State.PASSED)
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (State.STOPPED, "Excellent (2 of 2 tests passed"),
+        (State.INVALID, "Excellent (2 of 2 tests passed"),
+        (State.FAILED, "⚠️ Not without trouble (2 of 3 tests passed"),
+    ],
+)
+def test_a_try_that_says_nothing_of_the_load_is_no_trouble_with_it(state, words):
+    record = records.passed()
+    last = record.attempts[-1]._replace(state=state)
+    page = render_progress(record._replace(attempts=(*record.attempts[:-1], last)))
+    assert f"Multi-process handling**: {words}" in page
+
+
 def test_unknown_verdicts_name_what_could_not_be_read():
     record = records.passed()
     verdict = records.host_verdict(Answer.UNKNOWN, session=Answer.UNKNOWN, why="logind did not answer")

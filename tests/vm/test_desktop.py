@@ -1,5 +1,7 @@
 """The desktop of the real machine, and what the program sees of it."""
 
+import json
+
 import pytest
 from looking import MANAGER, SERVER, SESSION, SSH, USER, doctor, identities, look, type_at_desktop
 from testbed.state import DESKTOP_UP
@@ -34,6 +36,12 @@ def test_the_doctor_names_the_desktop(guest, user):
     assert "OpenSSH" in rungs[SSH]["evidence"]
     assert told["containment"]["cgroup_mode"] == "unified"
     assert rungs["other guards"]["level"] == "ok", "systemd-oomd, earlyoom or nohang runs"
+
+
+def test_the_canary_asks_the_display_for_a_round_trip_each_second(guest):
+    rows = list(map(json.loads, guest.out("steadyrun canary --display --seconds 3 --json").splitlines()))
+    assert [(row["display"], row["display_seen"]) for row in rows] == [("X :0", "present")] * 3
+    assert all(0 < row["display_ms"] < 1000 for row in rows)
 
 
 def test_a_quiet_desktop_keeps_its_identities(guest):

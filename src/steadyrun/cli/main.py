@@ -112,8 +112,19 @@ def _parse(name: str, configure: Callable[[Any], None], words: list[str]) -> Any
 def _complain(message: str, hint: str | None, code: int) -> int:
     from steadyrun.cli.complaint import complaint
 
-    sys.stderr.write(complaint(message, hint))
+    sys.stderr.write(complaint(message, hint and _typed_here(hint)))
     return code
+
+
+def _typed_here(hint: str) -> str:
+    if "sudo " not in hint:
+        return hint
+    from shutil import which
+
+    from steadyrun.report.remedy import typed_here
+
+    user = os.environ.get("USER", str(os.getuid()))
+    return typed_here(hint, is_root=os.geteuid() == 0, has_sudo=which("sudo") is not None, user=user)
 
 
 def _bug(error: Exception, code: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import NoReturn
 
@@ -30,13 +31,23 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting: `cli.main` alone exits."""
-        hint = f"`{self.prog} --help` lists the options"
+        hint = f"{self._meant(message)}`{self.prog} --help` lists the options"
         found = next((flag for flag in self.elsewhere if flag in message.replace("=", " ").split()), None)
         if found is not None and "unrecognized arguments" in message:
             raise UsageError(f"{found}: {self.prog} has no such option", hint=self.elsewhere[found])
         if self.takes_command and not self._dashes and "unrecognized arguments" in message:
             hint = f"the command goes after --: {self.prog} -- COMMAND; {hint}"
         raise UsageError(message, hint=hint)
+
+    def _meant(self, message: str) -> str:
+        """Ask for the option that comes nearest to one that is not known; empty where none does."""
+        unknown = re.search(r"unrecognized arguments:.*?(--[\w-]+)", message)
+        if unknown is None:
+            return ""
+        shown = (action for action in self._actions if action.help is not argparse.SUPPRESS)
+        flags = [flag for action in shown for flag in action.option_strings if flag.startswith("--")]
+        close = get_close_matches(unknown[1], flags, 1)
+        return f"did you mean {close[0]}? " if close else ""
 
     def parse(self, words: list[str]) -> argparse.Namespace:
         """Parse the words; the user's command goes to `argv`."""

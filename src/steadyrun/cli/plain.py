@@ -149,7 +149,8 @@ def _end(before: RunRecord | None, after: RunRecord, clock: Clock) -> list[str]:
     end = after.end
     if end is None or (before is not None and before.end is not None):
         return []
-    lines = [f"{clock.time(end.wall)} ended, exit code {end.exit_code}: {one_line(end.reason)}"]
+    weak = f" ({WEAK})" if after.header.weak else ""
+    lines = [f"{clock.time(end.wall)} ended, exit code {end.exit_code}: {one_line(end.reason)}{weak}"]
     # An argument may hold a newline: the command stays as it is, its lines are lines here.
     return (
         lines + [visible(line) for line in f"tomorrow: {after.tomorrow}".split("\n")]

@@ -24,9 +24,10 @@ from steadyrun.ramp.default_plan import default_plan
 from steadyrun.ramp.plancheck import check_plan, with_command, with_ok_exits
 from steadyrun.ramp.planfile import read_plan
 from steadyrun.ramp.recovery import RECOVERY_LIMIT
-from steadyrun.ramp.schedule import Finish, RunPhase, Step, most_memory, next_step
+from steadyrun.ramp.schedule import Finish, RunPhase, Step, left_to_do, most_memory, next_step
 from steadyrun.report.others import other_lines
 from steadyrun.report.rights import rights_of
+from steadyrun.run.allowance import beyond_cores
 from steadyrun.units import Bytes, Seconds, format_duration, format_size, parse_count, parse_exit_codes
 
 DEFAULT_TRIES = 4
@@ -161,13 +162,14 @@ def describe(
     """
     ram = machine.effective_ram or Bytes(0)
     reserve = reserve_for(machine, ram)
+    left = plan._replace(phases=left_to_do(plan, carried))
     lines = [
         f"steadyrun ramp on {machine.hostname}: {machine.cores} cores, {format_size(ram)} of RAM, "
         f"containment {choice.backend.value}",
-        f"{_how_much(plan, ram, reserve, carried)}; {format_size(reserve.reserve)} "
+        f"{_how_much(left, ram, reserve, carried)}; {format_size(reserve.reserve)} "
         "of RAM stay out of their reach.",
         *other_lines(machine, reserve),
-        f"It takes {_how_long(plan)}.",
+        f"It takes {_how_long(left)}.",
         "Nothing lasting is changed, nothing is installed. "
         "Ctrl-C stops it, or `steadyrun stop` from elsewhere.",
         *lasts,
@@ -184,7 +186,8 @@ def describe(
         "containment is proved with loads of a few MiB.",
     ]
     for phase in plan.phases:
-        lines += ["", *_phase(phase)]
+        again = phase in left.phases
+        lines += ["", *(_phase(phase, machine.cores) if again else (f"{_title(phase)}: has passed",))]
     return "\n".join(lines) + "\n\n"
 
 
@@ -213,20 +216,28 @@ def _next(plan: Plan, machine: MachineFacts, earlier: RunRecord) -> Step:
     return next_step(plan, (), ceiling=ceiling, effective_ram=ram, carried=earlier.attempts)
 
 
-def _phase(phase: Phase) -> list[str]:
-    limit = phase.limits.memory_max
+def _title(phase: Phase) -> str:
     summary = f" ({phase.summary})" if phase.summary else ""
+    return f"Phase {phase.number}: {phase.name}{summary}"
+
+
+def _phase(phase: Phase, cores: int) -> list[str]:
+    limits = phase.limits
     told = (("Goal", phase.goal), ("Method", phase.method), ("Expected", phase.expected))
-    lines = [f"Phase {phase.number}: {phase.name}{summary}, hard limit {format_size(limit)}"]
+    lines = [f"{_title(phase)}, hard limit {format_size(limits.memory_max)}"]
     lines += [f"  {what}: {words}" for what, words in told if words]
     if phase.scaled:
         lines.append(f"  Scaled: {phase.scaled}")
+    if words := beyond_cores(limits.cpu_max, cores):
+        lines.append(f"  cpu_max {words}")
     if phase.load.kind is LoadKind.COMMAND:
         lines.append(f"  Command: {shlex.join(phase.load.argv)}")
     return lines
 
 
 def _how_much(plan: Plan, ram: Bytes, reserve: Reserve, carried: tuple[Attempt, ...]) -> str:
+    if not plan.phases:
+        return "No load is run but the proofs'"
     planned = Bytes(max(phase.limits.memory_max or 0 for phase in plan.phases))
     ceiling = Bytes(ram - reserve.reserve)
     most = most_memory(plan, ceiling=ceiling, effective_ram=ram, carried=carried)

@@ -24,8 +24,9 @@ def configure(parser: Parser) -> None:
     )
     usual, *others = (each.words for each in FORMATS.values())
     words = " or ".join((f"{usual} (default)", *others))
-    parser.add_argument("--format", choices=list(FORMATS), default=next(iter(FORMATS)), help=words)
-    parser.add_argument(
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--format", choices=list(FORMATS), help=words)
+    one.add_argument(
         "--json", action="store_const", const="json", dest="format", help="the same as --format json"
     )
     parser.add_argument("--output", metavar="FILE", help="write it to FILE instead of standard output")
@@ -35,7 +36,7 @@ def execute(args: argparse.Namespace) -> int:
     """Render the record."""
     with journal_here() as journal:
         record = journal.record(find_run(journal, args.run, kind=RunKind.RAMP))
-    text = FORMATS[args.format].render(record)
+    text = FORMATS[args.format or next(iter(FORMATS))].render(record)
     if args.output:
         write_atomic(os.path.abspath(args.output), text, durable=True)
     else:

@@ -51,14 +51,26 @@ def take_view(
         root: Where `/proc`, `/run`, `/tmp` and `/etc` are looked for; tests give a tree of their own.
         env: The environment to look into; `None`: this process's.
     """
-    now = time.monotonic()
+    until = time.monotonic() + deadline_s
+    asked = _asked(deadline_s, root, env)
+    looks = [Look(name, probe, asked) for name, probe in PROBES]
+    return DesktopView(wall, tuple(each.result(until) for each in looks))
+
+
+def begin_look(
+    name: ProbeName, *, deadline_s: float, root: str = "/", env: Mapping[str, str] | None = None
+) -> Look:
+    """Begin to take one probe, in a thread; arguments as those of `take_view`."""
+    return Look(name, dict(PROBES)[name], _asked(deadline_s, root, env))
+
+
+def _asked(deadline_s: float, root: str, env: Mapping[str, str] | None) -> Asked:
     environment = dict(os.environ if env is None else env)
-    asked = Asked(root, environment, _whose(environment), now + _IN_TIME * deadline_s, deadline_s)
-    running = [_Running(name, probe, asked) for name, probe in PROBES]
-    return DesktopView(wall, tuple(each.result(now + deadline_s) for each in running))
+    until = time.monotonic() + _IN_TIME * deadline_s
+    return Asked(root, environment, _whose(environment), until, deadline_s)
 
 
-class _Running:
+class Look:
     """One probe in its thread."""
 
     def __init__(self, name: ProbeName, probe: Callable[[Asked], Probe], asked: Asked) -> None:
@@ -77,7 +89,7 @@ class _Running:
             self._found = unknown(self._name, f"could not be asked: {type(error).__name__}: {error}")
 
     def result(self, until: float) -> Probe:
-        """Return what was found by then."""
+        """Return what was found by then, CLOCK_MONOTONIC."""
         if self._thread.ident is not None:
             self._thread.join(max(0.0, until - time.monotonic()))
         return self._found or unknown(self._name, f"no answer in {self._asked.patience_s:g} s")

@@ -10,7 +10,7 @@ from steadyrun.contain.choose import delegate_command
 from steadyrun.contain.unified_placement import given_by, place, unified_memory
 from steadyrun.doctor.facts import DoctorFacts
 from steadyrun.doctor.host import judge_host
-from steadyrun.doctor.rung import Level, Rung, boot_option, typed_here
+from steadyrun.doctor.rung import Level, Rung, boot_option
 from steadyrun.model.containment import (
     AS_ROOT,
     BackendName,
@@ -22,6 +22,7 @@ from steadyrun.model.containment import (
     UnifiedLevel,
 )
 from steadyrun.model.machine import CgroupMode
+from steadyrun.report.remedy import typed_here
 
 PRIVILEGED = "docker run --privileged ...   # or whatever started this container"
 WRITABLE = (

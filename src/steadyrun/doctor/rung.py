@@ -38,20 +38,6 @@ class Family(Enum):
     OTHER = "other"
 
 
-def typed_here(remedy: str, *, is_root: bool, has_sudo: bool, user: str) -> str:
-    """Return a command as it can be typed here: without a sudo that is not needed, or not there.
-
-    What root types in a shell of root's names the user: there `$USER` is another one.
-    """
-    if "sudo " not in remedy or (has_sudo and not is_root):
-        return remedy
-    command, _, note = remedy.replace("sudo ", "").partition("#")
-    if is_root:
-        return f"{command}#{note}" if note else command
-    command = command.replace('"$USER"', user).replace("$USER", user)
-    return f"{command.rstrip()}   # as root: there is no sudo here" + (f";{note}" if note else "")
-
-
 def not_known(name: str, where: str) -> Rung:
     """Return the rung of something that could not be read at `where`."""
     return Rung(name, Level.UNKNOWN, f"{where} could not be read", "")

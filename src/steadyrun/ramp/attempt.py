@@ -25,6 +25,7 @@ from steadyrun.model.sample import Reading
 from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.ramp.canary_care import CanaryCare
 from steadyrun.ramp.default_plan import OUTPUT_MAX
+from steadyrun.ramp.findings import told_once
 from steadyrun.ramp.guarded import Guarded, GuardedLoad
 from steadyrun.ramp.judge import judge
 from steadyrun.ramp.ledger import Ledger
@@ -297,7 +298,8 @@ class AttemptRunner:
             told=frozenset(self._told),
             run_id=self._set.order.run_id,
         )
-        self._told.update(finding.code for finding in judged.findings)
+        keys = (told_once(finding, weak=self._set.order.weak) for finding in judged.findings)
+        self._told.update(key for key in keys if key is not None)
         return attempt._replace(
             state=judged.state,
             evidence=evidence,

@@ -33,6 +33,7 @@ FUTILE_FRACTION = Ratio(0.25)
 TOLD_OTHERWISE = frozenset({Ending.MEMORY_LIMIT, Ending.WALL_TIME, Ending.STOPPED})
 """Ends that have their own words; the guard's kill only finished them."""
 VICTIMS_SHOWN = 5
+NOT_APPLIED = "limit-not-applied"
 NO_SPACE = "No space left on device"
 """strerror(ENOSPC), as programs print it."""
 
@@ -57,7 +58,7 @@ def findings_of(
         host: The host verdict, for what became of the session.
         weak: The containment is not guaranteed by the kernel.
         troubles: What the guard and the conductor found while it ran.
-        told: Codes of notes that the run has told already: a note is told once a run.
+        told: What the run has told already and tells once (`told_once`).
         run_id: What `--resume` goes on from; empty: the newest ramp.
     """
     found = [
@@ -71,7 +72,17 @@ def findings_of(
         resume = f"steadyrun ramp --resume {run_id}".rstrip()
         found += _of_own_exit(evidence.outcome, limits, load, resume)
         found += _of_load(evidence.outcome, evidence, limits, resume)
-    return tuple(f for f in found if f.severity is not Severity.NOTE or f.code not in told)
+    return tuple(f for f in found if told_once(f, weak=weak) not in told)
+
+
+def told_once(finding: Finding, *, weak: bool) -> str | None:
+    """Return by what a run remembers a finding that it tells once; `None`: it is told each time.
+
+    Of polled containments the same limits are lacking in each phase.
+    """
+    if finding.severity is Severity.NOTE:
+        return finding.code
+    return finding.title if weak and finding.code == NOT_APPLIED else None
 
 
 def _of_host(host: Verdict) -> Iterator[Finding]:
@@ -215,7 +226,7 @@ def _of_limits(evidence: Evidence, *, weak: bool) -> Iterator[Finding]:
 def _not_applied(limit: ReadBack, *, weak: bool) -> Finding:
     soft = weak or limit.name in SOFT
     return Finding(
-        "limit-not-applied",
+        NOT_APPLIED,
         Severity.WARNING if soft else Severity.PROBLEM,
         f"{limit.name} was asked for and is not enforced",
         f"asked {limit.asked}, found {limit.found or 'unreadable'} ({limit.source})",

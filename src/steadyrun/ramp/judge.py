@@ -59,7 +59,7 @@ def judge(
         weak: The containment is not guaranteed by the kernel, and the user accepted that: every
             verdict says so, and stands.
         troubles: Findings the guard and the conductor made while it ran.
-        told: Codes of notes that the run has told already; they are not told again.
+        told: What the run has told already and tells once (`findings.told_once`).
         run_id: The ramp, for commands that go on with it.
     """
     host = _verdict(host_checks(baseline, evidence, reserve), Scope.HOST, weak=weak)

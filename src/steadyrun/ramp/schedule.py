@@ -119,7 +119,7 @@ def next_step(
     bounds = _bounds(plan, (*carried, *attempts), ceiling, effective_ram)
     for phase in plan.phases:
         tries = tuple(a for a in attempts if a.phase.number == phase.number)
-        earlier = tuple(a for a in carried if _is_same(a.phase, phase))
+        earlier = _tries_before(phase, carried)
         if tries and not _has_passed(tries):
             return _again(plan, phase, tries, bounds)
         if not tries and not _has_passed(earlier):
@@ -130,10 +130,17 @@ def next_step(
     return Finish(errors.EXIT_OK, f"{reason}, {words}", bounds.held, "All phases passed")
 
 
+def left_to_do(plan: Plan, carried: tuple[Attempt, ...]) -> tuple[Phase, ...]:
+    """Return the phases that did not pass in the runs that this one goes on from; all of one that begins."""
+    return tuple(phase for phase in plan.phases if not _has_passed(_tries_before(phase, carried)))
+
+
 def most_memory(
     plan: Plan, *, ceiling: Bytes, effective_ram: Bytes, carried: tuple[Attempt, ...] = ()
 ) -> Bytes:
     """Return the most memory that any try may get: the plan's limits, and those a killed command is given.
+
+    0 where every phase has passed.
 
     Args:
         plan: Phases in order.
@@ -143,8 +150,8 @@ def most_memory(
     """
     bounds = _bounds(plan, (), ceiling, effective_ram)
     most = 0
-    for phase in plan.phases:
-        earlier = (a.limits for a in carried if _is_same(a.phase, phase))
+    for phase in left_to_do(plan, carried):
+        earlier = (a.limits for a in _tries_before(phase, carried))
         memory = Bytes(max(min(_memory(each, ceiling), ceiling) for each in (phase.limits, *earlier)))
         for _ in range(plan.tries - 1 if phase.load.kind is LoadKind.COMMAND else 0):
             memory = max(memory, _raised(memory, bounds))
@@ -171,6 +178,10 @@ def _last_passed(tried: tuple[Attempt, ...]) -> Limits | None:
 def _memory(limits: Limits, ceiling: Bytes) -> Bytes:
     """Return the memory limit in force, bytes; one that was not asked for is the ceiling."""
     return ceiling if limits.memory_max is None else limits.memory_max
+
+
+def _tries_before(phase: Phase, carried: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    return tuple(a for a in carried if _is_same(a.phase, phase))
 
 
 def _is_same(tried: Phase, phase: Phase) -> bool:

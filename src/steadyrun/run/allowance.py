@@ -13,7 +13,7 @@ from steadyrun.model.limits import CPU_WEIGHT_LOWEST, Limits
 from steadyrun.model.machine import Promise, Reserve
 from steadyrun.named import NamedTuple
 from steadyrun.typed import TYPE_CHECKING
-from steadyrun.units import MIB, Bytes, format_size, size_argument
+from steadyrun.units import MIB, Bytes, Cores, format_size, size_argument
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -31,6 +31,14 @@ def room_for_new(available: Bytes, reserve: Reserve, promises: tuple[Promise, ..
     """Return what may be promised now, in bytes, rounded down to MiB; 0 when nothing may."""
     promised = sum(promise.left() for promise in promises)
     return Bytes(max(0, available - reserve.reserve - promised) // MIB * MIB)
+
+
+def beyond_cores(cpu_max: Cores | None, cores: int) -> str:
+    """Say that a CPU quota is more than there is; empty: it limits something, or nothing was asked for."""
+    if cpu_max is None or cpu_max <= cores:
+        return ""
+    there = "there is 1 core" if cores == 1 else f"there are {cores} cores"
+    return f"{cpu_max:g} limits nothing here: {there}"
 
 
 class Chosen(NamedTuple):

@@ -33,7 +33,7 @@ from steadyrun.model.outcome import LoadOutcome
 from steadyrun.model.plan import Member, RunAs
 from steadyrun.model.thresholds import Thresholds
 from steadyrun.named import NamedTuple
-from steadyrun.run.allowance import choose_limits, room_for_new
+from steadyrun.run.allowance import beyond_cores, choose_limits, room_for_new
 from steadyrun.run.front import guard_in_front
 from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Bytes, Seconds
@@ -247,10 +247,8 @@ class _Run:
         )
         if chosen.why:
             self._say(f"limits: {chosen.why}")
-        cores, asked = len(os.sched_getaffinity(0)), self.request.asked.cpu_max
-        if asked is not None and asked > cores:
-            there = "there is 1 core" if cores == 1 else f"there are {cores} cores"
-            self._say(f"limits: --cpus {asked:g} limits nothing here: {there}")
+        if words := beyond_cores(self.request.asked.cpu_max, len(os.sched_getaffinity(0))):
+            self._say(f"limits: --cpus {words}")
         if self.request.asked.swap_max and sample.swap_total == 0:
             self._say("limits: --swap gives nothing here: there is no swap")
         return chosen.limits
