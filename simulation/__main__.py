@@ -1,6 +1,7 @@
 """`make simulate`: many seeded machines and loads under our law and those of others; exit 1 for a fault.
 
-A fault is a machine that our law lost, a load it left frozen, or a harmless load it killed.
+A fault is a machine that our law lost, a load it left frozen, a harmless load it killed, or one that it held
+for frames that others made late.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from simulation.guards import GUARDS
 from simulation.play import Faults, Played, Sort, Sorted, faults, play_law, sort
-from simulation.scenario import Kind
+from simulation.scenario import HORIZON, Kind
 from simulation.world import LOST_AFTER, Fate
 
 OURS = "steadyrun"
@@ -73,6 +74,9 @@ def report(rows: list[Row]) -> int:
         ours = found if name == OURS else ours
         print(_line(name, rows, found, sorts))
     print(_LEGEND)
+    late = sum(row.sorted.scenario.other.late.ends > HORIZON for row in rows)
+    vain = len(ours.held_in_vain)
+    print(f"frames late by others to the end in {late}: {vain} harmless loads long held in vain")
     bad = {name: seeds for name, seeds in ours._asdict().items() if seeds and name != "others_killed"}
     for name, seeds in bad.items():
         print(f"FAULT {name.replace('_', ' ')}: seeds {', '.join(map(str, seeds[:SEEDS_SHOWN]))}")

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from steadyrun.guard import law
 from steadyrun.guard.held import Decision, Held
 from steadyrun.guard.machine import judged, step
-from steadyrun.guard.signs import remember
 from steadyrun.journal.read import Reader
 from steadyrun.model.codec import decode, decode_event
 from steadyrun.model.event import Acted, Event, Released, Ruled, Sampled, Told
@@ -30,9 +29,7 @@ class Turn(NamedTuple):
         """Return what the law says of a reading; `None`: it is none."""
         if self.rules is None or not isinstance(self.event, Sampled):
             return None
-        reading = self.event.reading
-        _, signs = remember(self.before.past, reading, self.rules.thresholds, self.rules.usual)
-        return judged(self.before, reading, signs, self.rules)
+        return judged(self.before, self.event.reading, self.rules)
 
 
 def played(events: Iterable[Event]) -> Iterator[Turn]:

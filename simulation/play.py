@@ -30,6 +30,11 @@ AFTER = 2.0
 """Seconds after the load's end, from which on what happens is not its doing."""
 
 
+TIGHT_MOST = 15.0
+"""Seconds in all: in a scenario of a minute, twice what it takes to see that a grip changes nothing."""
+IO_LITTLE = 0.5
+
+
 class Sort(Enum):
     """Of a scenario."""
 
@@ -56,6 +61,8 @@ class Played(NamedTuple):
     under_floor: float
     load_size: float
     """MiB the load held when it was killed, the most it held else."""
+    tight: float
+    """Seconds that the load ran under a quota of the guard's."""
     acts: tuple[Action, ...] = ()
 
 
@@ -90,6 +97,7 @@ def play(
         world.least_available / world.machine.ram,
         world.longest_under_floor,
         size,
+        world.tight,
         tuple(action for _, action, _ in guard.deeds) if isinstance(guard, Ours) else (),
     )
 
@@ -124,12 +132,16 @@ class Faults(NamedTuple):
     """A load that needed no law, or one too small to matter on a machine that others took down."""
     others_killed: tuple[int, ...] = ()
     """A program that is not the load."""
+    held_in_vain: tuple[int, ...] = ()
+    """A load that needed no law and hardly uses the disk, held for long for frames that others make late."""
 
 
 def faults(sorted_scenarios: Iterable[tuple[Sorted, Played]]) -> Faults:
     """Find them."""
-    lost, frozen, harmless, others = [], [], [], []
+    lost, frozen, harmless, others, vain = [], [], [], [], []
     for (scenario, kind, _), played in sorted_scenarios:
+        if kind is Sort.HARMLESS and _for_others(scenario, played) and played.tight > TIGHT_MOST:
+            vain.append(scenario.seed)
         if kind is Sort.DANGEROUS and played.lost:
             lost.append(scenario.seed)
         if played.frozen and not played.lost:
@@ -138,7 +150,13 @@ def faults(sorted_scenarios: Iterable[tuple[Sorted, Played]]) -> Faults:
             harmless.append(scenario.seed)
         if played.other_killed and kind is not Sort.HOPELESS:
             others.append(scenario.seed)
-    return Faults(tuple(lost), tuple(frozen), tuple(harmless), tuple(others))
+    return Faults(tuple(lost), tuple(frozen), tuple(harmless), tuple(others), tuple(vain))
+
+
+def _for_others(scenario: Scenario, played: Played) -> bool:
+    """Tell whether late frames that others make are all that the load was held for: it was never frozen."""
+    to_the_end = scenario.other.late.ends > HORIZON
+    return to_the_end and scenario.load.io < IO_LITTLE and Action.FREEZE not in played.acts
 
 
 def _needless(scenario: Scenario, kind: Sort) -> bool:

@@ -84,12 +84,22 @@ class Load(NamedTuple):
     limit: float | None
 
 
+class Late(NamedTuple):
+    """Frames that are late because of somebody else, whatever the load does."""
+
+    begins: float = 0.0
+    ends: float = 0.0
+    ms: tuple[float, float] = (0.0, 0.0)
+    """From, to; drawn for each frame."""
+
+
 class Other(NamedTuple):
     """Another program of the desktop's: (time, MiB it holds by then); it is somebody's browser."""
 
     points: tuple[tuple[float, float], ...]
     adj: int
     """oom_score_adj: 300 for a Chromium renderer."""
+    late: Late = Late()
 
 
 class Watching(NamedTuple):
@@ -126,7 +136,8 @@ def draw(seed: int) -> Scenario:
     random = Random(seed)
     machine = _machine(random)
     load = _load(random, machine)
-    return Scenario(seed, machine, load, _other(random, machine), _watching(random))
+    other = _other(random, machine)._replace(late=_late(Random(f"{seed}, late")))
+    return Scenario(seed, machine, load, other, _watching(random))
 
 
 def _machine(random: Random) -> Machine:
@@ -216,6 +227,15 @@ def _other(random: Random, machine: Machine) -> Other:
         case "leaks":
             points = [(0.0, base), (at, base), (HORIZON, base + random.uniform(0.3, 1.5) * machine.ram)]
     return Other(tuple(points), random.choice((0, 0, 200, 300)))
+
+
+def _late(random: Random) -> Late:
+    """Draw, apart from the rest, so that all else is drawn as before."""
+    if random.random() < 0.7:
+        return Late()
+    begins, least = random.uniform(0, 20), random.uniform(10, 150)
+    most = least * random.uniform(1.0, 2.0)
+    return Late(begins, begins + random.choice((3.0, 15.0, HORIZON * 2)), (least, most))
 
 
 BLIND_BEFORE = 20.0

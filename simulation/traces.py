@@ -20,6 +20,7 @@ from simulation.play import play
 from simulation.scenario import (
     HORIZON,
     STORES,
+    Late,
     Load,
     Machine,
     Other,
@@ -60,6 +61,7 @@ SCENES = (
     Scenario(0, MACHINE._replace(store=DISK), STORM, STILL, SEES),
     Scenario(0, FULL, BALLOON, STILL, HOST_ALONE._replace(unknown=1.0)),
     draw(34)._replace(watching=SEES),
+    Scenario(0, MACHINE, STEADY, STILL._replace(late=Late(0.5, HORIZON, (60.0, 80.0))), SEES),
 )
 """For what a guard that sees everything seldom meets: what it sees first hides the rest."""
 LOOKS_AFTER = 3
@@ -88,6 +90,7 @@ ROWS = {
     "yellow-protected": Row(Level.YELLOW, Kind.STALL, "session waited for memory", Action.TIGHTEN),
     "yellow-frames": Row(Level.YELLOW, Kind.FRAMES, "frames were .* late", Action.TIGHTEN),
     "yellow-memory": Row(Level.YELLOW, Kind.MEMORY, "is below the reserve"),
+    "eased": Row(Level.YELLOW, Kind.FRAMES, "not because of this load", Action.LOOSEN),
     "green": Row(Level.GREEN, Kind.NOTHING, "the machine was well", Action.LOOSEN),
     # What pressure.py and trial.py make of it
     "thawed": Row(Level.GREEN, Kind.NOTHING, "^available memory", Action.THAW),

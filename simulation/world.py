@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from enum import Enum
 from itertools import pairwise
+from random import Random
 
 from simulation.scenario import Kind, Scenario
 
@@ -101,6 +102,9 @@ class World:
         self.scanned = self.stolen = 0.0
         self.read = self.written = 0.0
         self.lateness = [0.0] * round(1 / DT)
+        self._frames = Random(f"{scenario.seed}, frames")
+        self.tight = 0.0
+        """Seconds that the load ran under a quota."""
         self._step = 0
         self.dt = DT
         self._starving = 0.0
@@ -159,6 +163,7 @@ class World:
         self.dying = max(0.0, self.dying - _FREED * self.dt)
         runs = self.fate is Fate.RUNS and not self.frozen
         speed = (1.0 - self.load_stall) if runs else 0.0
+        self.tight += self.dt if runs and self.quota < 1.0 else 0.0
         if self.fate is Fate.RUNS:
             self.ran, self.frozen_for = (
                 (self.ran + self.dt, 0.0) if runs else (self.ran, self.frozen_for + self.dt)
@@ -397,7 +402,7 @@ class World:
         together = stall * (load if runs else 1.0)
         totals["host full"] += (together + (1.0 - stall) * (1.0 - _DESKTOP_RUNS) * load) * self.dt
         totals["load full"] += load * self.dt
-        late = 16.7 * away / (1.0 - min(away, 0.98))
+        late = 16.7 * away / (1.0 - min(away, 0.98)) + self._late_by_others()
         busy = 0.0 if not runs else min(1.0, self.quota) * (1.5 if self.load.kind is Kind.SUITE else 0.4)
         for _ in range(round(self.dt / DT)):
             self._step = (self._step + 1) % len(self.lateness)
@@ -416,6 +421,10 @@ class World:
         self.least_available = min(self.least_available, available)
         self.under_floor = self.under_floor + self.dt if available < self.floor else 0.0
         self.longest_under_floor = max(self.longest_under_floor, self.under_floor)
+
+    def _late_by_others(self) -> float:
+        late = self.scenario.other.late
+        return self._frames.uniform(*late.ms) if late.begins <= self.now < late.ends else 0.0
 
     def p99_ms(self) -> float:
         """Return the lateness of the last second's frames."""

@@ -90,12 +90,20 @@ def test_the_machines_own_stall_counts_with_a_silent_canary_and_is_a_stall_then(
     assert found.cause.endswith("with no frames")
 
 
-def of_its_own(*, memory=GIB, load: float | None = 0.2, protected=(("session", 0.0, 0.0),), **beside):
+def of_its_own(
+    *,
+    memory=GIB,
+    load: float | None = 0.2,
+    protected=(("session", 0.0, 0.0),),
+    silent_before=False,
+    **beside,
+):
     """All wait for 200 ms of a second, and so does a load that is at its limit of 1 GiB."""
     given = {"memory": memory, "protected": protected, **beside}
     waited = None if load is None else psi(load, some=0.9)
     start, end = second(host={"psi_memory": psi(0.2), "psi_io": psi()}, psi_memory=waited, **given)
-    return judged(start._replace(load=end.load._replace(psi_memory=psi())), end, bound=GIB)
+    start = start._replace(load=end.load._replace(psi_memory=psi()))
+    return judged(start._replace(frames=end.frames) if silent_before else start, end, bound=GIB)
 
 
 @pytest.mark.parametrize("beside", [{"frames": frames(p99_ms=21.0)}, {"available": 1900 * MIB}])
@@ -119,8 +127,12 @@ def test_what_a_load_waits_for_at_its_own_limit_is_not_the_machines(beside, give
     assert (of_its_own(**given, **beside).level >= Level.RED) is is_red
 
 
-def test_where_no_group_is_known_late_frames_count_and_low_memory_beside_its_own_wait_does_not():
-    assert of_its_own(protected=(), frames=frames(p99_ms=21.0)).level is Level.RED
+def test_where_no_group_is_known_no_frames_count_beside_its_own_wait_and_late_ones_and_low_memory_do_not():
+    assert of_its_own(protected=(), frames=frames(p99_ms=21.0)).level is Level.GREEN
+    silent = of_its_own(protected=(), frames=frames(silent=0.7), silent_before=True)
+    assert (silent.level, silent.kind) == (Level.RED, Kind.STALL)
+    with_a_group = of_its_own(frames=frames(silent=0.7), silent_before=True)
+    assert (with_a_group.level, with_a_group.kind) == (Level.RED, Kind.FRAMES)
     assert of_its_own(protected=(), available=1900 * MIB, load=None, memory=1013 * MIB).level is Level.RED
     assert of_its_own(protected=(), available=1900 * MIB, load=None).level is Level.YELLOW
     found = of_its_own(protected=(), available=1900 * MIB)

@@ -5,7 +5,7 @@ from steadyrun.guard.deeds import kill, running_time, term
 from steadyrun.guard.grip import Grip
 from steadyrun.guard.held import Decision, Held, Stage
 from steadyrun.guard.machine import judged, step
-from steadyrun.guard.signs import NOTHING_YET
+from steadyrun.guard.signs import Past, remember
 from steadyrun.model.action import LET_GO, Action
 from steadyrun.model.given import (
     Continued,
@@ -339,8 +339,11 @@ def test_a_group_that_stalls_while_a_load_is_asked_to_end_does_not_wait_for_its_
 def test_a_load_waits_at_the_limit_that_is_in_force(changes, memory, own):
     held = Held(stage=Stage.RUNNING)._replace(**changes)
     rules = RULES._replace(limits=Limits(memory_max=8 * GIB, swap_max=None))
-    seen = reading(2.0, memory=memory, psi_memory=psi(0.5))
-    signs = NOTHING_YET._replace(over=1.0, host_full=0.5, load_full=0.5)
-    assert judged(held, seen, signs, rules).own is own
+    before, now = (
+        reading(at, memory=memory, psi_memory=psi(waited), host={"psi_memory": psi(waited), "psi_io": psi()})
+        for at, waited in ((1.0, 0.0), (2.0, 0.5))
+    )
+    past, _ = remember(Past(), before, rules.thresholds, rules.usual)
+    assert judged(held._replace(past=past), now, rules).own is own
     polled = rules._replace(polled_memory=8 * GIB)  # no limit of the kernel's, nothing to wait at
-    assert not judged(held, seen, signs, polled).own
+    assert not judged(held._replace(past=past), now, polled).own

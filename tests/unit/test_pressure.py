@@ -21,7 +21,7 @@ UNREAD = {"available": None}
 
 
 def test_late_frames_take_half_of_the_cores_with_each_window_and_no_more_than_three_times():
-    story = Story().go(10.0, **LATE)
+    story = Story().go(7.0, **LATE)
     assert story.acts() == [TIGHTEN] * 3
     assert [d.grip.step for d in story.done] == [1, 2, TIGHTEST]
     assert all(b.seq - a.seq >= 10 for a, b in pairwise(story.done))  # looks: a window
@@ -30,7 +30,7 @@ def test_late_frames_take_half_of_the_cores_with_each_window_and_no_more_than_th
 
 
 def test_after_ten_clean_seconds_each_it_is_loosened_a_step_at_a_time():
-    story = Story().go(10.0, **LATE)
+    story = Story().go(7.0, **LATE)
     story.done.clear()
     assert story.go(11.0).acts() == []  # two windows pass before the machine counts as well
     assert story.go(2.0).acts() == [LOOSEN]
@@ -43,7 +43,7 @@ def test_after_ten_clean_seconds_each_it_is_loosened_a_step_at_a_time():
 def test_pressure_in_between_begins_the_ten_seconds_anew():
     story = Story().go(3.0, **LATE)
     story.done.clear()
-    assert LOOSEN not in story.go(8.0).go(3.0, **LATE).go(9.0).acts()
+    assert LOOSEN not in story.go(8.0).go(2.0, **LATE).go(9.0).acts()
 
 
 def test_a_containment_that_cannot_be_tightened_is_left_alone():
@@ -204,7 +204,7 @@ def test_between_floor_and_reserve_it_is_thawed_after_half_a_minute_and_killed_w
 def test_silence_of_the_canary_that_a_freeze_does_not_end_is_not_the_loads_doing():
     silent = {"frames": frames(silent=2.0)}
     story = Story().go(20.0, **silent)
-    assert story.acts() == [FREEZE, TIGHTEN, THAW]
+    assert story.acts() == [FREEZE, TIGHTEN, THAW, LOOSEN]
     assert "not because of this load" in story.done[-1].cause
     assert KILL not in story.go(120.0, **silent).acts()
 

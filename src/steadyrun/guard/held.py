@@ -65,6 +65,11 @@ class Held(NamedTuple):
     trial: Trial = Trial()
     spared_until: Seconds | None = None
     """It was found not to be the cause; till then it is not frozen for the same again."""
+    late_at_grip: Seconds | None = None
+    """How late the frames were (p99) that it began to be held for; `None`: it is held for something else."""
+    usual_late: Seconds | None = None
+    """Frames so late (p99) were found not to be its doing; usual here until `usual_until`."""
+    usual_until: Seconds | None = None
 
 
 class Decision(NamedTuple):

@@ -19,8 +19,8 @@ what to tighten, and only with late frames and I/O by the load; CPU pressure dec
 All that runs may be the load: what it waits for at its hard limit, and what it sleeps over a throttle limit
 that the guard set, is the whole machine's waiting wherever a desktop is idle (try_charge_memcg and
 mem_cgroup_handle_over_high in mm/memcontrol.c). Of a load at such a limit that waits as long as all do, the
-machine's stall says nothing beside protected groups that do not wait, nor with low memory where no group is
-known.
+machine's stall says something where a protected group waits, too, or, where no group is known, with no frames
+at all: low memory and late frames are judged by themselves then.
 """
 
 from __future__ import annotations
@@ -165,11 +165,12 @@ def _host(
     waiting = waits(signs, thresholds, usual)
     if own and waiting is False:
         return None
+    told_apart = not own or waiting is True
     available = reading.host.mem_available
     with_it = []
-    if available is not None and available < thresholds.reserve and not (own and waiting is None):
+    if told_apart and available is not None and available < thresholds.reserve:
         with_it.append(f"available memory {format_size(available)}")
-    if is_late(signs, thresholds, usual):
+    if told_apart and is_late(signs, thresholds, usual):
         with_it.append(f"frames {_ms(signs.frames_late or Seconds(0.0))} late (p99)")
     if signs.silent >= SILENCES:
         with_it.append("no frames")

@@ -15,6 +15,7 @@ makes of a running or frozen load is in `pressure.py`.
 
 from __future__ import annotations
 
+from steadyrun.guard import easing
 from steadyrun.guard.deeds import continued, kill, paused, rest_from_pause, term, thawed
 from steadyrun.guard.grip import gripped, memory_bound
 from steadyrun.guard.held import NO_READING, Decision, Held, Stage, Step, same
@@ -101,6 +102,7 @@ def _ticked(held: Held, tick: Ticked, rules: Rules) -> Step:
     late = tick.reading.late
     if late and not held.late_before:
         return held._replace(late_before=True, past=restart(held.past, tick.reading)), ()
+    rules = easing.with_usual(rules, held, tick.at)
     thresholds, usual = rules.thresholds, rules.usual
     past, signs = remember(held.past, tick.reading, thresholds, usual)
     held = held._replace(late_before=late, past=past)
@@ -108,7 +110,7 @@ def _ticked(held: Held, tick: Ticked, rules: Rules) -> Step:
         return held, (Decision(Action.KILL, held.cause, tick.reading.seq),)
     if held.stage is not Stage.WAITING and (over := _over_its_limit(tick.reading, rules)):
         return kill(held, tick.at, Ending.MEMORY_LIMIT, over, tick.reading.seq)
-    judgement = judged(held, tick.reading, signs, rules)
+    judgement = _judged(held, tick.reading, signs, rules)
     if held.stage is Stage.RUNNING:
         return on_running(held, tick, judgement, signs, rules)
     if held.stage is Stage.FROZEN:
@@ -118,7 +120,14 @@ def _ticked(held: Held, tick: Ticked, rules: Rules) -> Step:
     return held, ()
 
 
-def judged(held: Held, reading: Reading, signs: Signs, rules: Rules) -> Judgement:
+def judged(held: Held, reading: Reading, rules: Rules) -> Judgement:
+    """Return what the law says of a reading that comes next, for whoever plays a record again."""
+    rules = easing.with_usual(rules, held, reading.host.at)
+    _, signs = remember(held.past, reading, rules.thresholds, rules.usual)
+    return _judged(held, reading, signs, rules)
+
+
+def _judged(held: Held, reading: Reading, signs: Signs, rules: Rules) -> Judgement:
     """Judge a reading of a load under the limits in force. One that is frozen or polled waits for none."""
     bound = None
     if held.stage is not Stage.FROZEN and rules.polled_memory is None:

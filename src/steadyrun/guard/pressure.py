@@ -9,7 +9,7 @@ alone never kill: a load that is frozen and lets the frames be as late as before
 
 from __future__ import annotations
 
-from steadyrun.guard import trial
+from steadyrun.guard import easing, trial
 from steadyrun.guard.deeds import kill, rest_from_pause, running_time, term, thawed
 from steadyrun.guard.grip import TIGHTEST, in_words, looser, tighter
 from steadyrun.guard.held import Decision, Held, Stage, Step, Trial
@@ -49,8 +49,10 @@ def on_running(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rul
         return _freeze(held, tick, judgement, signs, rules)
     if rules.wall_time is not None and running_time(held, tick.at) >= rules.wall_time:
         return _out_of_time(held, tick, rules)
+    if judgement.level >= Level.YELLOW and judgement.kind is Kind.FRAMES:
+        return _hold_for_frames(held, tick, judgement, signs, rules)
     if judgement.level >= Level.YELLOW and judgement.kind is not Kind.MEMORY:
-        return _tighten(held, tick, judgement, signs, rules)
+        return _tighten(held._replace(late_at_grip=None), tick, judgement, signs, rules)
     if judgement.level is Level.UNKNOWN or judgement.level >= Level.RED:  # RED, and it is spared
         return held._replace(clean_since=None), ()
     return _loosen(held, tick, judgement, rules)
@@ -106,10 +108,23 @@ def _freeze(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules:
         reds = (*reds, tick.at)
     frozen = _frozen(held, tick, black=judgement.level is Level.BLACK)._replace(reds=reds, trial=Trial())
     freeze = Decision(Action.FREEZE, judgement.cause, seq)
+    if judgement.kind is Kind.FRAMES and rules.tightens:
+        frozen = easing.begun(frozen, signs)
+    elif judgement.kind is Kind.STALL:
+        frozen = frozen._replace(late_at_grip=None)
     if judgement.kind in (Kind.STALL, Kind.FRAMES) and rules.tightens:
         frozen, tightened = _gripped(frozen, tick, judgement, signs, rules, to=TIGHTEST)
         return frozen, (freeze, *tightened)
     return frozen, (freeze,)
+
+
+def _hold_for_frames(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
+    """Tighten a load whose frames are late, until that is seen to change nothing."""
+    if judgement.level >= Level.RED or not rules.tightens:  # RED, and it is spared
+        return held._replace(clean_since=None), ()
+    if easing.is_in_vain(held, tick, signs):
+        return easing.ease(held, tick, judgement, signs)
+    return _tighten(easing.begun(held, signs), tick, judgement, signs, rules)
 
 
 def _tighten(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
@@ -168,12 +183,12 @@ def on_frozen(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rule
     held = held._replace(black_seen=judgement.level is Level.BLACK)
     if cause := _why_not_the_cause(held, tick, judgement, signs, rules, worth=worth):
         spared = held._replace(spared_until=Seconds(tick.at + SPARED))
-        return _thaw(spared, tick, cause)
+        return _thaw(spared, tick, judgement, signs, cause)
     if judgement.level is Level.YELLOW and tick.at - held.since >= rules.thresholds.frozen_max:
         # One more RED within `reds_within` kills: it does not freeze and thaw for ever.
         strikes = (tick.at,) * (rules.thresholds.reds_max - 1)
         cause = f"frozen for {format_duration(rules.thresholds.frozen_max)}, and {judgement.cause}: no worse"
-        return _thaw(held._replace(reds=strikes), tick, cause)
+        return _thaw(held._replace(reds=strikes), tick, judgement, signs, cause)
     if trial.is_due(held, tick, judgement, signs, rules):
         return _try(held, tick, judgement, signs, rules)
     if not _is_well(held, tick, judgement, rules):
@@ -181,7 +196,7 @@ def on_frozen(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rule
     since = tick.at if held.clean_since is None else held.clean_since
     if tick.at - since < rules.thresholds.clean:
         return held._replace(clean_since=since), ()
-    return _thaw(held, tick, judgement.cause)
+    return _thaw(held, tick, judgement, signs, judgement.cause)
 
 
 def _try(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
@@ -189,10 +204,10 @@ def _try(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Ru
     if not trial.is_gripped(held, tick):
         if held.grip.step >= TIGHTEST:
             return held, ()
-        return _gripped(held, tick, judgement, signs, rules, to=TIGHTEST)
+        return _gripped(held._replace(late_at_grip=None), tick, judgement, signs, rules, to=TIGHTEST)
     cause = f"on trial: nobody waits, although {judgement.cause}; it may be at a peak of its own"
     tried = held._replace(trial=trial.begun(held, tick, rules))
-    return _thaw(tried, tick, cause)
+    return _thaw(tried, tick, judgement, signs, cause)
 
 
 def _why_kill(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> str | None:
@@ -251,5 +266,10 @@ def _is_well(held: Held, tick: Ticked, judgement: Judgement, rules: Rules) -> bo
     return judgement.level is Level.GREEN
 
 
-def _thaw(held: Held, tick: Ticked, cause: str) -> Step:
-    return thawed(held, tick.at), (Decision(Action.THAW, cause, tick.reading.seq),)
+def _thaw(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, cause: str) -> Step:
+    """Thaw; frames that were late while it was frozen are not its doing, and it is not held for them."""
+    thaw = Decision(Action.THAW, cause, tick.reading.seq)
+    if judgement.kind is not Kind.FRAMES:
+        return thawed(held, tick.at), (thaw,)
+    running, eased = easing.let_go(thawed(held, tick.at), tick, signs, cause)
+    return running, (thaw, *eased)

@@ -60,6 +60,8 @@ class Wrong(NamedTuple):
     frames: bool
     """The canary's; else a protected group's memory."""
     words: str
+    late: Seconds = Seconds(0.0)
+    """Of the frames, p99."""
 
 
 class Past(NamedTuple):
@@ -231,7 +233,8 @@ def _wrong(signs: Signs, thresholds: Thresholds, usual: Usual) -> Wrong | None:
     if is_late(signs, thresholds, usual):
         late = 1000 * (signs.frames_late or 0.0)
         longest = 1000 * limit(thresholds.frames_late, usual.frames_late, thresholds)
-        return Wrong(True, f"the canary's frames were {late:.0f} ms late (p99), over {longest:.0f} ms")
+        words = f"the canary's frames were {late:.0f} ms late (p99), over {longest:.0f} ms"
+        return Wrong(True, words, signs.frames_late or Seconds(0.0))
     return None
 
 
