@@ -117,13 +117,14 @@ OPTIONS = (
     Option("problem", _TEXT, "TEXT", "for the log: what is wrong today"),
     Option("goal", _TEXT, "TEXT", "for the log: what is wanted"),
     Option("tries", _COUNT, "N", "tries of the command after kills at its limit (4)"),
+    Option("no_canary", _SWITCH, None, "without the canary that tells how the desktop fares (13 MiB)"),
     Option("yes", _SWITCH, None, "do not wait for Enter"),
 )
 KEYS = {option.key: option for option in OPTIONS}
 LIMITS = tuple(option for option in OPTIONS if option.limit is not None)
 
 
-def add_options(parser: argparse.ArgumentParser, *keys: str) -> None:
+def add_options(parser: argparse.ArgumentParser | Options, *keys: str) -> None:
     """Add the options of these keys."""
     for key in keys:
         _add(parser, KEYS[key])

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from steadyrun.cli.options import add_limit_options, limits_of
+from steadyrun.cli.options import add_limit_options, add_options, limits_of
 from steadyrun.errors import EndedBeforeStartError, SteadyrunError, UsageError
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.run.once import Finished, Request, run_once
@@ -48,6 +48,7 @@ def configure(parser: Parser | Options) -> None:
     parser.add_argument(
         "--accept-weak", action="store_true", help="take polled limits where systemd is silent"
     )
+    add_options(parser, "no_canary")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors and kills")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more")
 
@@ -72,6 +73,7 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
         asked=asked,
         run_as=user,
         guard=_thresholds(settings),
+        canary=not (args.no_canary or settings.flag("no_canary")),
         accept_weak=args.accept_weak,
         memory_from="--memory" if set_to is None or args.memory is not None else set_to[1],
     )
@@ -85,7 +87,7 @@ def execute(args: argparse.Namespace | SimpleNamespace) -> int:
     for line in _explain(finished, args.argv):
         _say(line)
     if args.verbose:
-        _say(_figures(finished.outcome))
+        _say(_figures(finished))
     from steadyrun.run.exitcode import exit_code
 
     code = exit_code(finished.outcome)
@@ -129,11 +131,15 @@ def _explain(finished: Finished, argv: tuple[str, ...]) -> list[str]:
     return explain(finished.outcome, finished.limits, argv, ceiling=finished.ceiling)
 
 
-def _figures(outcome: LoadOutcome) -> str:
-    return (
+def _figures(finished: Finished) -> str:
+    outcome, seen = finished.outcome, finished.frames
+    said = (
         f"wall {format_duration(outcome.wall)}, CPU {format_duration(outcome.cpu)}, "
         f"peak memory {format_size(outcome.memory_peak)}, tasks at most {outcome.tasks_peak}"
     )
+    if seen is None:
+        return said
+    return f"{said}; the canary's frames at most {seen.late_ms:.1f} ms late (p99 of a second)"
 
 
 def _open_place(path: str) -> int:
@@ -161,7 +167,7 @@ def _write_outcome(directory: int, path: str, finished: Finished) -> None:
 
     from steadyrun.model.codec import encode
     from steadyrun.report.files import write_into
-    from steadyrun.report.single_json import SCHEMA, outcome_object
+    from steadyrun.report.single_json import SCHEMA, canary_object, outcome_object
 
     value = {
         "schema": SCHEMA,
@@ -169,6 +175,7 @@ def _write_outcome(directory: int, path: str, finished: Finished) -> None:
         **outcome_object(finished.backend, finished.limits, finished.outcome),
         "limits_not_in_force": [encode(r) for r in finished.readback if not r.held],
         "actions": [encode(action) for action in finished.actions],
+        "canary": canary_object(finished.frames),
         "guard_pid": finished.guard_pid,
         "keeper_pid": finished.keeper_pid,
     }

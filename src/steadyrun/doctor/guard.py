@@ -10,7 +10,7 @@ from steadyrun.model.containment import Capability
 from steadyrun.model.means import Means
 from steadyrun.report.means import deed_words, lack_words, sense_words
 
-_A_RAMPS = "frames"
+_WITH_A_LOAD = "frames"
 _NOT_LOOKED = "no load could be put into a containment to look at"
 
 
@@ -20,12 +20,12 @@ def judge_guard(means: Means | None) -> tuple[Rung, Rung]:
 
 
 def inputs(means: Means | None) -> Rung:
-    """Judge what a guard sees; the canary is a ramp's own, and not looked for here."""
+    """Judge what a guard sees; the canary comes with a load, and is not looked for here."""
     name = "guard's inputs"
     if means is None:
         return Rung(name, Level.UNKNOWN, _NOT_LOOKED, "")
-    said = f"{sense_words(means, without=_A_RAMPS)}. The canary is a ramp's, `run` has none"
-    lacking = lack_words(means, without=_A_RAMPS)
+    said = f"{sense_words(means, without=_WITH_A_LOAD)}; the canary comes with a load"
+    lacking = lack_words(means, without=_WITH_A_LOAD)
     return Rung(name, Level.DEGRADED if lacking else Level.OK, said, "")
 
 

@@ -17,7 +17,7 @@ from steadyrun.units import Seconds
 
 
 def look_at(hold: Hold) -> Means:
-    """Return what a guard of this load could see and do. There is no canary: a ramp brings its own."""
+    """Return what a guard of this load could see and do. There is no canary: it comes with a load."""
     looks = Looks(deeds_of(hold.containment.made.plan.backend, hold.capabilities), None)
     host, protected = HostReader(), ProtectedReader(next(iter(hold.members)))
     try:

@@ -13,8 +13,10 @@ import select
 import signal
 import struct
 
+from steadyrun.contain.spawn import spawn_member
 from steadyrun.guard import canary
-from steadyrun.guard.keeping import start_script
+from steadyrun.guard.keeping import script_environment, script_words, start_script
+from steadyrun.model.plan import Member
 from steadyrun.model.sample import Frames
 from steadyrun.named import NamedTuple
 from steadyrun.units import Seconds
@@ -187,6 +189,10 @@ def _worst_gap_ms(entries: tuple[Entry, ...], since_ns: float) -> float | None:
     return worst
 
 
+CANARY = ("1", "0")
+"""What the canary is told: its frames are standard output, its parent's pipe standard input."""
+
+
 class CanaryProcess:
     """A started canary. Ends when nobody holds `pipe` any more, or at `close`."""
 
@@ -222,6 +228,16 @@ class CanaryProcess:
             pass  # reaped by a SIGCHLD handler or a `waitpid(-1)` of the caller
         self.leave()
 
+    def dismiss(self) -> None:
+        """End it and let go of it, for a caller that ends now: whoever inherits it reaps it. Idempotent."""
+        if self.pidfd < 0:
+            return
+        try:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.leave()
+
     def leave(self) -> None:
         """Let go without ending it: it lives on with whoever else holds the pipe. Idempotent."""
         if self.pidfd < 0:
@@ -239,12 +255,49 @@ def start_canary(fd: int) -> CanaryProcess:
     """
     read_end, pipe = os.pipe2(os.O_CLOEXEC)
     try:
-        pid = start_script(canary.__file__, ["1", "0"], stdin=read_end, stdout=fd, env={})
+        pid = start_script(canary.__file__, [*CANARY], stdin=read_end, stdout=fd, env={})
     except BaseException:
         os.close(pipe)
         raise
     finally:
         os.close(read_end)
+    return _owned(pid, pipe)
+
+
+def fork_canary(fd: int) -> CanaryProcess:
+    """Start one as `start_canary` does, without waiting for its exec: it may wait for a disk or a processor.
+
+    What a guard took for itself (real time, a better nice value, its OOM score) the canary has not.
+
+    Raises:
+        OSError: There is no process or descriptor for it; none is left.
+    """
+    read_end, pipe = os.pipe2(os.O_CLOEXEC)
+    nothing = -1
+    try:
+        nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        words = script_words(canary.__file__, [*CANARY])
+        waiting = spawn_member(
+            Member(tuple(words), "/", script_environment({})),
+            stdin=read_end,
+            stdout=fd,
+            stderr=nothing,
+            new_session=True,
+            oom_score_adj=0,
+        )
+    except BaseException:
+        os.close(pipe)
+        raise
+    finally:
+        os.close(read_end)
+        if nothing >= 0:
+            os.close(nothing)
+    waiting.release()
+    waiting.close()
+    return _owned(waiting.pid, pipe)
+
+
+def _owned(pid: int, pipe: int) -> CanaryProcess:
     try:
         pidfd = os.pidfd_open(pid)
     except BaseException:

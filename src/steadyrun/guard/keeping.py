@@ -261,6 +261,16 @@ def needed_to_start() -> dict[str, str]:
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
+def script_words(script: str, words: list[str]) -> list[str]:
+    """Return how the bare interpreter is called with a script of ours."""
+    return [sys.executable, "-I", "-S", script, *words]
+
+
+def script_environment(env: dict[str, str]) -> dict[str, str]:
+    """Return `env` with what an interpreter needs to be started."""
+    return {"PATH": os.defpath} | needed_to_start() | env
+
+
 def start_script(script: str, words: list[str], *, stdin: int, stdout: int, env: dict[str, str]) -> int:
     """Start a script of ours with the bare interpreter, in a session of its own; return its pid.
 
@@ -271,8 +281,8 @@ def start_script(script: str, words: list[str], *, stdin: int, stdout: int, env:
     """
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-I", "-S", script, *words],
-        {"PATH": os.defpath} | needed_to_start() | env,
+        script_words(script, words),
+        script_environment(env),
         file_actions=[
             (os.POSIX_SPAWN_DUP2, stdin, 0),
             (os.POSIX_SPAWN_DUP2, stdout, 1),

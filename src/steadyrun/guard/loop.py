@@ -27,7 +27,7 @@ from steadyrun.model.given import Counted, Freed, MemberEnded, Rules, StopAsked,
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.sample import Reading
 from steadyrun.typed import TYPE_CHECKING
-from steadyrun.units import Seconds, format_duration
+from steadyrun.units import Bytes, Seconds, format_duration
 
 if TYPE_CHECKING:
     from steadyrun.desktop.protected import ProtectedReader
@@ -91,6 +91,7 @@ class Loop:
         self._tightening = Tightening(hold.containment, rules)
         self._protected: ProtectedReader | None = None
         self._known_at = self.now()
+        self._available: Bytes | None = None
         self._told_unknown = False
         self.left_behind = 0
         for waiting in hold.members.values():
@@ -106,6 +107,16 @@ class Loop:
         """Stop watching a descriptor."""
         if self._watched.pop(fd, None) is not None:
             self._poll.unregister(fd)
+
+    def look_at(self, frames: FramesReader) -> None:
+        """Take a canary's frames in from the next look on."""
+        self._frames = frames
+
+    def is_calm(self) -> bool:
+        """Tell whether the load runs as it is meant to, on a machine with memory to spare."""
+        available = self._available
+        free = self.held.stage is Stage.RUNNING and self.held.grip.step == 0
+        return free and available is not None and available >= self.rules.thresholds.reserve
 
     def release(self) -> None:
         """Let the members run; without effect once they are to end."""
@@ -217,6 +228,7 @@ class Loop:
         protected = () if self._protected is None else self._protected.sample()
         reading = Reading(self._seq, host, load, frames, protected)
         self._looks.take(reading)
+        self._available = host.mem_available
         return reading
 
     def _meet_protected(self) -> None:

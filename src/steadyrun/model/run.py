@@ -99,12 +99,25 @@ class State(Enum):
     STOPPED = "STOPPED"
 
 
+class FramesSeen(NamedTuple):
+    """What the canary of a `run` saw."""
+
+    late_ms: float
+    """The largest p99 of a second."""
+    gap_ms: float
+    """The longest gap between two frames, less a period."""
+    cpu: Seconds | None
+    """What it took itself."""
+
+
 class RunResult(NamedTuple):
     """What came of the one load of a `run`; a ramp's attempts have theirs."""
 
     outcome: LoadOutcome
     readback: tuple[ReadBack, ...]
     actions: tuple[Acted, ...]
+    frames: FramesSeen | None = None
+    """`None`: there was no canary, as for a command of a second."""
 
 
 class RunEnd(NamedTuple):

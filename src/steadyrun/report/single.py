@@ -13,17 +13,18 @@ from steadyrun.model.codec import encode
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.record import RunKind, RunRecord, RunResult
+from steadyrun.model.run import FramesSeen
 from steadyrun.report.attempt import action_lines
 from steadyrun.report.command import ramp_command, run_command
 from steadyrun.report.ending import explain, longer_wall_time, more_memory
 from steadyrun.report.escape import Md, as_utf8, code, fenced, fill, prose
-from steadyrun.report.figures import count, lasted, limit_words, memory_size, plural
+from steadyrun.report.figures import count, lasted, limit_words, memory_size, millis, plural
 from steadyrun.report.judged import how_ended
 from steadyrun.report.lines import WEAK, Line, clock_of, finding_lines, with_word
 from steadyrun.report.means import means_lines
 from steadyrun.report.opening import backend_words, proof_rows
 from steadyrun.report.page import fill_page
-from steadyrun.report.single_json import SCHEMA, outcome_object
+from steadyrun.report.single_json import SCHEMA, canary_object, outcome_object
 from steadyrun.units import Bytes, format_size
 
 
@@ -68,6 +69,7 @@ def render_single_json(record: RunRecord) -> str:
         **outcome_object(header.backend, limits, None if result is None else result.outcome),
         "limits_not_in_force": [encode(r) for r in result.readback if not r.held] if result else None,
         "actions": [encode(action) for action in result.actions] if result else None,
+        "canary": canary_object(None if result is None else result.frames),
         "proofs": [encode(proof) for proof in record.proofs],
         "findings": [encode(finding) for finding in record.findings],
         "guard_pid": header.pid,
@@ -132,6 +134,7 @@ def _figures(record: RunRecord) -> tuple[Line, ...]:
         Line("Tasks at most", _task_words(outcome)),
         Line("Read and written", f"{format_size(outcome.io_read)}, {format_size(outcome.io_write)}"),
         *((Line("Stalls (PSI)", stalls),) if outcome.psi_memory_some is not None else ()),
+        Line("Desktop", _frames_words(record.result.frames)),
         Line("Left behind", _left_words(outcome)),
         *means_lines(outcome.means),
         *((Line("The guard", "", deeds),) if deeds else ()),
@@ -149,6 +152,16 @@ def _peak_words(outcome: LoadOutcome, limits: Limits | None) -> str:
 def _task_words(outcome: LoadOutcome) -> str:
     most = count(outcome.tasks_peak)
     return f"{most}, {outcome.forks_refused} more refused" if outcome.forks_refused else most
+
+
+def _frames_words(seen: FramesSeen | None) -> str:
+    """Return how a desktop fared beside the run, as far as the canary is one."""
+    if seen is None:
+        return "unknown: no canary ran (a command of a second has none)"
+    return (
+        f"the canary's frames were at most {millis(seen.late_ms)} late (p99 of a second), "
+        f"with gaps of at most {millis(seen.gap_ms)}; it took {lasted(seen.cpu)} of CPU time"
+    )
 
 
 def _left_words(outcome: LoadOutcome) -> str:

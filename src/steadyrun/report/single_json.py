@@ -11,8 +11,20 @@ from steadyrun.model.codec import encode
 from steadyrun.model.containment import BackendName
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import LoadOutcome
+from steadyrun.model.run import FramesSeen
 
 SCHEMA = 1
+
+
+def canary_object(seen: FramesSeen | None) -> dict[str, Any] | None:
+    """Return what the canary of a run saw; `None`: there was none."""
+    if seen is None:
+        return None
+    return {
+        "late_ms": round(seen.late_ms, 3),
+        "gap_ms": round(seen.gap_ms, 3),
+        "cpu_s": None if seen.cpu is None else round(seen.cpu, 6),
+    }
 
 
 _OUTCOME = {

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from steadyrun.guard.loop import Emit, Loop
     from steadyrun.model.given import Rules
     from steadyrun.model.means import Priority
+    from steadyrun.run.canary import FrontCanary
 
 STOP_SIGNAL = signal.SIGRTMIN + 1
 """What `steadyrun stop` sends: unlike TERM it is not passed on but ends the load, with a grace."""
@@ -131,6 +132,7 @@ def guard_in_front(
     *,
     others: tuple[int, ...] = (),
     priority: Priority | None = None,
+    canary: FrontCanary | None = None,
 ) -> LoadOutcome:
     """Hold one command in front of the terminal until it is over.
 
@@ -140,6 +142,7 @@ def guard_in_front(
         emit: Hears every event.
         others: Descriptors above 2 that the caller meant for the command.
         priority: What was granted to this process, for the record.
+        canary: Looked after while the load runs; `None`: there is none.
 
     Raises:
         EndedBeforeStartError: TERM or HUP came and the command could not be got ready: nothing ran.
@@ -162,12 +165,20 @@ def guard_in_front(
             for sent in signals.interrupts():  # what came before there was a load to hear it
                 _forward(loop, sent.number)
             loop.release()
-            outcome = loop.run(lambda: _hear_interrupts(signals, loop))
+            outcome = loop.run(lambda: _each_turn(signals, loop, canary))
     finally:
+        if canary is not None:
+            canary.close()
         signals.restore()
     if outcome.ending is not Ending.EXITED or outcome.signal is not None:
         terminal.restore()
     return outcome
+
+
+def _each_turn(signals: Signals, loop: Loop, canary: FrontCanary | None) -> None:
+    _hear_interrupts(signals, loop)
+    if canary is not None:
+        canary.look(loop)
 
 
 def _hear(signals: Signals, loop: Loop) -> None:

@@ -25,7 +25,7 @@ from steadyrun.kernel.reader import HostReader, boot_id
 from steadyrun.model.action import LET_GO, Action
 from steadyrun.model.containment import BackendName, ContainmentMade, ContainmentPlan
 from steadyrun.model.envelope import STORM, kind_of
-from steadyrun.model.event import Acted, Event, Troubled
+from steadyrun.model.event import Acted, Event, Sampled, Troubled
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.machine import Reserve, beside, reserve_of
 from steadyrun.model.others import Swap, first_to_act, watches_pressure
@@ -34,6 +34,7 @@ from steadyrun.model.plan import Member, RunAs
 from steadyrun.model.thresholds import Thresholds
 from steadyrun.named import NamedTuple
 from steadyrun.run.allowance import beyond_cores, choose_limits, room_for_new
+from steadyrun.run.canary import FrontCanary, may_behave_like_a_desktop
 from steadyrun.run.front import guard_in_front
 from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Bytes, Seconds
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from steadyrun.model.envelope import Envelope
     from steadyrun.model.given import Rules
     from steadyrun.model.others import OtherGuard
-    from steadyrun.model.run import RunHeader
+    from steadyrun.model.run import FramesSeen, RunHeader
     from steadyrun.model.sample import HostSample
     from steadyrun.run.aside import Aside
 
@@ -74,6 +75,8 @@ class Request(NamedTuple):
     run_as: RunAs | None
     guard: dict[str, float]
     """What the settings change of the guard's thresholds (`model.thresholds.SPANS`)."""
+    canary: bool = True
+    """A command that lasts has one."""
     accept_weak: bool = False
     """Polled limits will do, also where systemd only did not answer in time."""
     memory_from: str = "--memory"
@@ -94,6 +97,7 @@ class Finished(NamedTuple):
     keeper_pid: int
     actions: tuple[Acted, ...]
     """What the guard did to the load, in order; the first ACTIONS_KEPT."""
+    frames: FramesSeen | None
 
 
 Say = Callable[[str], None]
@@ -126,6 +130,7 @@ def run_once(request: Request, *, say: Say, warn: Say) -> Finished:
         os.getpid(),
         run.keeper_pid,
         run.acted(),
+        run.frames(),
     )
 
 
@@ -142,6 +147,7 @@ class _Run:
         self._frozen = False
         self._acted: list[Acted] = []
         self._aside: Aside | None = None
+        self._canary: FrontCanary | None = None
         expect_no_panic()
         facts, choice = decide(accept_weak=request.accept_weak, say=warn)
         self._first_move = FirstMove(facts)
@@ -160,6 +166,9 @@ class _Run:
     def carry_out(self, others: tuple[int, ...]) -> LoadOutcome:
         plan = self.backend.plan(f"{self.run_id}-1")
         intent = self._begin(plan)
+        # Polled loads are known by what descends from the guard, between a fork and its exec too.
+        if self.request.canary and not self.backend.name.is_weak and may_behave_like_a_desktop():
+            self._canary = FrontCanary()
         priority = come_first(lock=False)
         try:
             outcome = guard_in_front(
@@ -168,6 +177,7 @@ class _Run:
                 self._hear,
                 others=others,
                 priority=priority,
+                canary=self._canary,
             )
             self._end(intent, outcome)
         finally:
@@ -178,6 +188,10 @@ class _Run:
     def acted(self) -> tuple[Acted, ...]:
         """Return what the guard did, in the order in which it was decided."""
         return tuple(sorted(self._acted, key=lambda act: act.at))
+
+    def frames(self) -> FramesSeen | None:
+        """Return what the canary saw; `None`: there was none."""
+        return None if self._canary is None else self._canary.seen()
 
     def close(self) -> None:
         self._first_move.over()
@@ -340,7 +354,7 @@ class _Run:
 
         if self._journal is None:
             return
-        result = RunResult(outcome, self.readback, self.acted())
+        result = RunResult(outcome, self.readback, self.acted(), self.frames())
         end = RunEnd(Seconds(time.time()), exit_code(outcome), outcome.cause or outcome.ending.value)
         try:
             with self._journal.batch():
@@ -376,6 +390,8 @@ class _Run:
 
     def _hear(self, event: Event) -> None:
         """Tell the person what the loop did. Called inside the loop: it must not wait for a reader."""
+        if isinstance(event, Sampled) and self._canary is not None:
+            self._canary.take(event.reading.frames)
         if isinstance(event, Acted) and len(self._acted) < ACTIONS_KEPT:
             self._acted.append(event)
         if isinstance(event, Troubled):

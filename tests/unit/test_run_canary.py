@@ -1,0 +1,151 @@
+"""When a run has a canary, at times that the test gives."""
+
+import errno
+import os
+
+import pytest
+
+from steadyrun.model.run import FramesSeen
+from steadyrun.model.sample import Frames
+from steadyrun.run.canary import AFTER, LOOK_EVERY, RETRY_LAST, FrontCanary, may_behave_like_a_desktop
+
+
+class FakeLoop:
+    """A loop whose clock the test moves."""
+
+    def __init__(self):
+        self.at, self.calm, self.reader = 100.0, True, None
+
+    def now(self):
+        return self.at
+
+    def is_calm(self):
+        return self.calm
+
+    def look_at(self, reader):
+        assert self.reader is None, "there is one shared memory"
+        self.reader = reader
+
+
+class FakeProcess:
+    def __init__(self):
+        self.lives, self.did = True, []
+
+    def alive(self):
+        return self.lives
+
+    def close(self):
+        self.did.append("close")
+
+    def dismiss(self):
+        self.did.append("dismiss")
+
+
+class Starts:
+    """Starts that succeed or fail, and when they were tried."""
+
+    def __init__(self, loop):
+        self.loop, self.at, self.made, self.fails = loop, [], [], False
+
+    def __call__(self, fd):
+        self.at.append(round(self.loop.at - 100.0, 3))
+        if self.fails:
+            raise OSError(errno.EAGAIN, "no process")
+        self.made.append(FakeProcess())
+        return self.made[-1]
+
+
+@pytest.fixture
+def loop():
+    return FakeLoop()
+
+
+@pytest.fixture
+def starts(loop):
+    return Starts(loop)
+
+
+@pytest.fixture
+def canary(starts):
+    made = FrontCanary(start=starts)
+    yield made
+    made.close()
+
+
+def go(canary, loop, seconds):
+    until = loop.at + seconds
+    while loop.at < until - 1e-9:
+        canary.look(loop)
+        loop.at += 0.1
+
+
+def test_a_command_that_is_over_within_a_second_has_none(canary, loop, starts):
+    go(canary, loop, AFTER - 0.05)
+    assert starts.at == []
+    canary.close()
+    assert canary.seen() is None
+
+
+def test_one_that_lasts_has_one(canary, loop, starts):
+    go(canary, loop, 30.0)
+    assert len(starts.at) == 1
+    assert AFTER <= starts.at[0] < AFTER + 2 * LOOK_EVERY
+    assert loop.reader is not None
+    canary.close()
+    canary.close()
+    assert starts.made[0].did == ["dismiss"]
+
+
+def test_a_load_that_is_at_its_worst_gets_none_until_it_is_not(canary, loop, starts):
+    loop.calm = False
+    go(canary, loop, 20.0)
+    assert starts.at == []
+    loop.calm = True
+    go(canary, loop, 2.0)
+    assert len(starts.at) == 1
+
+
+def test_one_that_died_is_buried_and_comes_again_ever_more_rarely(canary, loop, starts):
+    for _ in range(2000):
+        go(canary, loop, 0.1)
+        if starts.made:
+            starts.made[-1].lives = False
+    pauses = [later - sooner for sooner, later in zip(starts.at, starts.at[1:], strict=False)]
+    assert pauses[0] < 4.0
+    assert pauses[-1] == pytest.approx(RETRY_LAST, abs=2.5)
+    assert all(each.did == ["close"] for each in starts.made[:-1])
+
+
+def test_one_that_lived_for_long_comes_again_soon(canary, loop, starts):
+    for _ in range(3):
+        go(canary, loop, RETRY_LAST + 5.0)
+        starts.made[-1].lives = False
+        before = loop.at - 100.0
+        go(canary, loop, 4.0)
+        assert before <= starts.at[-1] <= before + 3.0
+
+
+def test_a_machine_without_a_process_to_spare_is_asked_again_later(canary, loop, starts):
+    starts.fails = True
+    go(canary, loop, 8.0)
+    assert 2 <= len(starts.at) <= 4
+    starts.fails = False
+    go(canary, loop, 10.0)
+    assert len(starts.made) == 1
+
+
+def test_the_worst_is_remembered_and_what_is_unknown_is_not(canary):
+    canary.take(None)
+    canary.take(Frames(1.0, 0, None, None, None, 2.0))
+    assert canary.seen() is None
+    canary.take(Frames(1.0, 60, 0.1, 9.0, 3.0, 0.0))
+    canary.take(Frames(1.0, 60, 0.1, 4.0, 12.0, 0.0))
+    assert canary.seen() == FramesSeen(9.0, 12.0, None)
+
+
+def test_a_process_that_gives_way_to_others_is_served_as_no_desktop():
+    pid = os.fork()
+    if pid == 0:
+        os.nice(5)
+        os._exit(may_behave_like_a_desktop())
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
