@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from typing import NamedTuple
 
 from bench.tools import MIB, Programs, Result, Row, children, command_line, started
-from steadyrun.guard.frames import make_frames, start_canary
 
 SETTLE_S = 2.0
 WATCH_S = 10.0
@@ -43,17 +41,13 @@ def measure(tools: Programs) -> Result:
 
 
 def _in_a_run(tools: Programs) -> dict[str, dict[str, float]]:
-    """Watch the three of a `run`, which has no canary: one is started beside it."""
+    """Watch the three of a `run`; its canary comes after a second."""
     words = ["run", "-q", "--memory", "200M", "--", "sleep", "60"]
     run = started(tools, [tools.steadyrun, *words], stderr=None)
-    frames_fd = make_frames()
-    canary = start_canary(frames_fd)
     try:
-        keeper = _child(run.pid, "keeper", START_WITHIN_S)
-        return _watch({"guard": run.pid, "keeper": keeper, "canary": canary.pid})
+        keeper, canary = (_child(run.pid, name, START_WITHIN_S) for name in ("keeper.py", "canary.py"))
+        return _watch({"guard": run.pid, "keeper": keeper, "canary": canary})
     finally:
-        canary.close()
-        os.close(frames_fd)
         run.terminate()
         run.wait(30)
 

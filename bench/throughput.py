@@ -12,14 +12,14 @@ PAIRS = 6
 BUDGET_RATIO = 0.97
 WORK = """
 import mmap, sys, time
-memory, done, until = mmap.mmap(-1, 64 << 20), 0, time.monotonic() + 1.5
+memory, done, until = mmap.mmap(-1, 64 << 20), 0, time.monotonic() + 4.0
 while time.monotonic() < until:
     for at in range(0, len(memory), mmap.PAGESIZE):
         memory[at] = done & 1
     done += 1
 print(done)
 """
-"""Counts and writes to 64 MiB, again and again, for a second and a half; says how often."""
+"""Counts and writes to 64 MiB for four seconds and says how often; after one of them a canary comes."""
 
 
 def measure(tools: Programs) -> Result:
