@@ -33,6 +33,7 @@ AFTER = 2.0
 TIGHT_MOST = 15.0
 """Seconds in all: in a scenario of a minute, twice what it takes to see that a grip changes nothing."""
 IO_LITTLE = 0.5
+"""Chosen: of what the store streams; below it the disk of the model has no queue (`World._io`)."""
 
 
 class Sort(Enum):
@@ -154,9 +155,13 @@ def faults(sorted_scenarios: Iterable[tuple[Sorted, Played]]) -> Faults:
 
 
 def _for_others(scenario: Scenario, played: Played) -> bool:
-    """Tell whether late frames that others make are all that the load was held for: it was never frozen."""
-    to_the_end = scenario.other.late.ends > HORIZON
-    return to_the_end and scenario.load.io < IO_LITTLE and Action.FREEZE not in played.acts
+    """Tell whether late frames that others make are all that the load was held for.
+
+    It was never frozen, and neither disk nor memory is short because of it: while they are nothing is said.
+    """
+    load, to_the_end = scenario.load, scenario.other.late.ends > HORIZON
+    own = load.io >= IO_LITTLE or load.may_swap or Action.FREEZE in played.acts
+    return to_the_end and not own
 
 
 def _needless(scenario: Scenario, kind: Sort) -> bool:

@@ -88,9 +88,12 @@ class Late(NamedTuple):
     """Frames that are late because of somebody else, whatever the load does."""
 
     begins: float = 0.0
+    """Seconds."""
     ends: float = 0.0
-    ms: tuple[float, float] = (0.0, 0.0)
-    """From, to; drawn for each frame."""
+    ms: float = 0.0
+    """Half of the frames are later."""
+    sigma: float = 0.0
+    """How much they differ: drawn for each step of the model, lognormal."""
 
 
 class Other(NamedTuple):
@@ -230,12 +233,14 @@ def _other(random: Random, machine: Machine) -> Other:
 
 
 def _late(random: Random) -> Late:
-    """Draw, apart from the rest, so that all else is drawn as before."""
+    """Draw, apart from the rest, so that all else is drawn as before.
+
+    Chosen: below the threshold and far above it, as long as a hitch, a build, and for ever.
+    """
     if random.random() < 0.7:
         return Late()
-    begins, least = random.uniform(0, 20), random.uniform(10, 150)
-    most = least * random.uniform(1.0, 2.0)
-    return Late(begins, begins + random.choice((3.0, 15.0, HORIZON * 2)), (least, most))
+    begins, ms, sigma = random.uniform(0, 20), random.uniform(10, 150), random.choice((0.05, 0.2, 0.4, 0.8))
+    return Late(begins, begins + random.choice((3.0, 15.0, HORIZON * 2)), ms, sigma)
 
 
 BLIND_BEFORE = 20.0

@@ -61,7 +61,7 @@ SCENES = (
     Scenario(0, MACHINE._replace(store=DISK), STORM, STILL, SEES),
     Scenario(0, FULL, BALLOON, STILL, HOST_ALONE._replace(unknown=1.0)),
     draw(34)._replace(watching=SEES),
-    Scenario(0, MACHINE, STEADY, STILL._replace(late=Late(0.5, HORIZON, (60.0, 80.0))), SEES),
+    Scenario(0, MACHINE, STEADY, STILL._replace(late=Late(0.5, HORIZON, 60.0, 0.1)), SEES),
 )
 """For what a guard that sees everything seldom meets: what it sees first hides the rest."""
 LOOKS_AFTER = 3

@@ -45,6 +45,8 @@ mm/memcontrol.c)."""
 _DESKTOP_RUNS = 0.2
 """Chosen: share of the time in which a desktop that draws is not idle: in the rest the load is all that runs,
 and what it waits for is what "all" wait for (Documentation/accounting/psi.rst, "full")."""
+_DIRTY = 0.05
+"""Of RAM: more a writer waits for (vm.dirty_ratio is 20 % of what is available, per device less)."""
 _FREED = 4000.0
 """MiB a second that a dying process gives back."""
 
@@ -87,6 +89,8 @@ class World:
         """Share of the CPU time it would use."""
         self.io_cap = math.inf
         self.high = math.inf
+        self.backlog = 0.0
+        """MiB that the disk has not taken yet."""
         self.ran = 0.0
         self.frozen_for = 0.0
         self.stall = self.io_stall = self.load_stall = 0.0
@@ -184,7 +188,14 @@ class World:
 
     def _is_calm(self) -> bool:
         """Tell whether there is room for all that could be asked for in a long step, and nobody waits."""
-        if self.stall or self.io_stall or self.load_stall or self.frozen or self.high < math.inf:
+        if (
+            self.stall
+            or self.io_stall
+            or self.backlog
+            or self.load_stall
+            or self.frozen
+            or self.high < math.inf
+        ):
             return False
         limit = self.load.limit
         if limit is not None and self.fate is Fate.RUNS and self.mem + self.load_cache > limit * 0.8:
@@ -238,12 +249,14 @@ class World:
         moved = min(self.load.io * store.stream * speed * self.quota, self.io_cap) * self.dt if speed else 0.0
         capacity = store.stream * self.dt
         seeks = refaults / max(1e-9, store.refault * self.dt)
-        busy = moved / capacity + seeks
         self.read += min(moved, capacity)
+        # What the disk does not take at once is written back later, also of a load that is frozen meanwhile.
+        queued = moved + self.backlog
+        self.backlog = min(max(0.0, queued - capacity), self.machine.ram * _DIRTY)
         # A queue that is always full makes others wait, a spinning disk much more than a fast one.
         patience = {"disk": 0.75, "ssd": 0.35, "nvme": 0.15}[store.name]
-        self.io_stall = patience * min(1.0, max(0.0, moved / capacity - 0.7) / 0.6)
-        self.totals["io full"] += min(1.0, busy) * 0.6 * self.dt
+        self.io_stall = patience * min(1.0, max(0.0, queued / capacity - 0.7) / 0.6)
+        self.totals["io full"] += min(1.0, seeks + queued / capacity) * 0.6 * self.dt
         if not speed or not self.load.cache:
             return 0.0
         return min(self.load.cache * speed * self.quota, self.io_cap) * self.dt
@@ -424,7 +437,9 @@ class World:
 
     def _late_by_others(self) -> float:
         late = self.scenario.other.late
-        return self._frames.uniform(*late.ms) if late.begins <= self.now < late.ends else 0.0
+        if not late.begins <= self.now < late.ends:
+            return 0.0
+        return late.ms * self._frames.lognormvariate(0.0, late.sigma)
 
     def p99_ms(self) -> float:
         """Return the lateness of the last second's frames."""

@@ -7,6 +7,7 @@ Sizes are read as systemd, Docker and the GNU tools read them: `500M` and `500Mi
 
 from __future__ import annotations
 
+import math
 import re
 
 from steadyrun.errors import UsageError
@@ -176,9 +177,14 @@ def size_argument(size: int) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Print seconds for a person: `0.4 s`, `30 s`, `2 min 5 s`, `1 h 3 min`; `unknown` for `None`."""
-    if seconds is None:
+    """Print seconds for a person: `0.4 s`, `30 s`, `2 min 5 s`, `1 h 3 min`.
+
+    `None` and what is no number are `unknown`; what somebody set to infinity is `for ever`.
+    """
+    if seconds is None or math.isnan(seconds):
         return "unknown"
+    if math.isinf(seconds):
+        return "for ever"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -13,13 +13,12 @@ from readings import frames, psi, reading
 
 from steadyrun.guard import law
 from steadyrun.guard.deeds import running_time
-from steadyrun.guard.easing import EASED
 from steadyrun.guard.grip import TIGHTEST, Grip
-from steadyrun.guard.held import Decision, Held, Stage, same
+from steadyrun.guard.held import LEFT_ALONE, Decision, Held, Stage, same
 from steadyrun.guard.law import Kind, Level
 from steadyrun.guard.machine import PASS_ON_EVERY, look, step
 from steadyrun.guard.machine import judged as judged_in
-from steadyrun.guard.pressure import SPARED, worth_killing
+from steadyrun.guard.pressure import worth_killing
 from steadyrun.guard.signs import Past, remember
 from steadyrun.model.action import Action
 from steadyrun.model.given import (
@@ -266,7 +265,7 @@ def test_nothing_is_thawed_below_the_reserve_but_on_trial_or_found_not_to_be_why
             assert available > RESERVE.black
             assert (found.level, found.kind) == (Level.RED, Kind.MEMORY)
             assert turn.held.grip.step == TIGHTEST
-        elif turn.held.spared_until == turn.given.at + SPARED:
+        elif turn.held.spared_until == turn.given.at + LEFT_ALONE:
             small = not worth_killing(turn.given.reading, rules)
             assert found.kind is Kind.FRAMES or small
             assert frozen_for >= rules.thresholds.stall_max
@@ -279,7 +278,7 @@ def test_nothing_is_thawed_below_the_reserve_but_on_trial_or_found_not_to_be_why
 def is_found_in_vain(turn):
     """Tell whether late frames were found not to be the load's doing."""
     now = turn.given.at
-    return turn.held.usual_until == now + EASED or turn.held.spared_until == now + SPARED
+    return turn.held.usual_until == now + LEFT_ALONE or turn.held.spared_until == now + LEFT_ALONE
 
 
 @given(stories, rules)

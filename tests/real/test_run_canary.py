@@ -93,7 +93,7 @@ def test_the_page_of_the_run_says_what_it_saw(lasting, steadyrun):
 def test_a_command_of_a_moment_has_none_and_that_is_unknown(steadyrun):
     steadyrun("run", "--json", "end.json", "--", "true")
     assert json.loads((steadyrun.cwd / "end.json").read_text())["canary"] is None
-    assert "unknown: no canary ran" in steadyrun("report", *steadyrun.run_ids()).stdout
+    assert "unknown: no canary showed a frame" in steadyrun("report", *steadyrun.run_ids()).stdout
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from steadyrun.model.codec import decode, encode, encode_event
 from steadyrun.model.event import Acted, Sampled
 from steadyrun.model.given import Rules
 from steadyrun.model.record import RunRecord
+from steadyrun.ramp.findings import told_once
 from steadyrun.ramp.judge import judge
 
 FOLDER = Path(__file__).parent
@@ -119,7 +120,7 @@ def test_a_recorded_ramp_is_judged_the_same_again():
             weak=record.header.weak,
             told=frozenset(told),
         )
-        told.update(finding.code for finding in judged.findings)
+        told.update(told_once(finding, weak=record.header.weak) for finding in judged.findings)
         assert (judged.state, judged.host, judged.job) == (attempt.state, attempt.host, attempt.job)
         assert (judged.findings, judged.observation) == (attempt.findings, attempt.observation)
 

@@ -6,7 +6,7 @@ from steadyrun.errors import UsageError
 from steadyrun.model.envelope import Envelope
 from steadyrun.model.limits import Limits
 from steadyrun.model.machine import Promise, reserve_of
-from steadyrun.run.allowance import DEFAULT_TASKS, choose_limits, room_for_new
+from steadyrun.run.allowance import DEFAULT_TASKS, beyond_cores, choose_limits, room_for_new
 from steadyrun.units import GIB, MIB
 
 RESERVE = reserve_of(24 * GIB)
@@ -88,3 +88,16 @@ def test_without_any_room_nobody_is_told_to_ask_for_nothing(asked):
     with pytest.raises(UsageError, match="all of it in use or promised") as caught:
         choose_limits(asked, None, room=0, ceiling=20 * GIB)
     assert "--memory 0" not in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores", "words"),
+    [
+        (None, 2, ""),
+        (2.0, 2, ""),
+        (2.5, 2, "2.5 limits nothing here: there are 2 cores"),
+        (1.5, 1, "1.5 limits nothing here: there is 1 core"),
+    ],
+)
+def test_a_quota_beyond_the_cores_is_told(quota, cores, words):
+    assert beyond_cores(quota, cores) == words

@@ -1,7 +1,11 @@
 """What others chose and root reads: an error's two lines stay two lines of plain text."""
 
+import os
+import shutil
+
 import pytest
 
+from steadyrun.cli import main as main_module
 from steadyrun.cli.complaint import complaint
 from steadyrun.cli.main import main
 
@@ -30,3 +34,14 @@ def test_an_error_of_a_command_is_told_harmless(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STEADYRUN_STATE_DIR", f"{tmp_path}/\x1b[2J")
     assert main(["history"]) == 74
     assert capsys.readouterr().err.startswith(f"steadyrun: {tmp_path}/\\x1b[2J: expected a directory")
+
+
+@pytest.mark.parametrize(
+    ("there", "euid", "typed"),
+    [("/usr/bin/sudo", 1000, "sudo a"), (None, 1000, "a   # as root: there is no sudo here"), (None, 0, "a")],
+)
+def test_a_hint_is_as_it_can_be_typed_here(capsys, monkeypatch, there, euid, typed):
+    monkeypatch.setattr(shutil, "which", lambda _name: there)
+    monkeypatch.setattr(os, "geteuid", lambda: euid)
+    assert main_module._complain("x", "sudo a", 2) == 2
+    assert capsys.readouterr().err == f"steadyrun: x\n  {typed}\n"

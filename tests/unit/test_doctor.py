@@ -270,6 +270,7 @@ def test_each_rung_stands_as_its_facts_say(name, changes, level, evidence, remed
         ("sudo kill 7", False, False, "kill 7   # as root: there is no sudo here"),
         ("sudo a && sudo b  # c", False, False, "a && b   # as root: there is no sudo here; c"),
         ("sudo -u kim steadyrun stop", True, False, "sudo -u kim steadyrun stop"),
+        ("a pseudo terminal", True, False, "a pseudo terminal"),
         ("plug it in", True, False, "plug it in"),
     ],
 )
@@ -414,7 +415,7 @@ def means_without(*deeds):
     ("means", "name", "level", "evidence"),
     [
         (MEANS, "guard's inputs", OK, "protected groups (ssh.service)"),
-        (MEANS, "guard's inputs", OK, "The canary is a ramp's"),
+        (MEANS, "guard's inputs", OK, "the canary comes with a load"),
         (MEANS._replace(known=MEANS.known._replace(protected=0)), "guard's inputs", DEGRADED,
          "unknown, which fires nothing: memory pressure of protected groups"),
         (None, "guard's inputs", UNKNOWN, "no load"),

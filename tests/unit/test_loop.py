@@ -17,10 +17,14 @@ from steadyrun.contain.fake import FakeBackend
 from steadyrun.errors import CannotContainError
 from steadyrun.guard import keeping, killing
 from steadyrun.guard import loop as loops
+from steadyrun.guard.grip import Grip
+from steadyrun.guard.held import Decision, Stage
 from steadyrun.guard.hold import Streams, prepare
 from steadyrun.guard.keeping import RETRY_FIRST
 from steadyrun.guard.loop import Loop
+from steadyrun.guard.signs import Past, Wrong
 from steadyrun.guard.tightening import Tightening
+from steadyrun.model.action import Action
 from steadyrun.model.event import Acted, Released, Ruled, Sampled, Troubled
 from steadyrun.model.given import Rules
 from steadyrun.model.limits import Limits
@@ -96,6 +100,39 @@ def test_a_keeper_that_cannot_be_replaced_does_not_end_the_guard(guard, monkeypa
     outcome = held.run(each_turn=lambda: held.hold.keeper.pid == first and os.kill(first, signal.SIGKILL))
     assert (outcome.ending, outcome.removed) == (Ending.WALL_TIME, True)
     assert held.codes() == ["keeper-died"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reserve", "calm"),
+    [
+        ({}, 0, True),
+        ({}, 1 << 60, False),
+        ({"grip": Grip(1)}, 0, False),
+        ({"stage": Stage.FROZEN}, 0, False),
+        ({"stage": Stage.ENDING}, 0, False),
+        ({"paused_at": 1.0}, 0, False),
+        ({"past": Past(windows=(None, Wrong(True, "late")))}, 0, False),
+        ({"past": Past(windows=(None, None))}, 0, True),
+    ],
+)
+def test_a_load_is_calm_while_it_runs_freely_with_memory_to_spare_and_nobody_waits(
+    guard, changes, reserve, calm
+):
+    held = guard("exec sleep 60", thresholds=CALM._replace(reserve=reserve))
+    assert not held.loop.is_calm(), "nothing is known yet"
+    held.loop.release()
+    held.loop.held = held.loop.held._replace(**changes)
+    assert held.loop.is_calm() is calm
+
+
+def test_a_load_is_not_calm_while_a_hand_is_at_work(guard):
+    held, over = guard("exec sleep 60"), threading.Event()
+    held.loop.release()
+    held.containment.adjust = lambda *_limits: (over.wait(20), ())[1]
+    held.loop._tightening.wish(Decision(Action.TIGHTEN, "late", grip=Grip(1)), held.loop.now())
+    assert not held.loop.is_calm()
+    over.set()
+    assert until(held.loop.is_calm)
 
 
 def test_a_keeper_that_died_early_is_replaced_after_a_while(guard):

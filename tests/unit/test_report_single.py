@@ -10,20 +10,21 @@ from steadyrun.model.event import Acted
 from steadyrun.model.limits import Limits, ReadBack
 from steadyrun.model.outcome import Ending
 from steadyrun.model.record import RunEnd, RunKind, RunRecord, RunResult
+from steadyrun.model.run import FramesSeen
 from steadyrun.report.single import next_step, render_single, render_single_json
-from steadyrun.units import GIB, MIB
+from steadyrun.units import GIB, MIB, Seconds
 
 ARGV = ("pytest", "-n", "auto", "it's")
 LIMITS = Limits(memory_max=GIB, cpu_weight=1, tasks_max=4096)
 
 
-def a_run(ending=Ending.EXITED, code=0, *, limits=LIMITS, readback=(), actions=(), **changes):
+def a_run(ending=Ending.EXITED, code=0, *, limits=LIMITS, readback=(), actions=(), frames=None, **changes):
     header = records.header(ARGV, kind=RunKind.RUN, plan=None, limits=limits, report_dir=None)
     outcome = records.outcome(limits, wall=12.0, ending=ending, peak=900 * MIB, tasks=8)._replace(**changes)
     means = records.MEANS._replace(
         known=records.MEANS.known._replace(frames=0), priority=records.MEANS.priority._replace(locked=False)
     )
-    result = RunResult(outcome._replace(means=means), readback, actions)
+    result = RunResult(outcome._replace(means=means), readback, actions, frames)
     end = RunEnd(records.START + 12.2, code, ending.value)
     return RunRecord(header, None, (), (), (), "", None, None, end, result)
 
@@ -51,6 +52,7 @@ def test_the_page_of_a_kill_at_the_limit():
 - **Tasks at most**: 8
 - **Read and written**: 0 B, 4 KiB
 - **Stalls (PSI)**: on memory under 0.1 s (wholly under 0.1 s), on I/O wholly under 0.1 s, for a CPU 0.4 s
+- **Desktop**: unknown: no canary showed a frame (a command of a second has none)
 - **Left behind**: nothing
 - **The guard saw**: available memory, memory pressure of the machine, I/O pressure of the machine, reclaim \
 of the machine, swap of the machine, memory of the load, memory pressure of the load, disk use of the load; \
@@ -121,6 +123,15 @@ def test_a_limit_that_was_not_applied_and_what_the_guard_did_are_told():
     data = json.loads(render_single_json(record))
     assert data["limits_not_in_force"][0]["name"] == "swap_max"
     assert data["actions"][0]["cause"] == "available memory 300 MiB"
+
+
+def test_what_the_canary_saw_is_told_with_what_it_took():
+    record = a_run(frames=FramesSeen(12.25, 31.5, Seconds(0.5)))
+    page, data = render_single(record), json.loads(render_single_json(record))
+    assert "**Desktop**: the canary's frames were at most 12 ms late (p99 of a second)" in page
+    assert "gaps of at most 32 ms; it took 0.5 s of CPU time" in page
+    assert data["canary"] == {"late_ms": 12.25, "gap_ms": 31.5, "cpu_s": 0.5}
+    assert json.loads(render_single_json(a_run()))["canary"] is None
 
 
 def test_the_json_is_strict_whatever_the_command_was():

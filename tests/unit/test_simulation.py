@@ -4,8 +4,9 @@ from itertools import count
 
 import pytest
 from simulation import others
-from simulation.play import play, play_law, sort
-from simulation.scenario import HORIZON, Kind, Load, Machine, Other, Scenario, Store, Watching, draw
+from simulation.guards import GUARDS
+from simulation.play import Sort, Sorted, faults, play, play_law, sort
+from simulation.scenario import HORIZON, Kind, Late, Load, Machine, Other, Scenario, Store, Watching, draw
 from simulation.world import DT, Fate, World
 
 from steadyrun.model.action import Action
@@ -190,3 +191,60 @@ def test_a_load_that_was_frozen_at_a_peak_of_its_own_comes_down_on_trial(seed, k
     played = play_law("steadyrun", each)
     assert (each.scenario.load.kind, played.fate, played.lost) == (kind, Fate.ENDED, "")
     assert Action.THAW in played.acts
+
+
+def test_frames_that_others_make_late_are_late_with_no_load_at_all():
+    it = go(world(other=STILL._replace(late=Late(1.5, 3.0, 60.0, 0.2)), with_load=False), 1.0)
+    assert it.p99_ms() < 1.0
+    go(it, 2.0)
+    assert 60.0 < it.p99_ms() < 150.0
+    go(it, 2.0)
+    assert it.p99_ms() < 1.0
+
+
+def test_what_a_disk_has_not_taken_is_written_back_after_a_freeze():
+    storm = LOAD._replace(kind=Kind.STORM, target=100.0, io=3.0)
+    it = go(world(storm, MACHINE._replace(store=Store("disk", 15.0, 150.0))), 2.0)
+    assert it.backlog > 200.0
+    it.frozen = True
+    assert go(it, 1.0).io_stall > 0.5
+    assert go(it, 3.0).io_stall == 0.0
+
+
+@pytest.mark.parametrize(
+    ("change", "held"),
+    [
+        ({}, True),
+        ({"tight": 15.0}, False),
+        ({"acts": (Action.FREEZE,)}, False),
+        ({"sort": Sort.BETWEEN}, False),
+        ({"ends": HORIZON}, False),
+        ({"io": 0.5}, False),
+        ({"may_swap": True}, False),
+    ],
+)
+def test_a_harmless_load_that_is_held_for_frames_of_others_is_a_fault(change, held):
+    given = {
+        "tight": 15.1,
+        "acts": (),
+        "sort": Sort.HARMLESS,
+        "ends": HORIZON + 1,
+        "io": 0.4,
+        "may_swap": False,
+    }
+    given |= change
+    load = LOAD._replace(io=given["io"], may_swap=given["may_swap"])
+    other = STILL._replace(late=Late(0.0, given["ends"], 60.0, 0.2))
+    scenario = Scenario(7, MACHINE, load, other, SEES)
+    played = play(scenario, GUARDS["no law"])._replace(tight=given["tight"], acts=given["acts"])
+    found = faults([(Sorted(scenario, given["sort"], played), played)])
+    assert found.held_in_vain == ((7,) if held else ())
+
+
+def test_the_time_under_a_quota_is_counted_while_the_load_runs():
+    it = world(LOAD._replace(kind=Kind.STEADY, target=100.0))
+    go(it, 1.0)
+    it.quota = 0.5
+    go(it, 2.0)
+    it.frozen = True
+    assert go(it, 3.0).tight == pytest.approx(2.0, abs=0.2)

@@ -1,5 +1,7 @@
 """How people write quantities, and how they are printed."""
 
+import math
+
 import pytest
 
 from steadyrun.errors import UsageError
@@ -205,6 +207,8 @@ def test_oom_kills_are_counted_in_words_and_unknown_is_not_none(count, text):
     ("seconds", "text"),
     [
         (None, "unknown"),
+        (math.nan, "unknown"),
+        (math.inf, "for ever"),
         (0.04, "0.0 s"),
         (0.4, "0.4 s"),
         (30, "30 s"),

@@ -186,8 +186,8 @@ def describe(
         "containment is proved with loads of a few MiB.",
     ]
     for phase in plan.phases:
-        again = phase in left.phases
-        lines += ["", *(_phase(phase, machine.cores) if again else (f"{_title(phase)}: has passed",))]
+        is_left = phase in left.phases
+        lines += ["", *(_phase(phase, machine.cores) if is_left else (f"{_title(phase)}: has passed",))]
     return "\n".join(lines) + "\n\n"
 
 

@@ -179,18 +179,22 @@ def spawn_member(
     """
     name = member.argv[0] if member.argv else ""
     environment = {**member.env, **(extra_env or {})}
-    barrier_read, barrier_write = _pipe_above_streams()
-    error_read, error_write = _pipe_above_streams()
+    pipes = [*_pipe_above_streams()]
+    try:
+        pipes += _pipe_above_streams()
+    except BaseException:
+        _close_all(pipes)
+        raise
+    barrier_read, barrier_write, error_read, error_write = pipes
     # A signal that comes before the child has its own handlers waits until it has: a blocked signal is
     # kept also where the parent ignores it (signal(7); sig_ignored in kernel/signal.c).
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         closed = spans({*_open_fds()} - {0, 1, 2, barrier_read, error_write, *keep_fds})
         pid = os.fork()
-    except OSError:
+    except BaseException:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for fd in (barrier_read, barrier_write, error_read, error_write):
-            os.close(fd)
+        _close_all(pipes)
         raise
     if pid == 0:
         try:
@@ -203,7 +207,18 @@ def spawn_member(
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.close(barrier_read)
     os.close(error_write)
-    return Waiting(pid, barrier_write, error_read, name)
+    try:
+        return Waiting(pid, barrier_write, error_read, name)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)  # not reaped yet: nobody else has this number
+        os.waitpid(pid, 0)
+        _close_all([barrier_write, error_read])
+        raise
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _pipe_above_streams() -> tuple[int, int]:
@@ -313,10 +328,13 @@ def _take_streams(streams: tuple[int | None, int | None, int | None]) -> None:
 def _be_ordinary(oom_score_adj: int | None) -> None:
     """Give back what the guard took for itself: real-time scheduling, a better nice value, OOM rank.
 
+    A policy that gives way to others (SCHED_IDLE, SCHED_BATCH) is the user's and stays; to leave SCHED_IDLE
+    wants a privilege (sched(7)).
+
     A real-time process could not be admitted: a legacy cpu cgroup has no real-time runtime of its
     own where RT_GROUP_SCHED is on (Documentation/scheduler/sched-rt-group.rst, section 2.3).
     """
-    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+    if os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK in (os.SCHED_FIFO, os.SCHED_RR):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     if os.getpriority(os.PRIO_PROCESS, 0) < 0:
         os.setpriority(os.PRIO_PROCESS, 0, 0)

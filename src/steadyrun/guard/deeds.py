@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from steadyrun.guard.grip import Grip
 from steadyrun.guard.held import Decision, Held, Stage, Step
+from steadyrun.guard.signs import forget_frames
 from steadyrun.model.action import LET_GO, Action
 from steadyrun.model.outcome import Ending
 from steadyrun.units import Seconds
@@ -36,10 +37,12 @@ def continued(held: Held, at: Seconds) -> Step:
 
 
 def rest_from_pause(held: Held, at: Seconds) -> Held:
-    """Count a pause that is over as no running time."""
+    """Count a pause that is over as no running time, and what was seen meanwhile as nothing of the load's."""
     if held.paused_at is None:
         return held
-    return held._replace(paused_at=None, frozen_total=Seconds(held.frozen_total + at - held.paused_at))
+    held = held._replace(paused_at=None, frozen_total=Seconds(held.frozen_total + at - held.paused_at))
+    anew = held._replace(past=forget_frames(held.past, at))
+    return anew if held.gripped_at is None else anew._replace(gripped_at=at)
 
 
 def thawed(held: Held, at: Seconds) -> Held:

@@ -59,7 +59,7 @@ def make_frames() -> int:
 class FramesReader:
     """Reads one canary's frames. The descriptor stays the caller's and may be closed afterwards."""
 
-    __slots__ = ("_map", "_pid", "_pidfd", "_words")
+    __slots__ = ("_before", "_map", "_pid", "_pidfd", "_words")
 
     def __init__(self, fd: int) -> None:
         """Map the frames that `make_frames` made.
@@ -71,6 +71,8 @@ class FramesReader:
         self._words = memoryview(self._map).cast("Q")
         self._pid = 0
         self._pidfd = -1
+        self._before = 0
+        """Frames that there were before this canary came: their end is nobody's silence."""
 
     def read(self, now_s: Seconds, window_s: Seconds) -> Frames | None:
         """Return the frames of the window that ends now, CLOCK_MONOTONIC.
@@ -84,16 +86,16 @@ class FramesReader:
         return frames_of(self.entries(since_ns), now_s, window_s)
 
     def _canary_lives(self) -> bool:
-        """Tell whether the process that writes is there; a zombie is not."""
-        pid = self._words[canary.W_PID]
-        if pid != self._pid:
+        """Tell whether the process that writes is there and has shown a frame; a zombie is not."""
+        pid, known = self._words[canary.W_PID], self._pid
+        if pid != known:
             self._forget()
             try:
                 self._pidfd = os.pidfd_open(pid) if pid else -1
             except OSError:
                 return False
-            self._pid = pid
-        if self._pidfd < 0:
+            self._pid, self._before = pid, self._words[canary.W_COUNT] if known else 0
+        if self._pidfd < 0 or self._words[canary.W_COUNT] == self._before:
             return False
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
@@ -189,7 +191,7 @@ def _worst_gap_ms(entries: tuple[Entry, ...], since_ns: float) -> float | None:
     return worst
 
 
-CANARY = ("1", "0")
+CANARY_FDS = ("1", "0")
 """What the canary is told: its frames are standard output, its parent's pipe standard input."""
 
 
@@ -255,7 +257,7 @@ def start_canary(fd: int) -> CanaryProcess:
     """
     read_end, pipe = os.pipe2(os.O_CLOEXEC)
     try:
-        pid = start_script(canary.__file__, [*CANARY], stdin=read_end, stdout=fd, env={})
+        pid = start_script(canary.__file__, [*CANARY_FDS], stdin=read_end, stdout=fd, env={})
     except BaseException:
         os.close(pipe)
         raise
@@ -267,7 +269,8 @@ def start_canary(fd: int) -> CanaryProcess:
 def fork_canary(fd: int) -> CanaryProcess:
     """Start one as `start_canary` does, without waiting for its exec: it may wait for a disk or a processor.
 
-    What a guard took for itself (real time, a better nice value, its OOM score) the canary has not.
+    What a guard took for itself (real time, a better nice value, its OOM score) the canary has not. The
+    caller must have one thread (`contain/spawn.py`).
 
     Raises:
         OSError: There is no process or descriptor for it; none is left.
@@ -276,7 +279,7 @@ def fork_canary(fd: int) -> CanaryProcess:
     nothing = -1
     try:
         nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        words = script_words(canary.__file__, [*CANARY])
+        words = script_words(canary.__file__, [*CANARY_FDS])
         waiting = spawn_member(
             Member(tuple(words), "/", script_environment({})),
             stdin=read_end,

@@ -65,6 +65,10 @@ class Hand:
         self._free = _thread.allocate_lock()
         """Held while the thread is there."""
 
+    def is_idle(self) -> bool:
+        """Tell whether its thread is not there."""
+        return not self._free.locked()
+
     def wish(self, wish: Wish) -> None:
         """Have a wish done soon, instead of one that still waits. Never waits."""
         with self._lock:

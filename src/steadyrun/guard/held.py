@@ -12,6 +12,9 @@ from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Seconds
 
 NO_READING = -1
+LEFT_ALONE = Seconds(60.0)
+"""Chosen, as `pressure.reds_within` at its usual settings: how long what was found not to be the load's doing
+is not held against it (docs/adr/0012-what-the-guards-law-leaves-alone.md)."""
 
 
 class Stage(Enum):
@@ -67,6 +70,8 @@ class Held(NamedTuple):
     """It was found not to be the cause; till then it is not frozen for the same again."""
     late_at_grip: Seconds | None = None
     """How late the frames were (p99) that it began to be held for; `None`: it is held for something else."""
+    waited_at: Seconds | None = None
+    """When it was last seen to be held for something else."""
     usual_late: Seconds | None = None
     """Frames so late (p99) were found not to be its doing; usual here until `usual_until`."""
     usual_until: Seconds | None = None

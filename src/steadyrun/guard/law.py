@@ -27,7 +27,18 @@ from __future__ import annotations
 
 from enum import Enum, IntEnum
 
-from steadyrun.guard.signs import OF_THEM, SILENCES, WINDOW, WINDOWS, Signs, is_late, limit, share, waits
+from steadyrun.guard.signs import (
+    IO_SHARE,
+    OF_THEM,
+    SILENCES,
+    WINDOW,
+    WINDOWS,
+    Signs,
+    is_late,
+    limit,
+    share,
+    waits,
+)
 from steadyrun.model.sample import Reading
 from steadyrun.model.thresholds import Thresholds, Usual
 from steadyrun.named import NamedTuple
@@ -45,9 +56,6 @@ LATE_FACTOR = 5.0
 LATE_AT_LEAST = WINDOW
 """After a longer wait no mark is left of the window that the look is to be compared with."""
 UNREADABLE = "available memory could not be read"
-IO_SHARE = Ratio(0.15)
-"""Share of a window in which all that ran waited for a disk, from which on the disk is what is short.
-Chosen, as `host_full` is: beside late frames it says what to tighten, and by itself nothing."""
 IO_LEAST = 2**20
 """Bytes a second: a load that moves less is not what fills the disk's queue."""
 OF_BOUND = Ratio(0.9)

@@ -113,10 +113,14 @@ class Loop:
         self._frames = frames
 
     def is_calm(self) -> bool:
-        """Tell whether the load runs as it is meant to, on a machine with memory to spare."""
+        """Tell whether the load runs as it is meant to, with memory to spare, and nobody waits for anything.
+
+        Then a fork does not wait either, and no other thread is in the middle of something.
+        """
         available = self._available
-        free = self.held.stage is Stage.RUNNING and self.held.grip.step == 0
-        return free and available is not None and available >= self.rules.thresholds.reserve
+        runs = self.held.stage is Stage.RUNNING and self.held.paused_at is None and self.held.grip.step == 0
+        spare = available is not None and available >= self.rules.thresholds.reserve
+        return runs and spare and self._tightening.is_idle() and not any(self.held.past.windows)
 
     def release(self) -> None:
         """Let the members run; without effect once they are to end."""

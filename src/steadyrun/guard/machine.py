@@ -21,7 +21,7 @@ from steadyrun.guard.grip import gripped, memory_bound
 from steadyrun.guard.held import NO_READING, Decision, Held, Stage, Step, same
 from steadyrun.guard.law import Judgement, Kind, Level, judge
 from steadyrun.guard.pressure import on_frozen, on_running
-from steadyrun.guard.signs import WINDOW, Signs, remember, restart
+from steadyrun.guard.signs import WINDOW, Past, Signs, remember, restart
 from steadyrun.model.action import Action
 from steadyrun.model.given import (
     Continued,
@@ -102,9 +102,7 @@ def _ticked(held: Held, tick: Ticked, rules: Rules) -> Step:
     late = tick.reading.late
     if late and not held.late_before:
         return held._replace(late_before=True, past=restart(held.past, tick.reading)), ()
-    rules = easing.with_usual(rules, held, tick.at)
-    thresholds, usual = rules.thresholds, rules.usual
-    past, signs = remember(held.past, tick.reading, thresholds, usual)
+    past, signs = _remembered(held, tick.reading, rules)
     held = held._replace(late_before=late, past=past)
     if held.stage is Stage.KILLING:
         return held, (Decision(Action.KILL, held.cause, tick.reading.seq),)
@@ -122,9 +120,12 @@ def _ticked(held: Held, tick: Ticked, rules: Rules) -> Step:
 
 def judged(held: Held, reading: Reading, rules: Rules) -> Judgement:
     """Return what the law says of a reading that comes next, for whoever plays a record again."""
-    rules = easing.with_usual(rules, held, reading.host.at)
-    _, signs = remember(held.past, reading, rules.thresholds, rules.usual)
-    return _judged(held, reading, signs, rules)
+    return _judged(held, reading, _remembered(held, reading, rules)[1], rules)
+
+
+def _remembered(held: Held, reading: Reading, rules: Rules) -> tuple[Past, Signs]:
+    usual = easing.usual(rules.usual, held, reading.host.at)
+    return remember(held.past, reading, rules.thresholds, usual)
 
 
 def _judged(held: Held, reading: Reading, signs: Signs, rules: Rules) -> Judgement:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from steadyrun.guard import easing, trial
 from steadyrun.guard.deeds import kill, rest_from_pause, running_time, term, thawed
 from steadyrun.guard.grip import TIGHTEST, in_words, looser, tighter
-from steadyrun.guard.held import Decision, Held, Stage, Step, Trial
+from steadyrun.guard.held import LEFT_ALONE, Decision, Held, Stage, Step, Trial
 from steadyrun.guard.law import Judgement, Kind, Level
-from steadyrun.guard.signs import WINDOW, Signs
+from steadyrun.guard.signs import WINDOW, Signs, forget_frames
 from steadyrun.model.action import Action
 from steadyrun.model.given import Rules, Ticked
 from steadyrun.model.outcome import Ending
@@ -24,8 +24,6 @@ from steadyrun.units import Seconds, format_duration, format_size
 
 RED_EACH = Seconds(20.0)
 """Chosen: with three REDs a minute, which is also twice `frozen_max`."""
-SPARED = Seconds(60.0)
-"""Chosen, as `reds_within` at its usual settings (docs/adr/0012-what-the-guards-law-leaves-alone.md)."""
 
 
 def reds_within(thresholds: Thresholds) -> Seconds:
@@ -52,7 +50,7 @@ def on_running(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rul
     if judgement.level >= Level.YELLOW and judgement.kind is Kind.FRAMES:
         return _hold_for_frames(held, tick, judgement, signs, rules)
     if judgement.level >= Level.YELLOW and judgement.kind is not Kind.MEMORY:
-        return _tighten(held._replace(late_at_grip=None), tick, judgement, signs, rules)
+        return _tighten(easing.waited(held, tick.at), tick, judgement, signs, rules)
     if judgement.level is Level.UNKNOWN or judgement.level >= Level.RED:  # RED, and it is spared
         return held._replace(clean_since=None), ()
     return _loosen(held, tick, judgement, rules)
@@ -80,7 +78,8 @@ def _out_of_time(held: Held, tick: Ticked, rules: Rules) -> Step:
 
 
 def _frozen(held: Held, tick: Ticked, *, black: bool) -> Held:
-    return held._replace(stage=Stage.FROZEN, since=tick.at, clean_since=None, black_seen=black)
+    frozen = held._replace(stage=Stage.FROZEN, since=tick.at, clean_since=None, black_seen=black)
+    return frozen._replace(past=forget_frames(held.past, tick.at))
 
 
 def _is_spared(held: Held, tick: Ticked, judgement: Judgement, rules: Rules) -> bool:
@@ -111,7 +110,7 @@ def _freeze(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules:
     if judgement.kind is Kind.FRAMES and rules.tightens:
         frozen = easing.begun(frozen, signs)
     elif judgement.kind is Kind.STALL:
-        frozen = frozen._replace(late_at_grip=None)
+        frozen = easing.waited(frozen, tick.at)
     if judgement.kind in (Kind.STALL, Kind.FRAMES) and rules.tightens:
         frozen, tightened = _gripped(frozen, tick, judgement, signs, rules, to=TIGHTEST)
         return frozen, (freeze, *tightened)
@@ -169,9 +168,8 @@ def _loosen(held: Held, tick: Ticked, judgement: Judgement, rules: Rules) -> Ste
     grip = looser(held.grip)
     well = f"the machine was well for {format_duration(rules.thresholds.loosen_after)} ({judgement.cause})"
     cause = f"{well}: {in_words(rules.limits, grip, rules.cores)}"
-    return held._replace(grip=grip, clean_since=tick.at), (
-        Decision(Action.LOOSEN, cause, tick.reading.seq, grip),
-    )
+    loosened = held._replace(grip=grip, clean_since=tick.at, late_at_grip=None, waited_at=None)
+    return loosened, (Decision(Action.LOOSEN, cause, tick.reading.seq, grip),)
 
 
 def on_frozen(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
@@ -182,7 +180,7 @@ def on_frozen(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rule
         return kill(held, tick.at, ending, cause, tick.reading.seq)
     held = held._replace(black_seen=judgement.level is Level.BLACK)
     if cause := _why_not_the_cause(held, tick, judgement, signs, rules, worth=worth):
-        spared = held._replace(spared_until=Seconds(tick.at + SPARED))
+        spared = held._replace(spared_until=Seconds(tick.at + LEFT_ALONE))
         return _thaw(spared, tick, judgement, signs, cause)
     if judgement.level is Level.YELLOW and tick.at - held.since >= rules.thresholds.frozen_max:
         # One more RED within `reds_within` kills: it does not freeze and thaw for ever.
@@ -204,7 +202,7 @@ def _try(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Ru
     if not trial.is_gripped(held, tick):
         if held.grip.step >= TIGHTEST:
             return held, ()
-        return _gripped(held._replace(late_at_grip=None), tick, judgement, signs, rules, to=TIGHTEST)
+        return _gripped(easing.waited(held, tick.at), tick, judgement, signs, rules, to=TIGHTEST)
     cause = f"on trial: nobody waits, although {judgement.cause}; it may be at a peak of its own"
     tried = held._replace(trial=trial.begun(held, tick, rules))
     return _thaw(tried, tick, judgement, signs, cause)
@@ -267,9 +265,9 @@ def _is_well(held: Held, tick: Ticked, judgement: Judgement, rules: Rules) -> bo
 
 
 def _thaw(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, cause: str) -> Step:
-    """Thaw; frames that were late while it was frozen are not its doing, and it is not held for them."""
-    thaw = Decision(Action.THAW, cause, tick.reading.seq)
+    """Thaw; a load that is frozen for nothing is held for nothing, too."""
+    running, thaw = thawed(held, tick.at), Decision(Action.THAW, cause, tick.reading.seq)
     if judgement.kind is not Kind.FRAMES:
-        return thawed(held, tick.at), (thaw,)
-    running, eased = easing.let_go(thawed(held, tick.at), tick, signs, cause)
-    return running, (thaw, *eased)
+        return running, (thaw,)
+    eased, loosened = easing.thawed(running, tick, judgement, signs, cause)
+    return eased, (thaw, *loosened)

@@ -33,6 +33,11 @@ FUTILE_SCAN = 10_000
 FUTILE_SHARE = Ratio(0.1)
 """Of what is scanned is gained: below this reclaim finds next to nothing. The kernel itself raises its
 effort when it gains less than it looks at (`vmpressure`, mm/vmpressure.c: critical from 95 % in vain)."""
+IO_SHARE = Ratio(0.15)
+"""Share of a window in which all that ran waited for a disk, from which on the disk is what is short.
+Chosen, as `host_full` is: beside late frames it says what to tighten, and by itself nothing."""
+MEMORY_SHARE = Ratio(0.05)
+"""Chosen, as `protected_some` is."""
 _MARK_EVERY = Seconds(0.045)
 """A window is of at most 22 marks, however fast the guard looks."""
 
@@ -62,6 +67,8 @@ class Wrong(NamedTuple):
     words: str
     late: Seconds = Seconds(0.0)
     """Of the frames, p99."""
+    short: bool = False
+    """The disk or memory was short meanwhile: frames may be late for what the load did some time ago."""
 
 
 class Past(NamedTuple):
@@ -144,6 +151,12 @@ def remember(past: Past, reading: Reading, thresholds: Thresholds, usual: Usual)
 def restart(past: Past, reading: Reading) -> Past:
     """Forget the windows: the guard slept, and what the counters grew by meanwhile tells nothing."""
     return Past(marks=(_mark(reading),), fill=past.fill)
+
+
+def forget_frames(past: Past, at: Seconds) -> Past:
+    """Forget how late frames were, and begin a window now: what they may be late for has changed."""
+    windows = tuple(None if window is not None and window.frames else window for window in past.windows)
+    return past._replace(windows=windows, window_began=at)
 
 
 def _mark(reading: Reading) -> Mark:
@@ -234,7 +247,7 @@ def _wrong(signs: Signs, thresholds: Thresholds, usual: Usual) -> Wrong | None:
         late = 1000 * (signs.frames_late or 0.0)
         longest = 1000 * limit(thresholds.frames_late, usual.frames_late, thresholds)
         words = f"the canary's frames were {late:.0f} ms late (p99), over {longest:.0f} ms"
-        return Wrong(True, words, signs.frames_late or Seconds(0.0))
+        return Wrong(True, words, signs.frames_late or Seconds(0.0), is_short(signs))
     return None
 
 
@@ -250,6 +263,13 @@ def is_late(signs: Signs, thresholds: Thresholds, usual: Usual) -> bool:
     """Tell whether the canary's frames are late; without frames that is not known, and they are not."""
     most = limit(thresholds.frames_late, usual.frames_late, thresholds)
     return signs.frames_late is not None and signs.frames_late > most
+
+
+def is_short(signs: Signs) -> bool:
+    """Tell whether the disk or memory is known to be short, whoever uses it."""
+    disk, memory = signs.io_full, signs.host_full
+    waits_for_disk = disk is not None and share(disk, signs.over) >= IO_SHARE
+    return waits_for_disk or (memory is not None and share(memory, signs.over) >= MEMORY_SHARE)
 
 
 def silences_within(thresholds: Thresholds) -> Seconds:

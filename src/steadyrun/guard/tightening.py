@@ -48,6 +48,10 @@ class Tightening:
         """Readable when something was done; -1 before the first wish."""
         return -1 if self._hand is None else self._hand.fd
 
+    def is_idle(self) -> bool:
+        """Tell whether no hand is at work: then this process has one thread."""
+        return self._hand is None or self._hand.is_idle()
+
     def wish(self, decision: Decision, at: Seconds) -> int:
         """Have the grip of a decision put in force soon; return `fd`."""
         from steadyrun.guard.hand import Hand, Wish

@@ -140,8 +140,6 @@ def most_memory(
 ) -> Bytes:
     """Return the most memory that any try may get: the plan's limits, and those a killed command is given.
 
-    0 where every phase has passed.
-
     Args:
         plan: Phases in order.
         ceiling: The most memory a load may be given, bytes.
@@ -150,7 +148,7 @@ def most_memory(
     """
     bounds = _bounds(plan, (), ceiling, effective_ram)
     most = 0
-    for phase in left_to_do(plan, carried):
+    for phase in plan.phases:
         earlier = (a.limits for a in _tries_before(phase, carried))
         memory = Bytes(max(min(_memory(each, ceiling), ceiling) for each in (phase.limits, *earlier)))
         for _ in range(plan.tries - 1 if phase.load.kind is LoadKind.COMMAND else 0):

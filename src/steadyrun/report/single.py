@@ -157,7 +157,7 @@ def _task_words(outcome: LoadOutcome) -> str:
 def _frames_words(seen: FramesSeen | None) -> str:
     """Return how a desktop fared beside the run, as far as the canary is one."""
     if seen is None:
-        return "unknown: no canary ran (a command of a second has none)"
+        return "unknown: no canary showed a frame (a command of a second has none)"
     return (
         f"the canary's frames were at most {millis(seen.late_ms)} late (p99 of a second), "
         f"with gaps of at most {millis(seen.gap_ms)}; it took {lasted(seen.cpu)} of CPU time"

@@ -37,6 +37,10 @@ class Aside:
         self._silent = _thread.allocate_lock()
         """Held while the thread is there."""
 
+    def is_silent(self) -> bool:
+        """Tell whether its thread is not there."""
+        return not self._silent.locked()
+
     def say(self, line: str) -> None:
         """Have a line said soon. Never waits and never raises."""
         with self._lock:

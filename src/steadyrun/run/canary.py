@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from steadyrun.contain.hierarchy import PARENT
 from steadyrun.model.run import FramesSeen
 from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
@@ -23,24 +24,41 @@ if TYPE_CHECKING:
 AFTER = Seconds(1.0)
 """Chosen: what is over by then nobody felt."""
 LOOK_EVERY = Seconds(1.0)
+"""Chosen: a canary that died is missed for so long."""
 RETRY_LAST = Seconds(30.0)
-"""Pauses between two starts are doubled up to this: one that cannot live must not become a load itself."""
+"""Pauses between two starts are doubled up to this, and begin anew after one that lived longer: one that
+cannot live must not become a load itself. As the keeper's (`guard/keeping.py`)."""
 NOTHING_LATE = FramesSeen(0.0, 0.0, None)
-OURS = b"steadyrun"
-"""The folder that holds cgroups of ours, and how the name of every other cgroup and unit of ours begins."""
 
 
 class FrontCanary:
-    """The canary of one run. Nothing of it is there before `AFTER`, nor after `close`."""
+    """The canary of one run. Nothing of it is there before `AFTER`, nor after `close`.
 
-    def __init__(self, *, start: Callable[[int], CanaryProcess] | None = None) -> None:
-        """`start` starts one on the frames; `None`: `guard.frames.fork_canary`."""
-        self._start = start
-        self._look_at = self._start_at = self._started = Seconds(0.0)
+    It is never worth the load: where it cannot be had there is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        start: Callable[[int], CanaryProcess] | None = None,
+        is_alone: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Take what it is started by.
+
+        Args:
+            start: Starts one on the frames; `None`: `guard.frames.fork_canary`.
+            is_alone: Tells whether no other thread is at work, between whose steps one may not fork.
+        """
+        self._start, self._is_alone = start, is_alone
+        self._look_at, self._started = Seconds(0.0), Seconds(0.0)
+        self._start_at: Seconds | None = None
+        """`None`: it was not looked at yet, or the job was stopped."""
         self._pause = LOOK_EVERY
         self._fd = -1
         self._reader: FramesReader | None = None
         self._process: CanaryProcess | None = None
+        self._ended: list[int] = []
+        """Killed, and not reaped yet."""
         self._seen: FramesSeen | None = None
 
     def look(self, loop: Loop) -> None:
@@ -48,15 +66,21 @@ class FrontCanary:
         now = loop.now()
         if now < self._look_at:
             return
-        if self._look_at == 0.0:  # the first look: the disk is not at its worst yet
-            import steadyrun.guard.frames  # noqa: F401
-
+        if self._start_at is None:
             self._start_at = Seconds(now + AFTER)
         self._look_at = Seconds(now + LOOK_EVERY)
         if self._process is not None and not self._process.alive():
             self._bury(now)
-        if self._process is None and now >= self._start_at and loop.is_calm():
+        if self._process is None and now >= self._start_at and loop.is_calm() and self._is_alone():
             self._begin(loop, now)
+
+    def rest(self) -> None:
+        """End it while the job is stopped: nobody wants frames of it then. It comes again as it came."""
+        if self._process is not None:
+            self._ended.append(self._process.pid)
+            self._process.dismiss()
+            self._process = None
+        self._look_at, self._start_at = Seconds(0.0), None
 
     def take(self, frames: Frames | None) -> None:
         """Remember the worst of what was seen."""
@@ -73,9 +97,7 @@ class FrontCanary:
 
     def close(self) -> None:
         """End it, without waiting until it is gone. Idempotent."""
-        if self._process is not None:
-            self._process.dismiss()
-            self._process = None
+        self.rest()
         if self._reader is not None:
             if self._seen is not None:
                 self._seen = self._seen._replace(cpu=self._reader.cpu_s())
@@ -84,6 +106,14 @@ class FrontCanary:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def reap(self) -> None:
+        """Reap what is gone by now; the rest is left to whoever inherits it."""
+        for pid in self._ended:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                pass
 
     def _begin(self, loop: Loop, now: Seconds) -> None:
         from steadyrun.guard.frames import FramesReader, fork_canary, make_frames
@@ -95,7 +125,7 @@ class FrontCanary:
                 self._reader = FramesReader(self._fd)
                 loop.look_at(self._reader)
             self._process = (self._start or fork_canary)(self._fd)
-        except OSError:  # nothing to be had of what it needs; its frames are unknown meanwhile
+        except Exception:  # nothing to be had of what it needs; its frames are unknown meanwhile
             self._later(now)
         self._started = now
 
@@ -115,13 +145,20 @@ class FrontCanary:
 def may_behave_like_a_desktop() -> bool:
     """Tell whether a process of ours is served as a desktop is: not where it gives way to others itself.
 
-    In a load of ours everybody has the lowest weight, and nobody takes a nice value back without a privilege.
+    In a load of ours everybody has the lowest weight; a nice value or a policy that gives way is taken back
+    by the privileged alone. A weight or a quota that somebody else has put above us is not looked for.
     """
-    if os.getpriority(os.PRIO_PROCESS, 0) > 0:
+    if os.getpriority(os.PRIO_PROCESS, 0) > 0 or os.sched_getscheduler(0) in (os.SCHED_IDLE, os.SCHED_BATCH):
         return False
     try:
         with open("/proc/self/cgroup", "rb") as file:
-            parts = (part for line in file for part in line.strip().split(b"/"))
-            return not any(part == OURS or part.startswith(OURS + b"-") for part in parts)
+            return not is_in_ours(file.read())
     except OSError:
         return False
+
+
+def is_in_ours(cgroups: bytes) -> bool:
+    """Tell whether a process is in a cgroup or unit of ours, by its `/proc/PID/cgroup` (cgroups(7))."""
+    ours = PARENT.encode("ascii")
+    parts = (part for line in cgroups.splitlines() for part in line.split(b"/"))
+    return any(part == ours or part.startswith(ours + b"-") for part in parts)

@@ -161,15 +161,17 @@ def guard_in_front(
 
         with hold:
             loop = Loop(hold, rules_for(hold), emit, priority=priority)
-            loop.watch(signals.fd, lambda: _hear(signals, loop))
+            loop.watch(signals.fd, lambda: _hear(signals, loop, canary))
             for sent in signals.interrupts():  # what came before there was a load to hear it
                 _forward(loop, sent.number)
             loop.release()
             outcome = loop.run(lambda: _each_turn(signals, loop, canary))
     finally:
-        if canary is not None:
-            canary.close()
-        signals.restore()
+        try:
+            if canary is not None:
+                canary.close()
+        finally:
+            signals.restore()
     if outcome.ending is not Ending.EXITED or outcome.signal is not None:
         terminal.restore()
     return outcome
@@ -181,14 +183,14 @@ def _each_turn(signals: Signals, loop: Loop, canary: FrontCanary | None) -> None
         canary.look(loop)
 
 
-def _hear(signals: Signals, loop: Loop) -> None:
+def _hear(signals: Signals, loop: Loop, canary: FrontCanary | None) -> None:
     for number in signals.arrived():
         if number in FORWARDED:
             _forward(loop, number)
         elif number == STOP_SIGNAL:
             loop.stop(Ending.STOPPED, "asked to stop")
         elif number == signal.SIGTSTP:
-            _stop_with_the_load(loop)
+            _stop_with_the_load(loop, canary)
 
 
 def _hear_interrupts(signals: Signals, loop: Loop) -> None:
@@ -204,7 +206,7 @@ def _forward(loop: Loop, number: int) -> None:
         signal_and_wake(pid, number)
 
 
-def _stop_with_the_load(loop: Loop) -> None:
+def _stop_with_the_load(loop: Loop, canary: FrontCanary | None) -> None:
     """Freeze the load, stop ourselves as the shell expects, and go on when it continues us.
 
     A load that is being ended is not stopped, nor is its guard: its grace is under way. Nor is one that
@@ -217,6 +219,8 @@ def _stop_with_the_load(loop: Loop) -> None:
     if loop.held.stage not in (Stage.RUNNING, Stage.FROZEN) or in_orphaned_group():
         return
     loop.give(Paused(loop.now()))
+    if canary is not None:
+        canary.rest()
     loop.hold.keeper.pause()
     _take_by_default(signal.SIGTSTP)
     loop.hold.keeper.beat(loop.now())

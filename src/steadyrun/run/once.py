@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 NEEDED_LATER = (
     "steadyrun.guard.loop",
     "steadyrun.guard.rules",
+    "steadyrun.guard.frames",
     "steadyrun.run.exitcode",
     "steadyrun.run.aside",
 )
@@ -168,7 +169,7 @@ class _Run:
         intent = self._begin(plan)
         # Polled loads are known by what descends from the guard, between a fork and its exec too.
         if self.request.canary and not self.backend.name.is_weak and may_behave_like_a_desktop():
-            self._canary = FrontCanary()
+            self._canary = FrontCanary(is_alone=lambda: self._aside is None or self._aside.is_silent())
         priority = come_first(lock=False)
         try:
             outcome = guard_in_front(
@@ -196,6 +197,8 @@ class _Run:
     def close(self) -> None:
         self._first_move.over()
         self._turn.over()
+        if self._canary is not None:
+            self._canary.reap()
         if self._journal is not None:
             self._journal.close()
         if self._owners is not None:
