@@ -56,6 +56,9 @@ def test_a_window_that_is_well_says_that_it_may_help():
     for _ in range(10):
         story.go(1.1, **late(10.0)).go(2.0, **late(90.0))
     assert LOOSEN not in story.acts()
+    for _ in range(10):
+        story.go(1.1, **late(10.0)).go(2.0, **late(90.0))
+    assert LOOSEN in story.acts(), "for a minute"
 
 
 @pytest.mark.parametrize(("share", "taken_back"), [(0.14, True), (0.16, False)])

@@ -53,8 +53,7 @@ def is_in_vain(held: Held, tick: Ticked, signs: Signs) -> bool:
         return False
     if held.late_at_grip is not None and _is_unchanged(held.late_at_grip, signs):
         return True
-    longest = tick.at - max(since, held.waited_at or since)
-    return longest >= HELD_MOST and len(_late(signs)) == WINDOWS
+    return tick.at - max(since, held.waited_at or since) >= HELD_MOST
 
 
 def ease(held: Held, tick: Ticked, judgement: Judgement, signs: Signs) -> Step:
