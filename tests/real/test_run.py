@@ -296,7 +296,9 @@ def test_ctrl_z_stops_the_load_too_and_fg_goes_on(steadyrun):
     os.killpg(run.pid, signal.SIGCONT)
     assert until(lambda: ticks.stat().st_size > size)
     os.killpg(run.pid, signal.SIGTERM)
-    run.communicate(timeout=20)
+    _, err = run.communicate(timeout=20)
+    assert "frozen" not in err, "the shell tells of a Ctrl-Z"
+    assert "goes on" not in err
 
 
 @pytest.mark.parametrize("bare", [True, False], ids=["bare", "contained"])

@@ -43,9 +43,9 @@ def shown(canary):
 def lasting(steadyrun):
     """Start a run that lasts, with a canary; give it, the canary, and where it writes how it ended."""
 
-    def start(*more, seconds=60):
+    def start(*more, **options):
         end = steadyrun.cwd / "end.json"
-        run = steadyrun.start("run", "--json", end.name, *more, "--", "sleep", str(seconds))
+        run = steadyrun.start("run", "--json", end.name, *more, "--", "sleep", "60", **options)
         assert until(lambda: canaries(run.pid), 10)
         (canary,) = canaries(run.pid)
         assert until(lambda: shown(canary) > 20, 10)
@@ -93,25 +93,32 @@ def test_the_page_of_the_run_says_what_it_saw(lasting, steadyrun):
 def test_a_command_of_a_moment_has_none_and_that_is_unknown(steadyrun):
     steadyrun("run", "--json", "end.json", "--", "true")
     assert json.loads((steadyrun.cwd / "end.json").read_text())["canary"] is None
-    assert "unknown: no canary showed a frame" in steadyrun("report", *steadyrun.run_ids()).stdout
+    assert (
+        "unknown: no canary showed a frame (the command was over before it came"
+        in steadyrun("report", *steadyrun.run_ids()).stdout
+    )
 
 
 @pytest.mark.parametrize(
-    ("before", "options", "env"),
+    ("before", "options", "env", "why"),
     [
-        ((), ("--no-canary",), {}),
-        ((), (), {"STEADYRUN_NO_CANARY": "true"}),
-        (("nice", "-n", "5"), (), {}),
-        ((executable(), "run", "--no-canary", "-q", "--"), (), {}),
+        ((), ("--no-canary",), {}, "--no-canary"),
+        ((), (), {"STEADYRUN_NO_CANARY": "true"}, "--no-canary"),
+        (("nice", "-n", "5"), (), {}, "a nice value makes everything here give way"),
+        ((executable(), "run", "--no-canary", "-q", "--"), (), {}, "within another load"),
     ],
     ids=["asked", "set", "nice", "within another load"],
 )
 def test_where_nobody_wants_it_or_it_is_served_as_no_desktop_is_there_is_none(
-    steadyrun, before, options, env
+    steadyrun, before, options, env, why
 ):
     steadyrun.before = before
-    assert steadyrun("run", "--json", "end.json", *options, "--", "sleep", "3", env=env).returncode == 0
-    assert json.loads((steadyrun.cwd / "end.json").read_text())["canary"] is None
+    done = steadyrun("run", "-v", "--json", "end.json", *options, "--", "sleep", "3", env=env)
+    assert done.returncode == 0
+    assert why in done.stderr
+    told = json.loads((steadyrun.cwd / "end.json").read_text())
+    assert told["canary"] is None
+    assert why in told["no_canary"]
 
 
 def test_a_killed_guard_leaves_none(lasting):
@@ -119,6 +126,17 @@ def test_a_killed_guard_leaves_none(lasting):
     run.kill()
     run.wait(10)
     assert until(lambda: has_ended(canary), 10)
+
+
+def test_it_rests_with_a_stopped_job_and_comes_again_with_it(lasting):
+    run, canary, end = lasting(process_group=0)  # a job of this process, as a shell's
+    os.killpg(run.pid, signal.SIGTSTP)
+    assert until(lambda: os.waitid(os.P_PID, run.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT))
+    assert until(lambda: has_ended(canary))
+    os.killpg(run.pid, signal.SIGCONT)
+    assert until(lambda: [pid for pid in canaries(run.pid) if pid != canary], 10)
+    acts = [each["action"] for each in ended(run, end)["actions"]]
+    assert acts == ["freeze", "thaw"], "those of the terminal alone: nobody was silent"
 
 
 def test_one_that_was_killed_comes_again(lasting):

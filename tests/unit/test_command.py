@@ -54,6 +54,22 @@ def test_a_misspelt_option_is_asked_for_by_its_name(words, hint):
     assert refused.value.hint == f"{hint}`steadyrun run --help` lists the options"
 
 
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        (["make", "-j"], "the command goes after --: steadyrun run -- COMMAND; "),
+        (["--resmue"], "`steadyrun run"),
+        (["-v", "--no-such"], "`steadyrun run"),
+    ],
+)
+def test_a_command_without_its_dashes_is_told_from_a_wrong_option(words, begins):
+    parser = Parser("run", "about")
+    parser.takes_command = True
+    with pytest.raises(UsageError) as refused:
+        parser.parse(words)
+    assert refused.value.hint.startswith(begins)
+
+
 def test_two_formats_of_a_report_are_one_too_many():
     parser = Parser("report", "about")
     report.configure(parser)

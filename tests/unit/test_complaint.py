@@ -45,3 +45,17 @@ def test_a_hint_is_as_it_can_be_typed_here(capsys, monkeypatch, there, euid, typ
     monkeypatch.setattr(os, "geteuid", lambda: euid)
     assert main_module._complain("x", "sudo a", 2) == 2
     assert capsys.readouterr().err == f"steadyrun: x\n  {typed}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["sh", "-c", "a b"], "a command goes after --: steadyrun run -- sh -c 'a b'"),
+        (["no-such-thing-anywhere"], "`steadyrun --help` lists the commands"),
+        (["rnu"], "did you mean `steadyrun run`?"),
+        (["--"], "`steadyrun --help` lists the commands"),
+    ],
+)
+def test_a_first_word_that_is_no_command_of_ours_may_be_one_of_the_machines(capsys, words, hint):
+    assert main(words) == 2
+    assert capsys.readouterr().err.splitlines()[1].strip() == hint

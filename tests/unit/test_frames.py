@@ -212,7 +212,7 @@ def test_a_second_without_trouble_reads_as_one():
         ),
         (
             absent(ProbeName.DISPLAY_SERVER, "no socket"),
-            "no display server",
+            "no display server (no socket)",
             {"display": None, "display_seen": "absent", "display_ms": None},
         ),
         (

@@ -52,7 +52,7 @@ def test_the_page_of_a_kill_at_the_limit():
 - **Tasks at most**: 8
 - **Read and written**: 0 B, 4 KiB
 - **Stalls (PSI)**: on memory under 0.1 s (wholly under 0.1 s), on I/O wholly under 0.1 s, for a CPU 0.4 s
-- **Desktop**: unknown: no canary showed a frame (a command of a second has none)
+- **Desktop**: unknown: no canary showed a frame
 - **Left behind**: nothing
 - **The guard saw**: available memory, memory pressure of the machine, I/O pressure of the machine, reclaim \
 of the machine, swap of the machine, memory of the load, memory pressure of the load, disk use of the load; \
@@ -129,9 +129,12 @@ def test_what_the_canary_saw_is_told_with_what_it_took():
     record = a_run(frames=FramesSeen(12.25, 31.5, Seconds(0.5)))
     page, data = render_single(record), json.loads(render_single_json(record))
     assert "**Desktop**: the canary's frames were at most 12 ms late (p99 of a second)" in page
-    assert "gaps of at most 32 ms; it took 0.5 s of CPU time" in page
+    assert "the longest wait between two was 32 ms longer than a frame; it took 0.5 s of CPU time" in page
     assert data["canary"] == {"late_ms": 12.25, "gap_ms": 31.5, "cpu_s": 0.5}
-    assert json.loads(render_single_json(a_run()))["canary"] is None
+    none = a_run()._replace(result=a_run().result._replace(no_frames="--no-canary"))
+    assert "unknown: no canary showed a frame (--no-canary)" in render_single(none)
+    told = json.loads(render_single_json(none))
+    assert (told["canary"], told["no_canary"], data["no_canary"]) == (None, "--no-canary", None)
 
 
 def test_the_json_is_strict_whatever_the_command_was():

@@ -16,7 +16,7 @@ from steadyrun.run.canary import (
     RETRY_LAST,
     FrontCanary,
     is_in_ours,
-    may_behave_like_a_desktop,
+    why_no_desktop,
 )
 
 
@@ -100,6 +100,7 @@ def test_a_command_that_is_over_within_a_second_has_none(canary, loop, starts):
     assert starts.at == []
     canary.close()
     assert canary.seen() is None
+    assert canary.why_unseen().startswith("the command was over before it came")
 
 
 def test_one_that_lasts_has_one(canary, loop, starts):
@@ -160,6 +161,7 @@ def test_what_it_took_is_told_once_it_is_closed(canary, loop, starts):
     canary.take(Frames(1.0, 60, 0.1, 9.0, 3.0, 0.0))
     canary.close()
     assert canary.seen() == FramesSeen(9.0, 3.0, 0.25)
+    assert canary.why_unseen() == ""
 
 
 def test_one_that_died_is_buried_and_comes_again_ever_more_rarely(canary, loop, starts):
@@ -186,6 +188,7 @@ def test_a_machine_without_a_process_to_spare_is_asked_again_later(canary, loop,
     starts.fails = True
     go(canary, loop, 8.0)
     assert 2 <= len(starts.at) <= 4
+    assert canary.why_unseen() == "none could be started: [Errno 11] no process"
     starts.fails = False
     go(canary, loop, 10.0)
     assert len(starts.made) == 1
@@ -205,9 +208,12 @@ def test_the_worst_is_remembered_and_what_is_unknown_is_not(canary):
 def test_a_process_that_gives_way_to_others_is_served_as_no_desktop():
     pid = os.fork()
     if pid == 0:
-        os.nice(5)
-        os._exit(may_behave_like_a_desktop())
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        try:
+            os.nice(5)
+            os._exit(7 if "nice value" in why_no_desktop() else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from typing import Any, assert_never
@@ -96,7 +97,7 @@ class _Screen:
         if self._json:
             text = json.dumps(frames_json(frames, at) | display_json(display)) + "\n"
         elif self._live:
-            text = "\r\x1b[K" + line
+            text = "\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1]
         else:
             text = f"{at:5.0f} s  {line}\n"
         sys.stdout.write(text)
@@ -134,7 +135,7 @@ def display_words(display: Probe) -> str:
             took = "is there" if display.latency_ms is None else f"answers in {display.latency_ms:.1f} ms"
             return visible(f"{display.label or display.name.value} {took}")
         case Seen.ABSENT:
-            return "no display server"
+            return visible(f"no display server ({display.evidence})")
         case Seen.UNKNOWN:
             return visible(f"{display.name.value}: {display.evidence}")
         case _:

@@ -64,12 +64,12 @@ def main(argv: list[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_overview())
         return 0 if words else EXIT_USAGE
-    if words[0] in ("-V", "--version"):
+    if words[0] in ("-V", "--version", "version"):
         sys.stdout.write(f"steadyrun {__version__}\n")
         return 0
     name, rest = words[0], words[1:]
     if name not in COMMANDS:
-        return _complain(f"no such command: {name}", _nearest(name), EXIT_USAGE)
+        return _complain(f"no such command: {name}", _nearest(name, rest), EXIT_USAGE)
     return _execute(name, rest)
 
 
@@ -138,10 +138,14 @@ def _bug(error: Exception, code: int) -> int:
     )
 
 
-def _nearest(name: str) -> str:
+def _nearest(name: str, rest: list[str]) -> str:
     from difflib import get_close_matches
+    from shlex import join
+    from shutil import which
 
     close = get_close_matches(name, COMMANDS, 1)
+    if not name.startswith("-") and which(name) and not (close and get_close_matches(name, close, 1, 0.8)):
+        return f"a command goes after --: steadyrun run -- {join([name, *rest])}"
     return f"did you mean `steadyrun {close[0]}`?" if close else "`steadyrun --help` lists the commands"
 
 

@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
         found = next((flag for flag in self.elsewhere if flag in message.replace("=", " ").split()), None)
         if found is not None and "unrecognized arguments" in message:
             raise UsageError(f"{found}: {self.prog} has no such option", hint=self.elsewhere[found])
-        if self.takes_command and not self._dashes and "unrecognized arguments" in message:
+        if self.takes_command and not self._dashes and _has_words(message):
             hint = f"the command goes after --: {self.prog} -- COMMAND; {hint}"
         raise UsageError(message, hint=hint)
 
@@ -70,6 +70,12 @@ def run_id(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("expected the id of a run, found '' (an unset variable?)")
     return text
+
+
+def _has_words(message: str) -> bool:
+    """Tell whether argparse could not place a word that is no option: it may be a command's."""
+    unknown = re.search(r"unrecognized arguments: (.*)", message)
+    return unknown is not None and not all(word.startswith("-") for word in unknown[1].split())
 
 
 def _with_negatives(words: list[str]) -> list[str]:

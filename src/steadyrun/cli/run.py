@@ -138,7 +138,7 @@ def _figures(finished: Finished) -> str:
         f"peak memory {format_size(outcome.memory_peak)}, tasks at most {outcome.tasks_peak}"
     )
     if seen is None:
-        return said
+        return f"{said}; no canary showed a frame ({finished.no_frames})"
     return f"{said}; the canary's frames at most {seen.late_ms:.1f} ms late (p99 of a second)"
 
 
@@ -176,6 +176,7 @@ def _write_outcome(directory: int, path: str, finished: Finished) -> None:
         "limits_not_in_force": [encode(r) for r in finished.readback if not r.held],
         "actions": [encode(action) for action in finished.actions],
         "canary": canary_object(finished.frames),
+        "no_canary": finished.no_frames or None,
         "guard_pid": finished.guard_pid,
         "keeper_pid": finished.keeper_pid,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from steadyrun.guard.grip import Grip
 from steadyrun.guard.held import Decision, Held, Stage, Step
 from steadyrun.guard.signs import forget_frames
-from steadyrun.model.action import LET_GO, Action
+from steadyrun.model.action import LET_GO, PAUSED, WENT_ON, Action
 from steadyrun.model.outcome import Ending
 from steadyrun.units import Seconds
 
@@ -25,14 +25,14 @@ def running_time(held: Held, at: Seconds) -> Seconds:
 def paused(held: Held, at: Seconds) -> Step:
     """Stop the load for its terminal (Ctrl-Z)."""
     if held.stage is Stage.RUNNING and held.paused_at is None:
-        return held._replace(paused_at=at), (Decision(Action.FREEZE, "stopped from its terminal"),)
+        return held._replace(paused_at=at), (Decision(Action.FREEZE, PAUSED),)
     return held, ()
 
 
 def continued(held: Held, at: Seconds) -> Step:
     """Let it go on."""
     if held.stage is Stage.RUNNING and held.paused_at is not None:
-        return rest_from_pause(held, at), (Decision(Action.THAW, "continued from its terminal"),)
+        return rest_from_pause(held, at), (Decision(Action.THAW, WENT_ON),)
     return held, ()
 
 

@@ -7,6 +7,9 @@ from enum import Enum
 LET_GO = "it is to end, and ends sooner under its own limits"
 """Cause of the LOOSEN that goes with a TERM or KILL: nothing has become better."""
 
+PAUSED, WENT_ON = "stopped from its terminal", "continued from its terminal"
+"""Causes of a FREEZE and a THAW that the person at the terminal wished for."""
+
 
 class Action(Enum):
     """One deed. Everything that tightens never waits for the disk."""

@@ -117,7 +117,9 @@ class RunResult(NamedTuple):
     readback: tuple[ReadBack, ...]
     actions: tuple[Acted, ...]
     frames: FramesSeen | None = None
-    """`None`: there was no canary, as for a command of a second."""
+    """`None`: no frame was seen."""
+    no_frames: str = ""
+    """Why, in words; empty: not known, or there were some."""
 
 
 class RunEnd(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from signal import Signals
+
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.record import Attempt, Evidence, State
@@ -71,19 +73,24 @@ def ending_words(attempt: Attempt, outcome: LoadOutcome) -> str:
 def how_ended(outcome: LoadOutcome, limits: Limits) -> str:
     """Return how a load under these limits ended, with the limit or the code that says so."""
     text = words.ENDING_WORDS[outcome.ending]
+    if outcome.ending is Ending.EXITED and outcome.signal is not None:
+        return f"ended by {signal_name(outcome.signal)}"
     if outcome.ending is Ending.EXITED:
-        how = (
-            f"signal {outcome.signal}"
-            if outcome.signal is not None
-            else f"exit code {count(outcome.exit_code)}"
-        )
-        return f"{text}, {how}"
+        return f"{text}, exit code {count(outcome.exit_code)}"
     if outcome.ending is Ending.MEMORY_LIMIT:
         text += f" of {memory_size(limits.memory_max)}"
     if outcome.ending is Ending.WALL_TIME and limits.wall_time is not None:
         text += f" of {lasted(limits.wall_time)}"
     reason = outcome.start_error if outcome.ending is Ending.NOT_STARTED else outcome.cause
     return f"{text} ({reason})" if reason else text
+
+
+def signal_name(number: int) -> str:
+    """Name a signal as a person does: `SIGINT`; `signal 40` for one without a name."""
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def state_heading(attempt: Attempt) -> str:

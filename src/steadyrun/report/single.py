@@ -13,7 +13,6 @@ from steadyrun.model.codec import encode
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.record import RunKind, RunRecord, RunResult
-from steadyrun.model.run import FramesSeen
 from steadyrun.report.attempt import action_lines
 from steadyrun.report.command import ramp_command, run_command
 from steadyrun.report.ending import explain, longer_wall_time, more_memory
@@ -70,6 +69,7 @@ def render_single_json(record: RunRecord) -> str:
         "limits_not_in_force": [encode(r) for r in result.readback if not r.held] if result else None,
         "actions": [encode(action) for action in result.actions] if result else None,
         "canary": canary_object(None if result is None else result.frames),
+        "no_canary": None if result is None else result.no_frames or None,
         "proofs": [encode(proof) for proof in record.proofs],
         "findings": [encode(finding) for finding in record.findings],
         "guard_pid": header.pid,
@@ -134,7 +134,7 @@ def _figures(record: RunRecord) -> tuple[Line, ...]:
         Line("Tasks at most", _task_words(outcome)),
         Line("Read and written", f"{format_size(outcome.io_read)}, {format_size(outcome.io_write)}"),
         *((Line("Stalls (PSI)", stalls),) if outcome.psi_memory_some is not None else ()),
-        Line("Desktop", _frames_words(record.result.frames)),
+        Line("Desktop", _frames_words(record.result)),
         Line("Left behind", _left_words(outcome)),
         *means_lines(outcome.means),
         *((Line("The guard", "", deeds),) if deeds else ()),
@@ -154,13 +154,16 @@ def _task_words(outcome: LoadOutcome) -> str:
     return f"{most}, {outcome.forks_refused} more refused" if outcome.forks_refused else most
 
 
-def _frames_words(seen: FramesSeen | None) -> str:
+def _frames_words(result: RunResult) -> str:
     """Return how a desktop fared beside the run, as far as the canary is one."""
+    seen = result.frames
     if seen is None:
-        return "unknown: no canary showed a frame (a command of a second has none)"
+        why = f" ({result.no_frames})" if result.no_frames else ""
+        return f"unknown: no canary showed a frame{why}"
     return (
-        f"the canary's frames were at most {millis(seen.late_ms)} late (p99 of a second), "
-        f"with gaps of at most {millis(seen.gap_ms)}; it took {lasted(seen.cpu)} of CPU time"
+        f"the canary's frames were at most {millis(seen.late_ms)} late (p99 of a second), and the longest "
+        f"wait between two was {millis(seen.gap_ms)} longer than a frame; "
+        f"it took {lasted(seen.cpu)} of CPU time"
     )
 
 

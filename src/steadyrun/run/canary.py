@@ -60,6 +60,7 @@ class FrontCanary:
         self._ended: list[int] = []
         """Killed, and not reaped yet."""
         self._seen: FramesSeen | None = None
+        self._trouble = ""
 
     def look(self, loop: Loop) -> None:
         """Start one when it is time to; called at each turn of the loop."""
@@ -95,6 +96,14 @@ class FrontCanary:
         """Return the worst of it and what it cost; `None`: no frame was seen."""
         return self._seen
 
+    def why_unseen(self) -> str:
+        """Say why there was no frame; empty: there were some."""
+        if self._seen is not None:
+            return ""
+        if self._trouble:
+            return f"none could be started: {self._trouble}"
+        return "the command was over before it came, or left no calm moment for it to start"
+
     def close(self) -> None:
         """End it, without waiting until it is gone. Idempotent."""
         self.rest()
@@ -125,7 +134,8 @@ class FrontCanary:
                 self._reader = FramesReader(self._fd)
                 loop.look_at(self._reader)
             self._process = (self._start or fork_canary)(self._fd)
-        except Exception:  # nothing to be had of what it needs; its frames are unknown meanwhile
+        except Exception as error:  # nothing to be had of what it needs; its frames are unknown meanwhile
+            self._trouble = f"{error}"
             self._later(now)
         self._started = now
 
@@ -142,19 +152,21 @@ class FrontCanary:
         self._pause = Seconds(min(2 * self._pause, RETRY_LAST))
 
 
-def may_behave_like_a_desktop() -> bool:
-    """Tell whether a process of ours is served as a desktop is: not where it gives way to others itself.
+def why_no_desktop() -> str:
+    """Say why a process of ours is not served as a desktop is: it gives way to others itself; empty: it is.
 
     In a load of ours everybody has the lowest weight; a nice value or a policy that gives way is taken back
     by the privileged alone. A weight or a quota that somebody else has put above us is not looked for.
     """
-    if os.getpriority(os.PRIO_PROCESS, 0) > 0 or os.sched_getscheduler(0) in (os.SCHED_IDLE, os.SCHED_BATCH):
-        return False
+    if os.getpriority(os.PRIO_PROCESS, 0) > 0:
+        return "a nice value makes everything here give way"
+    if os.sched_getscheduler(0) in (os.SCHED_IDLE, os.SCHED_BATCH):
+        return "its scheduling policy makes everything here give way"
     try:
         with open("/proc/self/cgroup", "rb") as file:
-            return not is_in_ours(file.read())
-    except OSError:
-        return False
+            return "it runs within another load of steadyrun's" if is_in_ours(file.read()) else ""
+    except OSError as error:
+        return f"/proc/self/cgroup: {error.strerror}"
 
 
 def is_in_ours(cgroups: bytes) -> bool:

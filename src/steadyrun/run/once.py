@@ -22,7 +22,7 @@ from steadyrun.guard.hold import Hold, Streams, prepare
 from steadyrun.guard.priority import come_first
 from steadyrun.journal.identity import new_run_id, run_header
 from steadyrun.kernel.reader import HostReader, boot_id
-from steadyrun.model.action import LET_GO, Action
+from steadyrun.model.action import LET_GO, PAUSED, WENT_ON, Action
 from steadyrun.model.containment import BackendName, ContainmentMade, ContainmentPlan
 from steadyrun.model.envelope import STORM, kind_of
 from steadyrun.model.event import Acted, Event, Sampled, Troubled
@@ -34,7 +34,7 @@ from steadyrun.model.plan import Member, RunAs
 from steadyrun.model.thresholds import Thresholds
 from steadyrun.named import NamedTuple
 from steadyrun.run.allowance import beyond_cores, choose_limits, room_for_new
-from steadyrun.run.canary import FrontCanary, may_behave_like_a_desktop
+from steadyrun.run.canary import FrontCanary, why_no_desktop
 from steadyrun.run.front import guard_in_front
 from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Bytes, Seconds
@@ -99,6 +99,8 @@ class Finished(NamedTuple):
     actions: tuple[Acted, ...]
     """What the guard did to the load, in order; the first ACTIONS_KEPT."""
     frames: FramesSeen | None
+    no_frames: str
+    """Why there are none; empty: there are."""
 
 
 Say = Callable[[str], None]
@@ -132,6 +134,7 @@ def run_once(request: Request, *, say: Say, warn: Say) -> Finished:
         run.keeper_pid,
         run.acted(),
         run.frames(),
+        run.no_frames(),
     )
 
 
@@ -149,6 +152,7 @@ class _Run:
         self._acted: list[Acted] = []
         self._aside: Aside | None = None
         self._canary: FrontCanary | None = None
+        self._no_canary = ""
         expect_no_panic()
         facts, choice = decide(accept_weak=request.accept_weak, say=warn)
         self._first_move = FirstMove(facts)
@@ -167,8 +171,8 @@ class _Run:
     def carry_out(self, others: tuple[int, ...]) -> LoadOutcome:
         plan = self.backend.plan(f"{self.run_id}-1")
         intent = self._begin(plan)
-        # Polled loads are known by what descends from the guard, between a fork and its exec too.
-        if self.request.canary and not self.backend.name.is_weak and may_behave_like_a_desktop():
+        self._no_canary = self._why_no_canary()
+        if not self._no_canary:
             self._canary = FrontCanary(is_alone=lambda: self._aside is None or self._aside.is_silent())
         priority = come_first(lock=False)
         try:
@@ -189,6 +193,18 @@ class _Run:
     def acted(self) -> tuple[Acted, ...]:
         """Return what the guard did, in the order in which it was decided."""
         return tuple(sorted(self._acted, key=lambda act: act.at))
+
+    def _why_no_canary(self) -> str:
+        if not self.request.canary:
+            return "--no-canary"
+        if self.backend.name.is_weak:
+            # They are known by what descends from the guard, between a fork and its exec too.
+            return "polled loads have none"
+        return why_no_desktop()
+
+    def no_frames(self) -> str:
+        """Say why no frame was seen; empty: some were."""
+        return self._no_canary if self._canary is None else self._canary.why_unseen()
 
     def frames(self) -> FramesSeen | None:
         """Return what the canary saw; `None`: there was none."""
@@ -357,7 +373,7 @@ class _Run:
 
         if self._journal is None:
             return
-        result = RunResult(outcome, self.readback, self.acted(), self.frames())
+        result = RunResult(outcome, self.readback, self.acted(), self.frames(), self.no_frames())
         end = RunEnd(Seconds(time.time()), exit_code(outcome), outcome.cause or outcome.ending.value)
         try:
             with self._journal.batch():
@@ -397,6 +413,8 @@ class _Run:
             self._canary.take(event.reading.frames)
         if isinstance(event, Acted) and len(self._acted) < ACTIONS_KEPT:
             self._acted.append(event)
+        if isinstance(event, Acted) and event.cause in (PAUSED, WENT_ON):
+            return  # the shell tells of a Ctrl-Z
         if isinstance(event, Troubled):
             self._tell(event.finding.title)
         elif isinstance(event, Acted) and event.action in _GRIPPED and event.cause != LET_GO:
