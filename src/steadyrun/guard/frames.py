@@ -220,15 +220,11 @@ class CanaryProcess:
         """End and reap it. SIGKILL, which a stopped or starved one dies of as well. Idempotent."""
         if self.pidfd < 0:
             return
-        try:
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        self.dismiss()
         try:
             os.waitpid(self.pid, 0)
         except ChildProcessError:
             pass  # reaped by a SIGCHLD handler or a `waitpid(-1)` of the caller
-        self.leave()
 
     def dismiss(self) -> None:
         """End it and let go of it, for a caller that ends now: whoever inherits it reaps it. Idempotent."""
