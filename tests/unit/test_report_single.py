@@ -125,6 +125,11 @@ def test_a_limit_that_was_not_applied_and_what_the_guard_did_are_told():
     assert data["actions"][0]["cause"] == "available memory 300 MiB"
 
 
+def test_a_command_that_a_signal_ended_is_not_said_to_have_ended_by_itself():
+    page = render_single(a_run(code=130, exit_code=None, signal=2))
+    assert "## ❌ ended by signal 2; exit code 130\n" in page
+
+
 def test_what_the_canary_saw_is_told_with_what_it_took():
     record = a_run(frames=FramesSeen(12.25, 31.5, Seconds(0.5)))
     page, data = render_single(record), json.loads(render_single_json(record))

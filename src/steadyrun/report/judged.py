@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from signal import Signals
-
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending, LoadOutcome
 from steadyrun.model.record import Attempt, Evidence, State
@@ -74,7 +72,7 @@ def how_ended(outcome: LoadOutcome, limits: Limits) -> str:
     """Return how a load under these limits ended, with the limit or the code that says so."""
     text = words.ENDING_WORDS[outcome.ending]
     if outcome.ending is Ending.EXITED and outcome.signal is not None:
-        return f"ended by {signal_name(outcome.signal)}"
+        return f"ended by signal {outcome.signal}"
     if outcome.ending is Ending.EXITED:
         return f"{text}, exit code {count(outcome.exit_code)}"
     if outcome.ending is Ending.MEMORY_LIMIT:
@@ -83,14 +81,6 @@ def how_ended(outcome: LoadOutcome, limits: Limits) -> str:
         text += f" of {lasted(limits.wall_time)}"
     reason = outcome.start_error if outcome.ending is Ending.NOT_STARTED else outcome.cause
     return f"{text} ({reason})" if reason else text
-
-
-def signal_name(number: int) -> str:
-    """Name a signal as a person does: `SIGINT`; `signal 40` for one without a name."""
-    try:
-        return Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def state_heading(attempt: Attempt) -> str:
