@@ -21,7 +21,7 @@ from steadyrun.model.record import RunRecord
 from steadyrun.model.sample import Reading
 from steadyrun.ramp.feed import listen
 from steadyrun.ramp.launch import LOG, Launched
-from steadyrun.report.lines import WEAK
+from steadyrun.report.lines import WEAK, with_word
 from steadyrun.run.exitcode import SIGNAL_BASE
 
 CONNECT_WITHIN_S = 15.0
@@ -242,8 +242,8 @@ class Follower:
             return
         out = sys.stdout
         if self._mode != "text":  # which has said so
-            reason, weak = record.end.reason, f" ({WEAK})" if record.header.weak else ""
-            out.write(f"\n{reason[:1].upper()}{reason[1:]}{weak}\n")
+            reason = with_word(record.end.reason, WEAK if record.header.weak else "")
+            out.write(f"\n{reason[:1].upper()}{reason[1:]}\n")
         last = record.attempts[-1].findings if record.attempts else ()
         mends = [each for each in (*record.findings, *last) if each.remedy and record.end.exit_code]
         for finding in mends:

@@ -143,9 +143,10 @@ def _nearest(name: str, rest: list[str]) -> str:
     from shlex import join
     from shutil import which
 
-    close = get_close_matches(name, COMMANDS, 1)
-    if not name.startswith("-") and which(name) and not (close and get_close_matches(name, close, 1, 0.8)):
+    is_slip = bool(get_close_matches(name, COMMANDS, 1, 0.8))
+    if not is_slip and not name.startswith("-") and which(name):
         return f"a command goes after --: steadyrun run -- {join([name, *rest])}"
+    close = get_close_matches(name, COMMANDS, 1)
     return f"did you mean `steadyrun {close[0]}`?" if close else "`steadyrun --help` lists the commands"
 
 

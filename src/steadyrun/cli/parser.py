@@ -11,6 +11,9 @@ from typing import NoReturn
 
 from steadyrun.errors import UsageError
 
+_UNKNOWN = "unrecognized arguments:"
+"""How argparse begins the list of what it could not place: options, and words that may be a command's."""
+
 
 class Parser(argparse.ArgumentParser):
     """Parses the words of one subcommand. What follows `--` is the user's command, untouched."""
@@ -31,22 +34,24 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting: `cli.main` alone exits."""
-        hint = f"{self._meant(message)}`{self.prog} --help` lists the options"
-        found = next((flag for flag in self.elsewhere if flag in message.replace("=", " ").split()), None)
-        if found is not None and "unrecognized arguments" in message:
+        unknown = message.partition(_UNKNOWN)[2].split()
+        flags = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        hint = f"{self._meant(flags)}`{self.prog} --help` lists the options"
+        found = next((flag for flag in self.elsewhere if flag in flags), None)
+        if found is not None:
             raise UsageError(f"{found}: {self.prog} has no such option", hint=self.elsewhere[found])
-        if self.takes_command and not self._dashes and _has_words(message):
+        if self.takes_command and not self._dashes and len(flags) < len(unknown):
             hint = f"the command goes after --: {self.prog} -- COMMAND; {hint}"
         raise UsageError(message, hint=hint)
 
-    def _meant(self, message: str) -> str:
-        """Ask for the option that comes nearest to one that is not known; empty where none does."""
-        unknown = re.search(r"unrecognized arguments:.*?(--[\w-]+)", message)
-        if unknown is None:
+    def _meant(self, unknown: list[str]) -> str:
+        """Ask for the option that comes nearest to the first long one that is not known; empty: none does."""
+        first = next((flag for flag in unknown if flag.startswith("--")), None)
+        if first is None:
             return ""
         shown = (action for action in self._actions if action.help is not argparse.SUPPRESS)
         flags = [flag for action in shown for flag in action.option_strings if flag.startswith("--")]
-        close = get_close_matches(unknown[1], flags, 1)
+        close = get_close_matches(first, flags, 1)
         return f"did you mean {close[0]}? " if close else ""
 
     def parse(self, words: list[str]) -> argparse.Namespace:
@@ -70,12 +75,6 @@ def run_id(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("expected the id of a run, found '' (an unset variable?)")
     return text
-
-
-def _has_words(message: str) -> bool:
-    """Tell whether argparse could not place a word that is no option: it may be a command's."""
-    unknown = re.search(r"unrecognized arguments: (.*)", message)
-    return unknown is not None and not all(word.startswith("-") for word in unknown[1].split())
 
 
 def _with_negatives(words: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from steadyrun.model.verdict import Answer
 from steadyrun.report.escape import one_line, visible
 from steadyrun.report.figures import Clock, lasted, load, memory_size, millis, plural
 from steadyrun.report.judged import ending_words, peak_words
-from steadyrun.report.lines import WEAK, clock_of
+from steadyrun.report.lines import WEAK, clock_of, with_word
 from steadyrun.report.totals import is_carried
 from steadyrun.units import format_size
 
@@ -60,11 +60,11 @@ def line_for(before: RunRecord | None, after: RunRecord) -> list[str]:
 
 def _opening(record: RunRecord, clock: Clock) -> list[str]:
     header = record.header
-    weak = f" ({WEAK})" if header.weak else ""
+    held = with_word(header.backend.value, WEAK if header.weak else "")
     phases = plural(len(header.plan.phases), "phase") if header.plan else "no plan"
     return [
         f"{clock.time(header.started_wall)} run {one_line(header.run_id)}: {phases}, "
-        f"contained by {header.backend.value}{weak}, {plural(header.machine.cores, 'core')}, "
+        f"contained by {held}, {plural(header.machine.cores, 'core')}, "
         f"{format_size(header.machine.effective_ram)} effective RAM"
     ]
 
@@ -105,9 +105,9 @@ def _attempt(before: Attempt | None, now: Attempt, record: RunRecord, clock: Clo
     if (before is None or before.state is not now.state) and now.state is not State.RUNNING:
         settled = now.state not in (State.READY, State.RECOVERING)
         when = clock.time(now.ended_wall if now.ended_wall is not None else now.started_wall, zoned=False)
-        weak = f" ({WEAK})" if record.header.weak and settled else ""
+        became = with_word(_STATE_WORDS[now.state], WEAK if record.header.weak and settled else "")
         if now.state is not State.READY:
-            lines.append(f"{when} {name}: {_STATE_WORDS[now.state]}{weak}{_figures(now) if settled else ''}")
+            lines.append(f"{when} {name}: {became}{_figures(now) if settled else ''}")
     lines += [_finding(f, name) for f in now.findings[len(before.findings) if before else 0 :]]
     return lines
 
@@ -149,8 +149,8 @@ def _end(before: RunRecord | None, after: RunRecord, clock: Clock) -> list[str]:
     end = after.end
     if end is None or (before is not None and before.end is not None):
         return []
-    weak = f" ({WEAK})" if after.header.weak else ""
-    lines = [f"{clock.time(end.wall)} ended, exit code {end.exit_code}: {one_line(end.reason)}{weak}"]
+    reason = with_word(one_line(end.reason), WEAK if after.header.weak else "")
+    lines = [f"{clock.time(end.wall)} ended, exit code {end.exit_code}: {reason}"]
     # An argument may hold a newline: the command stays as it is, its lines are lines here.
     return (
         lines + [visible(line) for line in f"tomorrow: {after.tomorrow}".split("\n")]

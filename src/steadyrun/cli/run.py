@@ -167,7 +167,7 @@ def _write_outcome(directory: int, path: str, finished: Finished) -> None:
 
     from steadyrun.model.codec import encode
     from steadyrun.report.files import write_into
-    from steadyrun.report.single_json import SCHEMA, canary_object, outcome_object
+    from steadyrun.report.single_json import SCHEMA, canary_keys, outcome_object
 
     value = {
         "schema": SCHEMA,
@@ -175,8 +175,7 @@ def _write_outcome(directory: int, path: str, finished: Finished) -> None:
         **outcome_object(finished.backend, finished.limits, finished.outcome),
         "limits_not_in_force": [encode(r) for r in finished.readback if not r.held],
         "actions": [encode(action) for action in finished.actions],
-        "canary": canary_object(finished.frames),
-        "no_canary": finished.no_frames or None,
+        **canary_keys(finished.frames, finished.no_frames),
         "guard_pid": finished.guard_pid,
         "keeper_pid": finished.keeper_pid,
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from steadyrun.guard.grip import TIGHTEST, Grip
 from steadyrun.guard.held import LEFT_ALONE, Decision, Held, Step
-from steadyrun.guard.law import Judgement, Level
+from steadyrun.guard.law import Judgement, Kind, Level
 from steadyrun.guard.signs import WINDOW, WINDOWS, Signs, Wrong, forget_frames, is_short
 from steadyrun.model.action import Action
 from steadyrun.model.given import Ticked
@@ -28,19 +28,22 @@ NO_FRAMES = Seconds(float("inf"))
 """There were none at all: whatever is shown now is better."""
 
 
-def begun(held: Held, signs: Signs) -> Held:
-    """Remember how late the frames are that a load is held for; later ones are nothing new.
+def held_for(held: Held, tick: Ticked, judgement: Judgement, signs: Signs) -> Held:
+    """Remember what a load is held for from now on: for frames how late they are, for anything else when.
 
-    One that was loosened since begins anew, also where something besides frames had made the grip.
+    Frames that are later meanwhile are nothing new; a load that was loosened since begins anew, also where
+    something besides frames had made the grip.
     """
+    if judgement.kind is not Kind.FRAMES:
+        return _waited(held, tick.at)
     if held.late_at_grip is not None or held.waited_at is not None:
         return held
-    late = [window.late for window in signs.wrong if window.frames]
+    late = _late(signs)
     return held._replace(late_at_grip=_mean(late) if late else NO_FRAMES)
 
 
-def waited(held: Held, at: Seconds) -> Held:
-    """Remember that a load is held for more than frames; as often as a window, since each state is kept."""
+def _waited(held: Held, at: Seconds) -> Held:
+    """Remember when, as often as a window: each state is kept."""
     if held.late_at_grip is None and held.waited_at is not None and at - held.waited_at < WINDOW:
         return held
     return held._replace(late_at_grip=None, waited_at=at)
@@ -84,14 +87,16 @@ def _is_unchanged(before: Seconds, signs: Signs) -> bool:
     late = _late(signs)
     if len(late) < WINDOWS or any(window.short for window in late):
         return False
-    return _mean([window.late for window in late]) > HELPED * before
+    return _mean(late) > HELPED * before
 
 
 def _let_go(held: Held, tick: Ticked, signs: Signs, cause: str) -> Step:
-    late = [window.late for window in _late(signs)]
+    late = _late(signs)
     free = held._replace(late_at_grip=None, waited_at=None, past=forget_frames(held.past, tick.at))
     if late:
-        free = free._replace(usual_late=max(late), usual_until=Seconds(tick.at + LEFT_ALONE))
+        free = free._replace(
+            usual_late=max(window.late for window in late), usual_until=Seconds(tick.at + LEFT_ALONE)
+        )
     if held.grip.step == 0:
         return free, ()
     loosen = Decision(Action.LOOSEN, cause, tick.reading.seq, Grip())
@@ -102,5 +107,5 @@ def _late(signs: Signs) -> list[Wrong]:
     return [window for window in signs.wrong if window.frames]
 
 
-def _mean(late: list[Seconds]) -> Seconds:
-    return Seconds(sum(late) / len(late))
+def _mean(late: list[Wrong]) -> Seconds:
+    return Seconds(sum(window.late for window in late) / len(late))

@@ -19,7 +19,11 @@ from steadyrun.guard.keeping import script_environment, script_words, start_scri
 from steadyrun.model.plan import Member
 from steadyrun.model.sample import Frames
 from steadyrun.named import NamedTuple
+from steadyrun.typed import TYPE_CHECKING
 from steadyrun.units import Seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PERIOD_MS = canary.PERIOD_NS / 1e6
 _ENTRY = struct.Struct(f"@{canary.ENTRY_WORDS}Q")
@@ -251,15 +255,9 @@ def start_canary(fd: int) -> CanaryProcess:
     Raises:
         OSError: It could not be started; none is left.
     """
-    read_end, pipe = os.pipe2(os.O_CLOEXEC)
-    try:
-        pid = start_script(canary.__file__, [*CANARY_FDS], stdin=read_end, stdout=fd, env={})
-    except BaseException:
-        os.close(pipe)
-        raise
-    finally:
-        os.close(read_end)
-    return _owned(pid, pipe)
+    return _started(
+        lambda parent: start_script(canary.__file__, [*CANARY_FDS], stdin=parent, stdout=fd, env={})
+    )
 
 
 def fork_canary(fd: int) -> CanaryProcess:
@@ -271,32 +269,38 @@ def fork_canary(fd: int) -> CanaryProcess:
     Raises:
         OSError: There is no process or descriptor for it; none is left.
     """
-    read_end, pipe = os.pipe2(os.O_CLOEXEC)
-    nothing = -1
+    return _started(lambda parent: _forked(fd, parent))
+
+
+def _forked(fd: int, parent: int) -> int:
+    words = tuple(script_words(canary.__file__, [*CANARY_FDS]))
+    nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        words = script_words(canary.__file__, [*CANARY_FDS])
         waiting = spawn_member(
-            Member(tuple(words), "/", script_environment({})),
-            stdin=read_end,
+            Member(words, "/", script_environment({})),
+            stdin=parent,
             stdout=fd,
             stderr=nothing,
             new_session=True,
             oom_score_adj=0,
         )
+    finally:
+        os.close(nothing)
+    waiting.release()
+    waiting.close()
+    return waiting.pid
+
+
+def _started(start: Callable[[int], int]) -> CanaryProcess:
+    """Have one started with the end of a pipe that tells it when its parent is gone."""
+    read_end, pipe = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = start(read_end)
     except BaseException:
         os.close(pipe)
         raise
     finally:
         os.close(read_end)
-        if nothing >= 0:
-            os.close(nothing)
-    waiting.release()
-    waiting.close()
-    return _owned(waiting.pid, pipe)
-
-
-def _owned(pid: int, pipe: int) -> CanaryProcess:
     try:
         pidfd = os.pidfd_open(pid)
     except BaseException:

@@ -50,7 +50,7 @@ def on_running(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rul
     if judgement.level >= Level.YELLOW and judgement.kind is Kind.FRAMES:
         return _hold_for_frames(held, tick, judgement, signs, rules)
     if judgement.level >= Level.YELLOW and judgement.kind is not Kind.MEMORY:
-        return _tighten(easing.waited(held, tick.at), tick, judgement, signs, rules)
+        return _tighten(held, tick, judgement, signs, rules)
     if judgement.level is Level.UNKNOWN or judgement.level >= Level.RED:  # RED, and it is spared
         return held._replace(clean_since=None), ()
     return _loosen(held, tick, judgement, rules)
@@ -107,11 +107,8 @@ def _freeze(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules:
         reds = (*reds, tick.at)
     frozen = _frozen(held, tick, black=judgement.level is Level.BLACK)._replace(reds=reds, trial=Trial())
     freeze = Decision(Action.FREEZE, judgement.cause, seq)
-    if judgement.kind is Kind.FRAMES and rules.tightens:
-        frozen = easing.begun(frozen, signs)
-    elif judgement.kind is Kind.STALL:
-        frozen = easing.waited(frozen, tick.at)
     if judgement.kind in (Kind.STALL, Kind.FRAMES) and rules.tightens:
+        frozen = easing.held_for(frozen, tick, judgement, signs)
         frozen, tightened = _gripped(frozen, tick, judgement, signs, rules, to=TIGHTEST)
         return frozen, (freeze, *tightened)
     return frozen, (freeze,)
@@ -119,17 +116,19 @@ def _freeze(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules:
 
 def _hold_for_frames(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
     """Tighten a load whose frames are late, until that is seen to change nothing."""
-    if judgement.level >= Level.RED or not rules.tightens:  # RED, and it is spared
+    if judgement.level >= Level.RED:  # and it is spared
         return held._replace(clean_since=None), ()
     if easing.is_in_vain(held, tick, signs):
         return easing.ease(held, tick, judgement, signs)
-    return _tighten(easing.begun(held, signs), tick, judgement, signs, rules)
+    return _tighten(held, tick, judgement, signs, rules)
 
 
 def _tighten(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Rules) -> Step:
     held = held._replace(clean_since=None)
-    soon = held.gripped_at is not None and tick.at - held.gripped_at < WINDOW
-    if not rules.tightens or soon:  # the step before is not yet in the window
+    if not rules.tightens:
+        return held, ()
+    held = easing.held_for(held, tick, judgement, signs)
+    if held.gripped_at is not None and tick.at - held.gripped_at < WINDOW:  # it is not yet in the window
         return held, ()
     return _gripped(held, tick, judgement, signs, rules, to=held.grip.step + 1)
 
@@ -202,7 +201,8 @@ def _try(held: Held, tick: Ticked, judgement: Judgement, signs: Signs, rules: Ru
     if not trial.is_gripped(held, tick):
         if held.grip.step >= TIGHTEST:
             return held, ()
-        return _gripped(easing.waited(held, tick.at), tick, judgement, signs, rules, to=TIGHTEST)
+        held = easing.held_for(held, tick, judgement, signs)
+        return _gripped(held, tick, judgement, signs, rules, to=TIGHTEST)
     cause = f"on trial: nobody waits, although {judgement.cause}; it may be at a peak of its own"
     tried = held._replace(trial=trial.begun(held, tick, rules))
     return _thaw(tried, tick, judgement, signs, cause)

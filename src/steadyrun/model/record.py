@@ -25,6 +25,13 @@ from steadyrun.model.verdict import Answer, Check, Verdict
 from steadyrun.named import NamedTuple
 from steadyrun.units import Bytes, Cores, Ratio, Seconds
 
+SAYS_NOTHING = frozenset(
+    {State.INVALID, State.INTERRUPTED, State.READY, State.RUNNING, State.RECOVERING},
+)
+"""States that say nothing about the limits: the same is tried again."""
+BROKE_OFF = SAYS_NOTHING | {State.STOPPED}
+"""With those that somebody stopped: all that is no result."""
+
 
 class Observation(NamedTuple):
     """The machine at one border of a phase."""

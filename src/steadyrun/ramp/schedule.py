@@ -14,7 +14,7 @@ from steadyrun.model.fate import fate_of, machine_words
 from steadyrun.model.limits import Limits
 from steadyrun.model.outcome import Ending
 from steadyrun.model.plan import LoadKind, Phase, Plan
-from steadyrun.model.record import Attempt, State
+from steadyrun.model.record import BROKE_OFF, SAYS_NOTHING, Attempt, State
 from steadyrun.model.run import Down
 from steadyrun.model.validity import why_void
 from steadyrun.model.verdict import Answer, Verdict
@@ -37,11 +37,6 @@ VOTES = 2
 """Of three tries: so many degraded ones fail a phase, so many passed ones outvote a degraded one."""
 REPEATS = 2
 """How often a try that says nothing (suspend, clock jump, others on the CPUs, interruption) is made again."""
-
-_SAYS_NOTHING = frozenset(
-    {State.INVALID, State.INTERRUPTED, State.READY, State.RUNNING, State.RECOVERING},
-)
-"""States that say nothing about the limits: the same is tried again."""
 
 
 class RunPhase(NamedTuple):
@@ -210,7 +205,7 @@ def _first_try(phase: Phase, earlier: tuple[Attempt, ...], bounds: _Bounds) -> S
     """Start a phase: under the plan's limits, or where an earlier run broke off, never above."""
     if bounds.crash is not None:
         return _after_crash(phase, bounds, bounds.crash)
-    if earlier and earlier[-1].state in (*_SAYS_NOTHING, State.STOPPED):
+    if earlier and earlier[-1].state in BROKE_OFF:
         words = f"goes on where an earlier run broke off, at phase {earlier[-1].label}"
         return _run(phase, earlier[-1].limits, words, bounds)
     asked = phase.limits.memory_max
@@ -277,7 +272,7 @@ def _vote(phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds) -> Step:
 
 def _once_more(phase: Phase, tries: tuple[Attempt, ...], bounds: _Bounds) -> Step:
     last = tries[-1]
-    lost = sum(a.state in _SAYS_NOTHING for a in tries)
+    lost = sum(a.state in SAYS_NOTHING for a in tries)
     if lost > REPEATS:
         return _host_gave_way(phase, last, bounds, f"could not be judged in {lost} tries ({_void(last)})")
     words = f"the try before says nothing about the machine ({_void(last)}): the same again"

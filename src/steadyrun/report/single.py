@@ -23,7 +23,7 @@ from steadyrun.report.lines import WEAK, Line, clock_of, finding_lines, with_wor
 from steadyrun.report.means import means_lines
 from steadyrun.report.opening import backend_words, proof_rows
 from steadyrun.report.page import fill_page
-from steadyrun.report.single_json import SCHEMA, canary_object, outcome_object
+from steadyrun.report.single_json import SCHEMA, canary_keys, outcome_object
 from steadyrun.units import Bytes, format_size
 
 
@@ -68,8 +68,7 @@ def render_single_json(record: RunRecord) -> str:
         **outcome_object(header.backend, limits, None if result is None else result.outcome),
         "limits_not_in_force": [encode(r) for r in result.readback if not r.held] if result else None,
         "actions": [encode(action) for action in result.actions] if result else None,
-        "canary": canary_object(None if result is None else result.frames),
-        "no_canary": None if result is None else result.no_frames or None,
+        **(canary_keys(None, "") if result is None else canary_keys(result.frames, result.no_frames)),
         "proofs": [encode(proof) for proof in record.proofs],
         "findings": [encode(finding) for finding in record.findings],
         "guard_pid": header.pid,

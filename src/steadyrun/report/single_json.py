@@ -16,15 +16,14 @@ from steadyrun.model.run import FramesSeen
 SCHEMA = 1
 
 
-def canary_object(seen: FramesSeen | None) -> dict[str, Any] | None:
-    """Return what the canary of a run saw; `None`: there was none."""
-    if seen is None:
-        return None
-    return {
+def canary_keys(seen: FramesSeen | None, why: str) -> dict[str, Any]:
+    """Return the keys about the canary of a run that both share: what it saw, else why nothing."""
+    told = seen and {
         "late_ms": round(seen.late_ms, 3),
         "gap_ms": round(seen.gap_ms, 3),
         "cpu_s": None if seen.cpu is None else round(seen.cpu, 6),
     }
+    return {"canary": told, "no_canary": why or None}
 
 
 _OUTCOME = {

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from steadyrun.model.action import Action
 from steadyrun.model.fate import down_words
 from steadyrun.model.plan import Phase
-from steadyrun.model.record import Attempt, RunRecord, State
+from steadyrun.model.record import BROKE_OFF, Attempt, RunRecord, State
 from steadyrun.report import words
 from steadyrun.report.attempt import end_words, went_on
 from steadyrun.report.down import down_line, downs_after
@@ -17,9 +17,6 @@ from steadyrun.report.figures import chain, count, lasted, load, memory_size, mi
 from steadyrun.report.judged import state_heading
 from steadyrun.report.lines import TO_BE_FILLED, Line, weakened
 from steadyrun.report.totals import Totals, attempts_of, is_multiprocess, is_passed, phases_of, totals
-
-_RESULTS = (State.PASSED, State.FAILED, State.DEGRADED, State.UNKNOWN, State.CRASHED)
-"""States that say something of the load: one that somebody stopped is no trouble with it."""
 
 
 class Summary(NamedTuple):
@@ -198,7 +195,9 @@ def _load_words(record: RunRecord, got: Totals) -> str:
 def _multi_words(record: RunRecord, phases: Sequence[Phase]) -> str:
     numbers = {p.number for p in phases}
     tries = [
-        a for a in record.attempts if a.phase.number in numbers and is_multiprocess(a) and a.state in _RESULTS
+        a
+        for a in record.attempts
+        if a.phase.number in numbers and is_multiprocess(a) and a.state not in BROKE_OFF
     ]
     if not tries:
         return "not tested yet" if record.end is None else "not tested"
